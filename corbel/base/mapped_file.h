@@ -1,0 +1,42 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "corbel/base/result.h"
+
+namespace corbel {
+
+/// A whole file, read-only, mapped into memory. Pages are read when first touched and count as file cache, not as
+/// private memory. Moves; does not copy. The bytes stay valid as long as the object lives.
+class MappedFile {
+ public:
+  /// Refuses what is missing, a folder, unreadable or empty, naming the path and the system's reason.
+  static Result<MappedFile> open(const std::filesystem::path& path);
+
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+  const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  MappedFile() = default;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::filesystem::path path_;
+};
+
+/// The text of a file of at most `max_bytes`.
+Result<std::string> read_text_file(const std::filesystem::path& path, std::int64_t max_bytes = 64 << 20);
+
+/// Writes to a temporary file beside `path`, then renames it: readers see the old file or the new one, never half of
+/// it.
+Result<void> write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
+
+}  // namespace corbel
