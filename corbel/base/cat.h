@@ -9,9 +9,12 @@ namespace corbel {
 namespace cat_detail {
 inline void append(std::string& out, std::string_view text) { out.append(text); }
 inline void append(std::string& out, char c) { out.push_back(c); }
-inline void append(std::string& out, bool value) { out.append(value ? "true" : "false"); }
+template <std::same_as<bool> T>
+void append(std::string& out, T value) {
+  out.append(value ? "true" : "false");
+}
 template <typename T>
-  requires(std::integral<T> || std::floating_point<T>)
+  requires((std::integral<T> && !std::same_as<T, bool>) || std::floating_point<T>)
 void append(std::string& out, T value) {
   char digits[64];
   const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;

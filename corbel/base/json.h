@@ -14,14 +14,16 @@ namespace corbel {
 using Json = nlohmann::ordered_json;
 
 /// Parses a whole document. `source` names it in messages ("config.json"). Refused: bad syntax (with line and column),
-/// nesting deeper than 64, the same key twice in one object, invalid UTF-8.
+/// nesting deeper than 64, the same key twice in one object, invalid UTF-8, the NaN and Infinity that Python
+/// writes. Integers outside int64 and uint64 become doubles, which the integer getters below refuse.
 Result<Json> parse_json(std::string_view text, std::string_view source);
 
 /// Reads and parses a file of at most `max_bytes`.
 Result<Json> read_json_file(const std::filesystem::path& path, std::int64_t max_bytes = 64 << 20);
 
 /// Typed reading of one object's fields. Every getter names the file and the field, what was expected and what was
-/// found. A field that is absent or null gives the fallback; a `require_` getter refuses instead.
+/// found. A field that is absent or null gives the fallback; a `require_` getter refuses instead. A document that is no
+/// object at all is refused by every getter.
 class JsonFields {
  public:
   /// `object` must outlive this. `source` is the file's name, `path` the object's place in it ("" at the top).
@@ -49,7 +51,9 @@ class JsonFields {
   std::string field_name(std::string_view key) const;
 
  private:
+  bool absent(std::string_view key) const;  // no such key or null, in what is an object
   Failure wrong(std::string_view key, std::string_view expected) const;
+  std::string wrong_item(std::string_view key, std::size_t index, const Json& item, std::string_view expected) const;
   const Json* find(std::string_view key) const;
 
   const Json* object_;

@@ -10,7 +10,8 @@
 namespace corbel {
 
 /// A whole file, read-only, mapped into memory. Pages are read when first touched and count as file cache, not as
-/// private memory. Moves; does not copy. The bytes stay valid as long as the object lives.
+/// private memory. Moves; does not copy. The bytes stay valid as long as the object lives and nobody truncates the
+/// file: replace files by renaming (write_file_atomically), never in place.
 class MappedFile {
  public:
   /// Refuses what is missing, a folder, unreadable or empty, naming the path and the system's reason.
@@ -32,11 +33,17 @@ class MappedFile {
   std::filesystem::path path_;
 };
 
-/// The text of a file of at most `max_bytes`.
+/// True for the small text that a clone without Git LFS leaves in place of a large file.
+bool is_git_lfs_pointer(std::span<const std::byte> bytes) noexcept;
+
+/// The bytes of a regular file of at most `max_bytes`, which may be empty.
 Result<std::string> read_text_file(const std::filesystem::path& path, std::int64_t max_bytes = 64 << 20);
 
 /// Writes to a temporary file beside `path`, then renames it: readers see the old file or the new one, never half of
-/// it.
+/// it. A failure removes the temporary file. A symbolic link is followed; a device, pipe or folder is refused.
 Result<void> write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
+/// The same for a file whose parts lie in several places of memory, written one after the other.
+Result<void> write_parts_atomically(const std::filesystem::path& path,
+                                    std::span<const std::span<const std::byte>> parts);
 
 }  // namespace corbel

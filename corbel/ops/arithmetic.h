@@ -1,0 +1,82 @@
+#pragma once
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+/// The scalar functions that ops are defined by. A vector kernel does the same operations in the same order, so that
+/// its bits are these; no library function whose rounding could differ between machines is used.
+namespace corbel {
+
+inline constexpr int kLanes = 16;
+
+/// exp(x) for x <= 88: 2^n * p(r) with n = round(x / ln 2), r = x - n * ln 2 in two steps, p of degree 6.
+/// Below -87.3 (where the result would be subnormal) the answer is 0; above 88.7 it is infinity; NaN stays NaN.
+/// Error against double: at most 1.2 units in the last place over [-87, 88] (measured by arithmetic_test).
+struct ExpConstants {
+  static constexpr float kLog2E = 0x1.715476p0F;
+  static constexpr float kLn2High = 0x1.62e4p-1F;    // 15 bits: n * kLn2High is exact for |n| < 2^9
+  static constexpr float kLn2Low = 0x1.7f7d1cp-20F;  // ln 2 - kLn2High
+  static constexpr float kLow = -87.3F;
+  static constexpr float kHigh = 88.7F;
+  // Taylor coefficients 1/k!, k = 6 .. 2, rounded to float; enough for |r| <= ln(2) / 2.
+  static constexpr float kC6 = 0x1.6c16c2p-10F;
+  static constexpr float kC5 = 0x1.111112p-7F;
+  static constexpr float kC4 = 0x1.555556p-5F;
+  static constexpr float kC3 = 0x1.555556p-3F;
+  static constexpr float kC2 = 0.5F;
+};
+
+inline float exp_f32(float x) noexcept {
+  using C = ExpConstants;
+  if (x < C::kLow) return 0.0F;
+  if (x > C::kHigh) return HUGE_VALF;
+  if (x != x) return x;
+  const float n = std::nearbyint(x * C::kLog2E);  // ties to even, as vrndscaleps does
+  const float r = std::fma(n, -C::kLn2Low, std::fma(n, -C::kLn2High, x));
+  float p = std::fma(C::kC6, r, C::kC5);
+  p = std::fma(p, r, C::kC4);
+  p = std::fma(p, r, C::kC3);
+  p = std::fma(p, r, C::kC2);
+  p = std::fma(p, r, 1.0F);
+  p = std::fma(p, r, 1.0F);
+  // n is at most 128; 2^n in two factors, so that n = 128 does not overflow before p < 1 brings it back.
+  const auto whole = static_cast<std::int32_t>(n);
+  const float half_scale = std::bit_cast<float>((127 + whole / 2) << 23);
+  const float rest_scale = std::bit_cast<float>((127 + whole - whole / 2) << 23);
+  return p * half_scale * rest_scale;
+}
+
+/// x / (1 + exp(-x)).
+inline float silu_f32(float x) noexcept { return x / (1.0F + exp_f32(-x)); }
+
+/// tanh(x) = 1 - 2 / (exp(2x) + 1); +-1 beyond |x| = 9.
+inline float tanh_f32(float x) noexcept {
+  if (x > 9.0F) return 1.0F;
+  if (x < -9.0F) return -1.0F;
+  return 1.0F - 2.0F / (exp_f32(2.0F * x) + 1.0F);
+}
+
+/// 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). Source: arXiv 1606.08415.
+inline float gelu_tanh_f32(float x) noexcept {
+  const float cube = x * x * x;
+  return 0.5F * x * (1.0F + tanh_f32(0.7978845608F * std::fma(0.044715F, cube, x)));
+}
+
+/// 0.5 x (1 + erf(x / sqrt 2)), erf in double and rounded: rare enough on hot paths to stay scalar.
+inline float gelu_f32(float x) noexcept {
+  return 0.5F * x * (1.0F + static_cast<float>(std::erf(static_cast<double>(x) * 0.70710678118654752440)));
+}
+
+inline float relu_f32(float x) noexcept { return x > 0.0F ? x : (x != x ? x : 0.0F); }
+
+/// Adds 16 lanes 8+8, 4+4, 2+2, 1+1.
+inline float add_lanes(float (&lanes)[kLanes]) noexcept {
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+  return lanes[0];
+}
+
+/// Subnormals as zero of the same sign, as vdpbf16ps takes and gives them.
+inline float flush_subnormal(float x) noexcept { return std::fabs(x) < 0x1p-126F ? std::copysign(0.0F, x) : x; }
+
+}  // namespace corbel
