@@ -10,20 +10,12 @@
 #include <utility>
 
 #include "corbel/base/mapped_file.h"
+#include "corbel/base/quote.h"
 
 namespace corbel {
 namespace {
 
 constexpr std::size_t kMaxDepth = 64;
-constexpr std::size_t kMaxQuoted = 80;  // bytes of a file that a message repeats
-
-/// At most kMaxQuoted bytes, as printable ASCII.
-std::string clipped(std::string_view text) {
-  std::string out(text.substr(0, kMaxQuoted));
-  std::replace_if(out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  if (text.size() > kMaxQuoted) out += "...";
-  return out;
-}
 
 /// Reads characters and tells an outsider how far the parser has come: SAX events carry no position.
 class CountingIterator {
@@ -92,8 +84,7 @@ class DocumentBuilder final : public nlohmann::json_sax<Json> {
         std::adjacent_find(order.begin(), order.end(), [&](auto a, auto b) { return all[a].first == all[b].first; });
     if (twice == order.end()) return true;
     const std::size_t second = *std::next(twice);
-    return refuse(level.key_ends[second],
-                  cat("the key \"", clipped(all[second].first), "\" appears twice in one object"));
+    return refuse(level.key_ends[second], cat("the key \"", clip(all[second].first), "\" appears twice in one object"));
   }
 
   bool parse_error(std::size_t at, const std::string&, const nlohmann::detail::exception& error) override {
@@ -105,7 +96,7 @@ class DocumentBuilder final : public nlohmann::json_sax<Json> {
     // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while ..."
     std::string_view what = error.what();
     if (const auto colon = what.find(": "); colon != std::string_view::npos) what.remove_prefix(colon + 2);
-    return refuse(last, clipped(what));
+    return refuse(last, clip(what));
   }
 
   Json& document() { return document_; }
@@ -167,8 +158,8 @@ std::string line_and_column(std::string_view text, std::size_t end) {
 std::string found(const Json& value) {
   if (value.is_object()) return "an object";
   if (value.is_array()) return cat("a list of ", value.size());
-  if (value.is_string()) return cat('"', clipped(value.get_ref<const std::string&>()), '"');
-  return clipped(value.dump());
+  if (value.is_string()) return cat('"', clip(value.get_ref<const std::string&>()), '"');
+  return clip(value.dump());
 }
 
 std::optional<std::int64_t> as_int(const Json& value) {
@@ -194,7 +185,7 @@ Result<Json> parse_json(std::string_view text, std::string_view source) {
     if (Json::sax_parse(begin, end, static_cast<nlohmann::json_sax<Json>*>(&builder)))
       return std::move(builder.document());
   } catch (const std::exception& error) {
-    return fail(Code::bad_file, cat(source, ": cannot parse as JSON: ", clipped(error.what())));
+    return fail(Code::bad_file, cat(source, ": cannot parse as JSON: ", clip(error.what())));
   }
   return fail(Code::bad_file,
               cat(source, ':', line_and_column(text, builder.error_position()), ": ", builder.message()));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "corbel/base/log.h"
+#include "corbel/base/memory_block.h"
 #include "corbel/device/op_table.h"
 
 namespace corbel {
@@ -28,28 +29,7 @@ struct DeviceInfo {
 };
 
 /// Memory of a device, freed with the object.
-class DeviceMemory {
- public:
-  DeviceMemory() = default;
-  DeviceMemory(std::byte* data, std::size_t bytes, void (*release)(std::byte*, std::size_t)) noexcept
-      : data_(data), bytes_(bytes), release_(release) {}
-  DeviceMemory(DeviceMemory&& other) noexcept { *this = std::move(other); }
-  DeviceMemory& operator=(DeviceMemory&& other) noexcept;
-  DeviceMemory(const DeviceMemory&) = delete;
-  DeviceMemory& operator=(const DeviceMemory&) = delete;
-  ~DeviceMemory();
-
-  std::byte* data() const noexcept { return data_; }
-  std::size_t bytes() const noexcept { return bytes_; }
-
- private:
-  std::byte* data_ = nullptr;
-  std::size_t bytes_ = 0;
-  void (*release_)(std::byte*, std::size_t) = nullptr;
-};
-
-/// Zeroed host memory, 2 MB pages where the system gives them when asked (large blocks), committed when first touched.
-Result<DeviceMemory> allocate_host_memory(std::size_t bytes);
+using DeviceMemory = MemoryBlock;
 
 /// A place where ops run. Stateless between steps but for its threads and memory; made by applications, passed by
 /// reference.

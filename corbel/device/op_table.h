@@ -28,7 +28,8 @@ class Prepared {
   const typename Op::Spec& spec() const noexcept { return spec_; }
   /// What the device's prepare left for its run; null if nothing.
   const void* state() const noexcept { return state_.get(); }
-  void operator()(const typename Op::Args& args, RunContext& context) const noexcept { run_(*this, args, context); }
+  /// Runs; on a measuring arena nothing runs (run_context.h).
+  void operator()(const typename Op::Args& args, RunContext& context) const noexcept;
 
  private:
   typename Op::Spec spec_{};

@@ -29,4 +29,10 @@ struct RunContext {
   TensorView allocate(DType dtype, const Shape& shape) noexcept { return scratch->allocate(dtype, shape); }
 };
 
+template <typename Op>
+void Prepared<Op>::operator()(const typename Op::Args& args, RunContext& context) const noexcept {
+  if (context.scratch != nullptr && context.scratch->measuring()) return;
+  run_(*this, args, context);
+}
+
 }  // namespace corbel

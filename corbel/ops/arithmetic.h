@@ -76,7 +76,20 @@ inline float add_lanes(float (&lanes)[kLanes]) noexcept {
   return lanes[0];
 }
 
-/// Subnormals as zero of the same sign, as vdpbf16ps takes and gives them.
+/// Subnormals as zero of the same sign, as vdpbf16ps takes its inputs.
 inline float flush_subnormal(float x) noexcept { return std::fabs(x) < 0x1p-126F ? std::copysign(0.0F, x) : x; }
+
+/// One step of the bf16 dot product: x * y + sum, rounded once, zero of the same sign when the result is subnormal. x
+/// and y are bf16 values, flushed. "Subnormal" is judged as x86 does, after rounding to 24 bits without a lower limit
+/// of the exponent: a sum that float's subnormals would round up to 2^-126 is still flushed when it lies below
+/// 2^-126 (1 - 2^-25). Setting FTZ and DAZ in MXCSR gives the same from plain vfmadd.
+inline float fma_flushed(float x, float y, float sum) noexcept {
+  constexpr double kRoundsToNormal = 0x1p-126 * (1.0 - 0x1p-25);
+  const float rounded = std::fma(x, y, sum);
+  if (std::fabs(rounded) != 0x1p-126F) return flush_subnormal(rounded);
+  // Exact: the product has 16 bits, and near 2^-126 the sum is a multiple of 2^-166.
+  const double exact = static_cast<double>(x) * static_cast<double>(y) + static_cast<double>(sum);
+  return std::fabs(exact) < kRoundsToNormal ? std::copysign(0.0F, rounded) : rounded;
+}
 
 }  // namespace corbel

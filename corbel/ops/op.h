@@ -17,11 +17,13 @@
 /// Devices (corbel/device) provide kernels; nothing here knows them.
 namespace corbel {
 
+struct WeightFormat;
+
 /// How many cases an op offers: `quick` for a user's machine (under a second per op), `full` for the tests.
 enum class CaseScale { quick, full };
 
 /// Owns the memory of one case. Made twice with the same seed, it holds the same inputs at other addresses, so that two
-/// devices can be compared. Defined in op_case.cpp.
+/// devices can be compared. Every block lies between two guards of a pattern that reads as NaN in every float type.
 class CaseMemory {
  public:
   explicit CaseMemory(std::uint64_t seed);
@@ -31,6 +33,14 @@ class CaseMemory {
 
   /// Values about uniform in [-amplitude, amplitude], rounded to dtype (f32, bf16, f16).
   TensorView input(DType dtype, const Shape& shape, float amplitude = 1.0F);
+  /// f32 rows of what kernels get wrong, in turn: ordinary values, zeros, negative zeros, subnormals, values about
+  /// 1e17, and a mixture of all these.
+  TensorView hostile_rows(const Shape& shape, float amplitude = 1.0F);
+  /// `values` stored values of a weight, `offset_bytes` behind a multiple of 64: weights may lie at any address.
+  const std::byte* weight(const WeightFormat& format, std::int64_t values, float amplitude,
+                          std::int64_t offset_bytes = 0);
+  /// The given numbers as f32.
+  TensorView numbers(const std::vector<float>& values, const Shape& shape);
   /// The given integers as i32.
   TensorView integers(const std::vector<std::int32_t>& values, const Shape& shape);
   /// Filled with a pattern that no op may leave behind; compared after the run.
@@ -39,19 +49,35 @@ class CaseMemory {
   TensorView in_place(DType dtype, const Shape& shape, float amplitude = 1.0F);
   /// Zeroed bytes that the op changes in place (cache pages); compared after the run.
   TensorView zeroed(std::int64_t bytes);
+  /// Lets the caller change a block made by input() and declare it changed in place; compared after the run.
+  void compare(const TensorView& view);
 
   const std::vector<TensorView>& compared() const { return compared_; }
 
+  /// Remembers what the compared blocks hold now; reset() brings it back, so that one memory serves several devices.
+  void keep_initial();
+  void reset() noexcept;
+  /// Whether nothing was written right before or behind any block.
+  bool guards_intact() const noexcept;
+  /// Whether the blocks that are not compared hold the same bytes as those of another memory of the same case.
+  bool same_inputs(const CaseMemory& other) const noexcept;
+
  private:
+  struct Block;
   TensorView allocate(DType dtype, const Shape& shape);
+  std::byte* allocate_bytes(std::int64_t bytes, std::int64_t offset_bytes);
+  void fill(TensorView& view, float amplitude) noexcept;
+  std::uint64_t next() noexcept;
+  float uniform(float amplitude) noexcept;
+  bool is_compared(const Block& block) const noexcept;
   std::uint64_t state_;
-  std::vector<std::byte*> blocks_;
+  std::vector<Block> blocks_;
   std::vector<TensorView> compared_;
 };
 
 template <typename Op>
 struct OpCase {
-  std::string name;  // "llama-3.2-1b q_proj rows=17"
+  std::string name;  // "in=2048 features=512 rows=17 bf16"
   typename Op::Spec spec;
   std::function<typename Op::Args(CaseMemory&)> make_args;
 };

@@ -69,4 +69,21 @@ constexpr float to_float(float16 value) noexcept {
   return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(static_cast<float>(magnitude) * 0x1p-24f));
 }
 
+/// Rounds to nearest, ties to even, subnormals included; 65520 and beyond become infinity, NaN stays a quiet NaN.
+constexpr float16 to_float16(float value) noexcept {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t sign = (bits >> 16) & 0x8000u;
+  const std::uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return {static_cast<std::uint16_t>(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu))};
+  if (magnitude >= 0x47800000u) return {static_cast<std::uint16_t>(sign | 0x7c00u)};
+  if (magnitude >= 0x38800000u) {
+    const std::uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
+    return {static_cast<std::uint16_t>(sign | ((rounded >> 13) - 0x1c000u))};
+  }
+  // Below 2^-14: neighbours of 0.5f are 2^-24 apart, just as binary16 subnormals are, so the addition does the
+  // rounding.
+  const auto shifted = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f);
+  return {static_cast<std::uint16_t>(sign | (shifted - 0x3f000000u))};
+}
+
 }  // namespace corbel

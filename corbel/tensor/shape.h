@@ -9,14 +9,15 @@
 
 namespace corbel {
 
-/// Up to four sizes, slowest axis first. A value type; never allocates.
+/// Up to five sizes (a video encoder's patch kernel has them), slowest axis first. A value type; never allocates.
 class Shape {
  public:
-  static constexpr int kMaxRank = 4;
+  static constexpr int kMaxRank = 5;
 
   constexpr Shape() = default;
-  constexpr Shape(
-      std::initializer_list<std::int64_t> sizes) {  // NOLINT(google-explicit-constructor): reads as {rows, hidden}
+  // NOLINTNEXTLINE(google-explicit-constructor): reads as {rows, hidden}
+  constexpr Shape(std::initializer_list<std::int64_t> sizes) {
+    CORBEL_CHECK(sizes.size() <= kMaxRank, "rank ", sizes.size(), " exceeds ", kMaxRank);
     for (const std::int64_t size : sizes) sizes_[rank_++] = size;
   }
   explicit Shape(std::span<const std::int64_t> sizes) {

@@ -1,0 +1,69 @@
+# Every door of the house. `make help` lists them. Nothing is written outside this folder; missing Debian packages are installed
+# by tools/setup.sh, which says what and why.
+
+BUILD  := build/release
+JOBS   ?= $(shell nproc)
+PROMPT ?= What is a KV cache?
+
+# The compiler cache stays inside the tree unless you keep one elsewhere; hits survive moving the tree.
+export CCACHE_DIR     ?= $(CURDIR)/build/ccache
+export CCACHE_BASEDIR ?= $(CURDIR)
+export CCACHE_NOHASHDIR ?= 1
+export NINJA_STATUS = [%f/%t, %e s] #
+
+.DEFAULT_GOAL := help
+.PHONY: run build test test-all sanitize bench lint fuzz golden clean setup help
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+run: ## build, answer PROMPT="..." with the built-in model, say what to try next
+	@$(MAKE) --no-print-directory build >&2
+	@tools/run.sh "$(PROMPT)"
+
+build: ## the command at build/release/corbel
+	@tools/setup.sh build
+	@tools/build.sh release corbel
+
+test: ## build everything, run every test that is quick (under 10 minutes on 2 cores)
+	@tools/setup.sh build test
+	@tools/build.sh release all
+	@tools/test.py $(BUILD) --jobs $(JOBS) --without slow
+
+test-all: ## every test, again under sanitizers, and the fuzz targets (an hour)
+	@tools/setup.sh build test
+	@tools/build.sh release all
+	@tools/test.py $(BUILD) --jobs $(JOBS)
+	@$(MAKE) --no-print-directory sanitize fuzz
+
+sanitize: ## the quick tests under address + undefined, then under thread sanitizer
+	@tools/setup.sh build test
+	@tools/build.sh dev all
+	@tools/test.py build/dev --jobs $(JOBS) --without slow
+	@tools/build.sh tsan all
+	@tools/test.py build/tsan --jobs $(JOBS) --without slow
+
+bench: ## speed of kernels and of the whole, beside this machine's measured limits
+	@tools/setup.sh build bench
+	@tools/build.sh bench all
+	@tools/bench.sh
+
+lint: ## floors, forbidden words, ISA leak, format, clang-tidy on what changed (ALL=1: on everything)
+	@tools/setup.sh build test lint
+	@tools/build.sh release all
+	@tools/lint.py $(if $(ALL),--all)
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (60)
+	@tools/setup.sh build fuzz
+	@tools/build.sh fuzz fuzz
+	@tools/fuzz.sh
+
+golden: ## record the goldens from Hugging Face again (Python, torch; never needed to build or test)
+	@tools/setup.sh golden
+	@tools/golden/record.sh $(ARGS)
+
+setup: ## install every package that any of these needs
+	@tools/setup.sh build test bench lint fuzz golden
+
+clean: ## forget what was built (the compiler cache stays)
+	rm -rf build/release build/dev build/tsan build/fuzz build/bench

@@ -1,0 +1,17 @@
+# The kernels, once per level. -O3: tiles of accumulators must be unrolled completely to live in registers.
+set(cpu_kernel_folder ${PROJECT_SOURCE_DIR}/corbel/device/cpu/kernels)
+set(cpu_kernel_sources
+    ${cpu_kernel_folder}/attention.cpp
+    ${cpu_kernel_folder}/linear.cpp
+    ${cpu_kernel_folder}/probes.cpp
+    ${cpu_kernel_folder}/rows.cpp
+    ${cpu_kernel_folder}/table.cpp)
+set(cpu_kernel_flags -O3 -fno-exceptions -fno-rtti -fvisibility=hidden)
+set(cpu_v3_flags -mavx2 -mfma -mf16c)
+set(cpu_avx512_flags ${cpu_v3_flags} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx512vbmi)
+
+corbel_kernels(corbel_device_cpu LEVEL v2 FLAGS ${cpu_kernel_flags} SOURCES ${cpu_kernel_sources})
+corbel_kernels(corbel_device_cpu LEVEL v3 FLAGS ${cpu_kernel_flags} ${cpu_v3_flags} SOURCES ${cpu_kernel_sources})
+corbel_kernels(corbel_device_cpu LEVEL avx512 FLAGS ${cpu_kernel_flags} ${cpu_avx512_flags} SOURCES ${cpu_kernel_sources})
+corbel_kernels(corbel_device_cpu LEVEL avx512bf16 FLAGS ${cpu_kernel_flags} ${cpu_avx512_flags} -mavx512bf16
+               SOURCES ${cpu_kernel_sources})

@@ -1,0 +1,99 @@
+#pragma once
+#include <stdint.h>
+
+/// What the kernels of one ISA level offer, as plain functions on plain memory. Kernels work on the calling thread, on
+/// the ranges they are given, in exactly the order of operations that the ops' headers state.
+namespace corbel::cpu {
+
+/// lanes[row][output] of x . W^T: for each of `rows` rows and `outputs` weights rows, one dot product of length `in`.
+struct DotArgs {
+  const void* x = nullptr;  // f32, or bf16 for the bf16 arithmetic; any alignment
+  int64_t x_stride_bytes = 0;
+  int64_t rows = 0;
+  const void* weight = nullptr;  // first of the weight's rows, any alignment
+  int64_t weight_stride_bytes = 0;
+  int64_t outputs = 0;
+  int64_t in = 0;
+  float* out = nullptr;
+  int64_t out_stride = 0;  // floats between rows of out
+};
+
+enum class Function : int32_t { silu, gelu_tanh, relu };
+
+/// Attention of a tile of queries that share one key head, over a range of key blocks of one chunk or several.
+struct AttendArgs {
+  // Queries: `tokens` rows x `heads` heads.
+  const float* q = nullptr;  // [tokens][heads][head_dim]
+  float* out = nullptr;      // same shape and strides; may be q
+  int64_t token_stride = 0;  // floats
+  int64_t tokens = 0;
+  int64_t heads = 0;
+  int64_t head_dim = 0;
+  const int32_t* first_slot = nullptr;  // [tokens] first visible slot
+  const int32_t* last_slot = nullptr;   // [tokens] last visible slot
+  float scale = 0.0F;
+  // Keys and values of this head.
+  const unsigned char* pages = nullptr;  // already moved to the head's first key
+  int64_t page_stride_bytes = 0;
+  int64_t value_offset_bytes = 0;
+  const int32_t* page_table = nullptr;  // pages of this sequence
+  float* scratch = nullptr;             // attend_scratch_floats()
+};
+
+constexpr int64_t kAttendQueries = 32;  // most tokens * heads of one call
+constexpr int64_t kAttendBlock = 128;   // kKeyBlockTokens
+constexpr int64_t kAttendPage = 64;     // kPageTokens
+constexpr int64_t kAttendChunk = 1024;  // kKeyBlockTokens * kChunkBlocks
+
+/// Per query: m, l of chunk and total (padded to 16), p of one block, o of chunk and total; then one block of keys and
+/// one of values as f32.
+constexpr int64_t attend_scratch_floats(int64_t head_dim) {
+  const int64_t padded = (head_dim + 15) / 16 * 16;
+  return kAttendQueries * (16 + kAttendBlock + 2 * padded) + 2 * kAttendBlock * padded;
+}
+
+/// Measures of what the level's instructions can do; see corbel/device/limits.h.
+struct ProbeKernels {
+  // Sums `bytes` bytes (a multiple of 4096) so that none of the loads can be left out.
+  uint64_t (*read_plain)(const void* data, int64_t bytes) = nullptr;
+  uint64_t (*read_prefetch)(const void* data, int64_t bytes) = nullptr;
+  uint64_t (*read_prefetch_once)(const void* data, int64_t bytes) = nullptr;  // non-temporal
+  uint64_t (*read_streams)(const void* data, int64_t bytes) = nullptr;        // four places at once
+  // Run `rounds` rounds and return the number of operations (multiplications and additions) done.
+  int64_t (*f32_operations)(int64_t rounds) = nullptr;
+  int64_t (*bf16_operations)(int64_t rounds) = nullptr;  // null: the level has no such instruction
+  int64_t (*int8_operations)(int64_t rounds) = nullptr;
+};
+
+struct Kernels {
+  const char* level;
+  void (*dot_f32)(const DotArgs&);       // f32 weights, f32 arithmetic
+  void (*dot_bf16_f32)(const DotArgs&);  // bf16 weights, f32 arithmetic
+  void (*dot_f16_f32)(const DotArgs&);
+  void (*dot_bf16)(const DotArgs&);  // bf16 weights and x, bf16 arithmetic
+  void (*apply)(Function function, float* values, int64_t count);
+  void (*add)(const float* a, const float* b, float* out, int64_t count);
+  void (*multiply)(const float* a, const float* b, float* out, int64_t count);
+  void (*to_bf16)(const float* from, int64_t count, void* to);
+  void (*from_bf16)(const void* from, int64_t count, float* to);
+  void (*rms_norm)(const float* x, const float* gamma, float* out, int64_t hidden, float eps, int plus_one);
+  void (*layer_norm)(const float* x, const float* gamma, const float* beta, float* out, int64_t hidden, float eps);
+  void (*rope_half)(float* head, const float* cosines, const float* sines, int64_t half);
+  void (*rope_interleaved)(float* head, const float* cosines, const float* sines, int64_t half);
+  void (*attend_f32)(const AttendArgs&);
+  void (*attend_bf16)(const AttendArgs&);
+  ProbeKernels probes;
+};
+
+}  // namespace corbel::cpu
+
+// The families of one level, joined by table.cpp into the one symbol that the level exports.
+#ifdef CORBEL_ISA
+namespace corbel::cpu::CORBEL_ISA {
+void add_linear(Kernels& table);
+void add_rows(Kernels& table);
+void add_attention(Kernels& table);
+void add_probes(Kernels& table);
+Kernels make_kernels();
+}  // namespace corbel::cpu::CORBEL_ISA
+#endif

@@ -1,0 +1,202 @@
+#include "corbel/device/cpu/kernels/kernels.h"
+#include "corbel/device/cpu/kernels/simd.h"
+
+// Dot products of rows of x with rows of a weight. A tile of R x O dot products runs over the whole row at once: R + O
+// loads for R * O multiply-adds, each dot product in one accumulator of 16 lanes, as the contract orders.
+
+namespace corbel::cpu::CORBEL_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+// 6 x 4 accumulators, 4 weights, 1 x: 29 of 32 registers.
+constexpr int kTileRows = 6;
+constexpr int kTileOutputs = 4;
+#elif defined(__AVX2__)
+// 2 x 2 values of two registers: 8 accumulators, 4 weights, 2 x: 14 of 16 registers.
+constexpr int kTileRows = 2;
+constexpr int kTileOutputs = 2;
+#else
+constexpr int kTileRows = 2;
+constexpr int kTileOutputs = 1;
+#endif
+// One row: enough independent sums to cover the multiply-add's latency.
+#if defined(__AVX512F__)
+constexpr int kStreamOutputs = 8;
+#else
+constexpr int kStreamOutputs = 4;
+#endif
+
+// How far ahead of the multiply-adds a single row's weights are fetched.
+constexpr int64_t kPrefetchBytes = 2048;
+
+/// Weights of one storage with f32 arithmetic.
+struct F32Weights {
+  using Vector = Floats;
+  static constexpr bool kFlushes = false;
+  static constexpr int64_t kStep = 16;  // elements per vector
+  static constexpr int64_t kXBytes = 4;
+  static constexpr int64_t kWeightBytes = 4;
+  CORBEL_INLINE Vector load_x(const char* p) { return load(reinterpret_cast<const float*>(p)); }
+  CORBEL_INLINE Vector load_x_first(const char* p, int64_t n) { return load_first(reinterpret_cast<const float*>(p), n); }
+  CORBEL_INLINE Vector load_weight(const char* p) { return load(reinterpret_cast<const float*>(p)); }
+  CORBEL_INLINE Vector load_weight_first(const char* p, int64_t n) {
+    return load_first(reinterpret_cast<const float*>(p), n);
+  }
+  CORBEL_INLINE Floats step(Vector weight, Vector x, Floats sum) { return fma(weight, x, sum); }
+};
+
+struct Bf16Weights : F32Weights {
+  static constexpr int64_t kWeightBytes = 2;
+  CORBEL_INLINE Vector load_weight(const char* p) { return load_bf16(p); }
+  CORBEL_INLINE Vector load_weight_first(const char* p, int64_t n) { return load_bf16_first(p, n); }
+};
+
+struct F16Weights : F32Weights {
+  static constexpr int64_t kWeightBytes = 2;
+  CORBEL_INLINE Vector load_weight(const char* p) { return load_f16(p); }
+  CORBEL_INLINE Vector load_weight_first(const char* p, int64_t n) { return load_f16_first(p, n); }
+};
+
+/// Pairs of bf16 with the arithmetic of vdpbf16ps, by the instruction or by two multiply-adds with subnormals off.
+struct Bf16Pairs {
+  using Vector = Ints;
+  static constexpr int64_t kStep = 32;
+  static constexpr int64_t kXBytes = 2;
+  static constexpr int64_t kWeightBytes = 2;
+  CORBEL_INLINE Vector load_x(const char* p) { return load_pairs(p); }
+  CORBEL_INLINE Vector load_x_first(const char* p, int64_t n) { return load_pairs_first(p, n); }
+  CORBEL_INLINE Vector load_weight(const char* p) { return load_pairs(p); }
+  CORBEL_INLINE Vector load_weight_first(const char* p, int64_t n) { return load_pairs_first(p, n); }
+#if defined(__AVX512BF16__)
+  static constexpr bool kFlushes = false;  // the instruction does
+  CORBEL_INLINE Floats step(Vector weight, Vector x, Floats sum) {
+    return {_mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(weight.v), reinterpret_cast<__m512bh>(x.v))};
+  }
+#else
+  static constexpr bool kFlushes = true;
+  CORBEL_INLINE Floats odd(Ints pairs) { return as_floats(bit_and(pairs, broadcast_int(-0x10000))); }
+  CORBEL_INLINE Floats even(Ints pairs) { return as_floats(shift_left<16>(pairs)); }
+  CORBEL_INLINE Floats step(Vector weight, Vector x, Floats sum) {
+    return fma(even(weight), even(x), fma(odd(weight), odd(x), sum));
+  }
+#endif
+};
+
+/// Subnormal inputs and results as zero, until the end of the scope.
+class FlushSubnormals {
+ public:
+  __attribute__((always_inline)) FlushSubnormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040U); }
+  __attribute__((always_inline)) ~FlushSubnormals() { _mm_setcsr(saved_); }
+
+ private:
+  unsigned saved_;
+};
+
+/// sums[R * O], row by row. Not inlined: the compiler does not know that arithmetic depends on FlushSubnormals.
+template <typename Weights, int R, int O, bool kStream>
+__attribute__((noinline)) void sum_tile(const char* x, int64_t x_stride, const char* weight, int64_t weight_stride,
+                                        int64_t in, Floats* sums) {
+  using Vector = typename Weights::Vector;
+  Floats sum[R][O];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int o = 0; o < O; ++o) sum[r][o] = zero();
+  int64_t i = 0;
+  for (; i + Weights::kStep <= in; i += Weights::kStep) {
+    Vector w[O];
+#pragma GCC unroll 8
+    for (int o = 0; o < O; ++o) {
+      const char* const p = weight + o * weight_stride + i * Weights::kWeightBytes;
+      if constexpr (kStream) _mm_prefetch(p + kPrefetchBytes, _MM_HINT_T0);
+      w[o] = Weights::load_weight(p);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Vector xr = Weights::load_x(x + r * x_stride + i * Weights::kXBytes);
+#pragma GCC unroll 8
+      for (int o = 0; o < O; ++o) sum[r][o] = Weights::step(w[o], xr, sum[r][o]);
+    }
+  }
+  if (i < in) {
+    for (int r = 0; r < R; ++r) {
+      const Vector xr = Weights::load_x_first(x + r * x_stride + i * Weights::kXBytes, in - i);
+      for (int o = 0; o < O; ++o) {
+        const char* const p = weight + o * weight_stride + i * Weights::kWeightBytes;
+        sum[r][o] = Weights::step(Weights::load_weight_first(p, in - i), xr, sum[r][o]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int o = 0; o < O; ++o) sums[r * O + o] = sum[r][o];
+}
+
+template <typename Weights, int R, int O, bool kStream>
+void dot_tile(const DotArgs& args, int64_t row, int64_t output) {
+  constexpr int kSums = (R * O + 15) / 16 * 16;
+  Floats sums[kSums];
+  const char* const x = static_cast<const char*>(args.x) + row * args.x_stride_bytes;
+  const char* const weight = static_cast<const char*>(args.weight) + output * args.weight_stride_bytes;
+  if constexpr (Weights::kFlushes) {
+    const FlushSubnormals flush;
+    sum_tile<Weights, R, O, kStream>(x, args.x_stride_bytes, weight, args.weight_stride_bytes, args.in, sums);
+  } else {
+    sum_tile<Weights, R, O, kStream>(x, args.x_stride_bytes, weight, args.weight_stride_bytes, args.in, sums);
+  }
+  float* const out = args.out + row * args.out_stride + output;
+  if constexpr (R * O < 4) {
+    for (int k = 0; k < R * O; ++k) out[k / O * args.out_stride + k % O] = add_lanes(sums[k]);
+  } else {
+    for (int k = R * O; k < kSums; ++k) sums[k] = zero();
+    float dots[kSums];
+    for (int k = 0; k < kSums; k += 16) store(dots + k, add_lanes_of_16(sums + k));
+    for (int k = 0; k < R * O; ++k) out[k / O * args.out_stride + k % O] = dots[k];
+  }
+}
+
+/// `rows` <= kTileRows rows from `row` on.
+template <typename Weights, int O, int R = kTileRows>
+CORBEL_INLINE void dot_rows(const DotArgs& args, int64_t row, int64_t rows, int64_t output) {
+  if constexpr (R > 1) {
+    if (rows < R) return dot_rows<Weights, O, R - 1>(args, row, rows, output);
+  }
+  dot_tile<Weights, R, O, false>(args, row, output);
+}
+
+template <typename Weights>
+void dot_one_row(const DotArgs& args) {
+  int64_t output = 0;
+  for (; output + kStreamOutputs <= args.outputs; output += kStreamOutputs)
+    dot_tile<Weights, 1, kStreamOutputs, true>(args, 0, output);
+  for (; output < args.outputs; ++output) dot_tile<Weights, 1, 1, true>(args, 0, output);
+}
+
+template <typename Weights>
+void dot(const DotArgs& args) {
+  if (args.rows == 1) return dot_one_row<Weights>(args);
+  // Row tiles of about equal height: 7 rows are 4 + 3, not 6 + 1.
+  const int64_t tiles = (args.rows + kTileRows - 1) / kTileRows;
+  const auto tile_begin = [&](int64_t tile) { return tile * args.rows / tiles; };
+  int64_t output = 0;
+  for (; output + kTileOutputs <= args.outputs; output += kTileOutputs) {
+    for (int64_t tile = 0; tile < tiles; ++tile)
+      dot_rows<Weights, kTileOutputs>(args, tile_begin(tile), tile_begin(tile + 1) - tile_begin(tile), output);
+  }
+  for (; output < args.outputs; ++output) {
+    for (int64_t tile = 0; tile < tiles; ++tile)
+      dot_rows<Weights, 1>(args, tile_begin(tile), tile_begin(tile + 1) - tile_begin(tile), output);
+  }
+}
+
+}  // namespace
+
+void add_linear(Kernels& table) {
+  table.dot_f32 = dot<F32Weights>;
+  table.dot_bf16_f32 = dot<Bf16Weights>;
+  table.dot_f16_f32 = dot<F16Weights>;
+  table.dot_bf16 = dot<Bf16Pairs>;
+}
+
+}  // namespace corbel::cpu::CORBEL_ISA

@@ -1,0 +1,157 @@
+#include "corbel/device/cpu/kernels/kernels.h"
+#include "corbel/device/cpu/kernels/simd.h"
+
+// What the level's instructions can do at best: reading memory, and multiply-adds on registers alone.
+
+namespace corbel::cpu::CORBEL_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+using Register = __m512i;
+CORBEL_INLINE Register read_register(const char* p) { return _mm512_load_si512(p); }
+CORBEL_INLINE Register mix(Register a, Register b) { return _mm512_or_si512(a, b); }
+CORBEL_INLINE Register no_bits() { return _mm512_setzero_si512(); }
+#elif defined(__AVX2__)
+using Register = __m256i;
+CORBEL_INLINE Register read_register(const char* p) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
+CORBEL_INLINE Register mix(Register a, Register b) { return _mm256_or_si256(a, b); }
+CORBEL_INLINE Register no_bits() { return _mm256_setzero_si256(); }
+#else
+using Register = __m128i;
+CORBEL_INLINE Register read_register(const char* p) { return _mm_load_si128(reinterpret_cast<const __m128i*>(p)); }
+CORBEL_INLINE Register mix(Register a, Register b) { return _mm_or_si128(a, b); }
+CORBEL_INLINE Register no_bits() { return _mm_setzero_si128(); }
+#endif
+
+CORBEL_INLINE uint64_t any_bits(Register a) {
+  alignas(64) uint64_t words[sizeof(Register) / 8];
+  __builtin_memcpy(words, &a, sizeof a);
+  uint64_t all = 0;
+  for (const uint64_t word : words) all |= word;
+  return all;
+}
+
+enum class Ahead { nothing, t0, nta };
+
+template <Ahead kAhead>
+CORBEL_INLINE void read_line(const char* line, Register& sum) {
+  constexpr int64_t kBytesAhead = 2048;
+  if constexpr (kAhead == Ahead::t0) _mm_prefetch(line + kBytesAhead, _MM_HINT_T0);
+  if constexpr (kAhead == Ahead::nta) _mm_prefetch(line + kBytesAhead, _MM_HINT_NTA);
+  for (unsigned long part = 0; part < 64 / sizeof(Register); ++part)
+    sum = mix(sum, read_register(line + part * sizeof(Register)));
+}
+
+/// `kStreams` places at once, each a quarter (or all) of the range.
+template <Ahead kAhead, int kStreams>
+uint64_t read_range(const void* data, int64_t bytes) {
+  const char* const begin = static_cast<const char*>(data);
+  const int64_t part = bytes / kStreams;
+  Register sums[4] = {no_bits(), no_bits(), no_bits(), no_bits()};
+  constexpr int64_t kLines = 4 / kStreams * 64;  // bytes per stream and turn: four lines in all
+  for (int64_t at = 0; at < part; at += kLines) {
+#pragma GCC unroll 4
+    for (int line = 0; line < 4; ++line)
+      read_line<kAhead>(begin + line % kStreams * part + at + line / kStreams * 64, sums[line]);
+  }
+  return any_bits(mix(mix(sums[0], sums[1]), mix(sums[2], sums[3])));
+}
+
+// Ten independent chains cover latency 4 at two per cycle, and latency 6 at one.
+#if defined(__AVX512F__)
+constexpr int kChains = 12;
+#else
+constexpr int kChains = 6;  // values of two or four registers
+#endif
+
+int64_t f32_operations(int64_t rounds) {
+  Floats sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = broadcast(static_cast<float>(c));
+  Floats a = broadcast(0.999F);
+  Floats b = broadcast(0.001F);
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) sums[c] = fma(sums[c], a, b);
+  }
+  Floats total = zero();
+  for (int c = 0; c < kChains; ++c) total = add(total, sums[c]);
+  volatile float kept = add_lanes(total);
+  static_cast<void>(kept);
+  return rounds * kChains * kWidth * 2;
+}
+
+#if defined(__AVX512BF16__)
+int64_t bf16_operations(int64_t rounds) {
+  __m512 sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = _mm512_set1_ps(static_cast<float>(c));
+  const __m512i a = _mm512_set1_epi32(0x3f803f80);
+  const __m512i b = _mm512_set1_epi32(0x38003800);
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) asm volatile("vdpbf16ps %1, %2, %0" : "+v"(sums[c]) : "v"(a), "v"(b));
+  }
+  __m512 total = _mm512_setzero_ps();
+  for (int c = 0; c < kChains; ++c) total = _mm512_add_ps(total, sums[c]);
+  volatile float kept = _mm512_reduce_add_ps(total);
+  static_cast<void>(kept);
+  return rounds * kChains * 32 * 2;
+}
+#endif
+
+#if defined(__AVX512VNNI__)
+int64_t int8_operations(int64_t rounds) {
+  __m512i sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = _mm512_set1_epi32(c);
+  const __m512i a = _mm512_set1_epi8(1);
+  const __m512i b = _mm512_set1_epi8(2);
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) asm volatile("vpdpbusd %1, %2, %0" : "+v"(sums[c]) : "v"(a), "v"(b));
+  }
+  __m512i total = _mm512_setzero_si512();
+  for (int c = 0; c < kChains; ++c) total = _mm512_add_epi32(total, sums[c]);
+  volatile int kept = _mm512_reduce_add_epi32(total);
+  static_cast<void>(kept);
+  return rounds * kChains * 64 * 2;
+}
+#elif defined(__AVX2__)
+/// The level's int8 dot product: 32 products of u8 and i8 in three instructions.
+int64_t int8_operations(int64_t rounds) {
+  __m256i sums[kChains];
+  for (int c = 0; c < kChains; ++c) sums[c] = _mm256_set1_epi32(c);
+  const __m256i a = _mm256_set1_epi8(1);
+  const __m256i b = _mm256_set1_epi8(2);
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 6
+    for (int c = 0; c < kChains; ++c) {
+      __m256i products;
+      asm volatile("vpmaddubsw %1, %2, %0" : "=x"(products) : "x"(b), "x"(a));
+      sums[c] = _mm256_add_epi32(sums[c], _mm256_madd_epi16(products, ones));
+    }
+  }
+  __m256i total = _mm256_setzero_si256();
+  for (int c = 0; c < kChains; ++c) total = _mm256_add_epi32(total, sums[c]);
+  volatile int kept = _mm256_extract_epi32(total, 0);
+  static_cast<void>(kept);
+  return rounds * kChains * 32 * 2;
+}
+#endif
+
+}  // namespace
+
+void add_probes(Kernels& table) {
+  table.probes.read_plain = read_range<Ahead::nothing, 1>;
+  table.probes.read_prefetch = read_range<Ahead::t0, 1>;
+  table.probes.read_prefetch_once = read_range<Ahead::nta, 1>;
+  table.probes.read_streams = read_range<Ahead::nothing, 4>;
+  table.probes.f32_operations = f32_operations;
+#if defined(__AVX512BF16__)
+  table.probes.bf16_operations = bf16_operations;
+#endif
+#if defined(__AVX2__)
+  table.probes.int8_operations = int8_operations;
+#endif
+}
+
+}  // namespace corbel::cpu::CORBEL_ISA

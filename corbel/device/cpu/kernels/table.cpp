@@ -1,0 +1,18 @@
+#include "corbel/device/cpu/kernels/kernels.h"
+
+#define CORBEL_TEXT_OF(name) #name
+#define CORBEL_TEXT(name) CORBEL_TEXT_OF(name)
+
+namespace corbel::cpu::CORBEL_ISA {
+
+Kernels make_kernels() {
+  Kernels table{};
+  table.level = CORBEL_TEXT(CORBEL_ISA);
+  add_linear(table);
+  add_rows(table);
+  add_attention(table);
+  add_probes(table);
+  return table;
+}
+
+}  // namespace corbel::cpu::CORBEL_ISA

@@ -1,0 +1,111 @@
+#include "corbel/engine/step_runner.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace corbel {
+namespace {
+
+std::int64_t pages_of(std::int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
+
+/// Scratch of the largest steps: all rows prefill, and all rows decode. Runs the forward on a measuring arena.
+std::int64_t measure_scratch(const TextModel& model, const StepBuffer& buffer, const RunnerLimits& limits) {
+  std::vector<KvLayer> layers(static_cast<std::size_t>(model.info().layers));
+  std::size_t peak = 0;
+  const std::int64_t logit_rows = std::min(limits.logit_rows, limits.step_rows);
+  const std::int64_t decode_rows = std::min(limits.sequences, limits.step_rows);
+  for (const std::int64_t decoding : {std::int64_t{0}, decode_rows}) {
+    Arena arena;
+    RunContext context{.scratch = &arena};
+    const StepInputs step = buffer.measure(limits.step_rows - decoding, decoding, logit_rows);
+    const TensorView logits = arena.allocate(DType::f32, {logit_rows, model.info().vocab});
+    model.forward(step, CacheView{layers}, logits, context);
+    peak = std::max(peak, arena.peak_bytes());
+  }
+  return static_cast<std::int64_t>(peak);
+}
+
+StepLimits step_limits(const TextModel& model, const RunnerLimits& limits) {
+  return {limits.step_rows, limits.sequences, pages_of(limits.context_tokens),
+          static_cast<int>(model.info().cache.groups.size())};
+}
+
+/// First row of `logits` with a value that is not finite, or -1.
+std::int64_t first_bad_row(const TensorView& logits) {
+  const Rows<const float> rows(logits);
+  for (std::int64_t row = 0; row < logits.rows(); ++row) {
+    // A sum of |x| * 0 is 0 for finite values and NaN otherwise: one pass without a branch per value.
+    float poison = 0.0F;
+    for (std::int64_t i = 0; i < logits.columns(); ++i) poison += rows[row][i] * 0.0F;
+    if (poison != 0.0F) return row;
+  }
+  return -1;
+}
+
+}  // namespace
+
+std::int64_t StepRunner::pages_per_sequence() const { return pages_of(limits_.context_tokens); }
+
+RunnerMemory StepRunner::measure(const TextModel& model, const RunnerLimits& limits) {
+  const std::int64_t pages = limits.pages > 0 ? limits.pages : limits.sequences * pages_of(limits.context_tokens);
+  const std::unique_ptr<Device> host = make_null_device();
+  auto buffer = StepBuffer::make(step_limits(model, limits), *host);
+  RunnerMemory memory;
+  memory.kv_bytes = pages * model.info().cache.bytes_per_page();
+  if (buffer) memory.scratch_bytes = measure_scratch(model, *buffer, limits);
+  return memory;
+}
+
+Result<StepRunner> StepRunner::make(const TextModel& model, Device& device, const RunnerLimits& limits) {
+  StepRunner runner;
+  runner.model_ = &model;
+  runner.device_ = &device;
+  runner.limits_ = limits;
+  if (runner.limits_.pages == 0) runner.limits_.pages = limits.sequences * pages_of(limits.context_tokens);
+  const CacheSpec& cache = model.info().cache;
+  runner.memory_ = measure(model, limits);
+
+  runner.layers_.resize(static_cast<std::size_t>(model.info().layers));
+  runner.group_of_layer_.resize(static_cast<std::size_t>(model.info().layers));
+  for (std::size_t g = 0; g < cache.groups.size(); ++g) {
+    const CacheGroup& group = cache.groups[g];
+    CORBEL_ASSIGN(DeviceMemory pool,
+                  device.allocate(static_cast<std::size_t>(runner.limits_.pages * group.page_bytes())));
+    for (std::size_t i = 0; i < group.layers.size(); ++i) {
+      runner.group_of_layer_[group.layers[i]] = static_cast<int>(g);
+      runner.layers_[group.layers[i]] = {
+          pool.data() + static_cast<std::int64_t>(i) * group.page.page_bytes(), group.page_bytes(), {}};
+    }
+    runner.pools_.push_back(std::move(pool));
+  }
+  CORBEL_ASSIGN(runner.scratch_memory_, device.allocate(static_cast<std::size_t>(runner.memory_.scratch_bytes)));
+  CORBEL_ASSIGN(StepBuffer buffer, StepBuffer::make(step_limits(model, limits), device));
+  runner.inputs_ = std::make_unique<StepBuffer>(std::move(buffer));
+  return runner;
+}
+
+void StepRunner::set_tap(TapFunction function, void* user) {
+  tap_function_ = function;
+  tap_user_ = user;
+}
+
+Result<TensorView> StepRunner::run(const StepPlan& plan, const std::atomic<bool>* cancel) {
+  const StepInputs step = inputs_->write(plan);
+  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].page_table = step.page_tables[group_of_layer_[i]];
+
+  Arena arena(scratch_memory_.data(), scratch_memory_.bytes());
+  RunContext context{
+      .device = device_, .scratch = &arena, .cancel = cancel, .tap_function = tap_function_, .tap_user = tap_user_};
+  const TensorView logits = arena.allocate(DType::f32, {step.logit_rows, model_->info().vocab});
+  model_->forward(step, CacheView{layers_}, logits, context);
+  if (auto finished = device_->finish(); !finished) return forward_failure(finished, "step");
+  if (context.cancelled()) return fail(Code::cancelled, "the step was cancelled");
+  if (const std::int64_t bad = first_bad_row(logits); bad >= 0) {
+    return fail(Code::device_failed, cat("logits of row ", bad,
+                                         " of the step hold NaN or infinity: the weights or an op are broken; "
+                                         "`corbel verify` names the first module that is"));
+  }
+  return logits;
+}
+
+}  // namespace corbel

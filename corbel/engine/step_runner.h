@@ -1,0 +1,63 @@
+#pragma once
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "corbel/device/run_context.h"
+#include "corbel/model/step_plan.h"
+#include "corbel/model/text_model.h"
+
+/// Many sequences on one model: pages, steps, sampling, delivery.
+namespace corbel {
+
+struct RunnerLimits {
+  std::int64_t step_rows = 512;  // rows of one step, prefill and decode together
+  std::int64_t logit_rows = 1;   // rows of one step whose logits may be wanted
+  std::int64_t sequences = 1;
+  std::int64_t context_tokens = 2048;  // of one sequence
+  std::int64_t pages = 0;              // of the pool, per cache group; 0: enough for all sequences at full context
+};
+
+/// Bytes that running takes, before anything is allocated.
+struct RunnerMemory {
+  std::int64_t kv_bytes = 0;
+  std::int64_t scratch_bytes = 0;  // activations, logits and step inputs
+};
+
+/// Owns the memory of a running model (cache pages, scratch, step inputs, logits) and runs plans on it. Everything is
+/// allocated by make(); run() allocates nothing. One thread at a time. The model and the device outlive it.
+class StepRunner {
+ public:
+  static RunnerMemory measure(const TextModel& model, const RunnerLimits& limits);
+  static Result<StepRunner> make(const TextModel& model, Device& device, const RunnerLimits& limits);
+
+  /// Runs the plan to its end and waits. Logits f32 [logit_rows, vocab], valid until the next run. A device's error,
+  /// a cancelled step and NaN or Inf in the wanted logits are refused (which row, at which position).
+  Result<TensorView> run(const StepPlan& plan, const std::atomic<bool>* cancel = nullptr);
+
+  /// Watches block outputs of later runs; null stops watching.
+  void set_tap(TapFunction function, void* user);
+
+  const RunnerLimits& limits() const { return limits_; }
+  const RunnerMemory& memory() const { return memory_; }
+  const TextModel& model() const { return *model_; }
+  std::int64_t pages_per_sequence() const;
+  /// Layer's cache, for export and copies; the page table is that of the last plan.
+  const KvLayer& layer(int index) const { return layers_[index]; }
+
+ private:
+  StepRunner() = default;
+  const TextModel* model_ = nullptr;
+  Device* device_ = nullptr;
+  RunnerLimits limits_;
+  RunnerMemory memory_;
+  std::vector<DeviceMemory> pools_;  // per cache group: [pages, layers, page_bytes]
+  std::vector<int> group_of_layer_;
+  std::vector<KvLayer> layers_;
+  DeviceMemory scratch_memory_;
+  std::unique_ptr<StepBuffer> inputs_;
+  TapFunction tap_function_ = nullptr;
+  void* tap_user_ = nullptr;
+};
+
+}  // namespace corbel

@@ -1,0 +1,72 @@
+#include "corbel/format/weight_format.h"
+
+#include <array>
+#include <bit>
+#include <cstring>
+
+#include "corbel/tensor/dtype.h"
+
+namespace corbel {
+namespace {
+
+// Files are little endian, and so are the machines we build for.
+static_assert(std::endian::native == std::endian::little);
+
+// Stored values may lie at any address (old safetensors files align nothing), so they are copied out byte by byte; the
+// compiler makes one unaligned load of it.
+template <typename Stored>
+void decode_each(const std::byte* stored, std::int64_t count, float* values) noexcept {
+  for (std::int64_t i = 0; i < count; ++i) {
+    Stored value;
+    std::memcpy(&value, stored + i * sizeof(Stored), sizeof value);
+    values[i] = to_float(value);
+  }
+}
+
+void decode_f32(const std::byte* stored, std::int64_t count, float* values) noexcept {
+  if (count > 0) std::memcpy(values, stored, static_cast<std::size_t>(count) * sizeof(float));
+}
+
+void encode_f32(const float* values, std::int64_t count, std::byte* stored) noexcept {
+  if (count > 0) std::memcpy(stored, values, static_cast<std::size_t>(count) * sizeof(float));
+}
+
+void encode_bf16(const float* values, std::int64_t count, std::byte* stored) noexcept {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const bfloat16 value = to_bfloat16(values[i]);
+    std::memcpy(stored + i * sizeof value, &value, sizeof value);
+  }
+}
+
+void encode_f16(const float* values, std::int64_t count, std::byte* stored) noexcept {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float16 value = to_float16(values[i]);
+    std::memcpy(stored + i * sizeof value, &value, sizeof value);
+  }
+}
+
+// Rounding to p bits of precision is worst at 1 + 2^-p, half-way between two neighbours: 2^-p / (1 + 2^-p).
+constexpr WeightFormat kF32{"f32", 1, 4, 0.0, decode_f32, encode_f32};
+constexpr WeightFormat kBf16{"bf16", 1, 2, 1.0 / 257.0, decode_each<bfloat16>, encode_bf16};
+constexpr WeightFormat kF16{"f16", 1, 2, 1.0 / 2049.0, decode_each<float16>, encode_f16};
+
+constexpr std::array kFormats{&kF32, &kBf16, &kF16};
+
+}  // namespace
+
+std::span<const WeightFormat* const> weight_formats() { return kFormats; }
+
+Result<const WeightFormat*> find_weight_format(std::string_view name) {
+  std::string known;
+  for (const WeightFormat* format : kFormats) {
+    if (format->name == name) return format;
+    known += cat(known.empty() ? "" : ", ", format->name);
+  }
+  return fail(Code::unsupported, cat("weight format \"", name.substr(0, 40), "\" is unknown; known: ", known));
+}
+
+const WeightFormat& f32_format() { return kF32; }
+const WeightFormat& bf16_format() { return kBf16; }
+const WeightFormat& f16_format() { return kF16; }
+
+}  // namespace corbel

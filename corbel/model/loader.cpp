@@ -1,0 +1,95 @@
+#include "corbel/model/loader.h"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "corbel/format/hf_folder.h"
+
+namespace corbel {
+namespace {
+
+std::string known_architectures(std::span<const ModelFamily> families) {
+  std::string list;
+  for (const ModelFamily& family : families) {
+    for (const std::string_view architecture : family.architectures)
+      list += cat(list.empty() ? "" : ", ", architecture);
+  }
+  return list;
+}
+
+/// Reads what one of the two files says; what `defaults` has already is kept.
+Result<void> read_defaults(const JsonFields& fields, GenerationDefaults& defaults) {
+  constexpr std::int64_t kMaxToken = std::int64_t{1} << 31;
+  if (defaults.eos_ids.empty()) {
+    CORBEL_ASSIGN(defaults.eos_ids, fields.get_ints("eos_token_id"));
+  }
+  const auto number = [&](std::string_view key, std::optional<double>& value) -> Result<void> {
+    if (value || !fields.has(key)) return {};
+    CORBEL_ASSIGN(value, fields.require_number(key));
+    return {};
+  };
+  const auto integer = [&](std::string_view key, std::optional<std::int64_t>& value) -> Result<void> {
+    if (value || !fields.has(key)) return {};
+    CORBEL_ASSIGN(value, fields.require_int(key, 0, kMaxToken));
+    return {};
+  };
+  CORBEL_TRY(number("temperature", defaults.temperature));
+  CORBEL_TRY(number("top_p", defaults.top_p));
+  CORBEL_TRY(number("min_p", defaults.min_p));
+  CORBEL_TRY(number("repetition_penalty", defaults.repetition_penalty));
+  CORBEL_TRY(integer("top_k", defaults.top_k));
+  CORBEL_TRY(integer("max_new_tokens", defaults.max_new_tokens));
+  if (!defaults.do_sample && fields.has("do_sample")) {
+    CORBEL_ASSIGN(defaults.do_sample, fields.get_bool("do_sample", false));
+  }
+  // bos may be given as a list by some configs; its first entry counts.
+  if (!defaults.bos_id) {
+    CORBEL_ASSIGN(const auto bos, fields.get_ints("bos_token_id"));
+    if (!bos.empty()) defaults.bos_id = bos.front();
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TextModel>> make_text_model(const Json& config, const std::string& source,
+                                                   std::shared_ptr<const TensorSource> tensors, const Device& device,
+                                                   std::span<const ModelFamily> families, const ModelOptions& options) {
+  const JsonFields fields(config, source);
+  CORBEL_ASSIGN(const auto architectures, fields.get_strings("architectures"));
+  for (const std::string& architecture : architectures) {
+    for (const ModelFamily& family : families) {
+      if (std::find(family.architectures.begin(), family.architectures.end(), architecture) ==
+          family.architectures.end())
+        continue;
+      return family.make({fields, architecture, std::move(tensors), options}, device);
+    }
+  }
+  const std::string found = architectures.empty() ? std::string("missing") : cat('"', architectures.front(), '"');
+  return fail(Code::unsupported,
+              cat(source, ": \"architectures\" is ", found, "; known: ", known_architectures(families),
+                  ". A new one is a folder under models/: tools/new.py model NAME (CONTRIBUTING.md)"));
+}
+
+Result<LoadedModel> load_text_model(const std::filesystem::path& folder, const Device& device,
+                                    std::span<const ModelFamily> families, const ModelOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  LoadedModel loaded{.folder = folder};
+  const std::filesystem::path config_path = folder / "config.json";
+  CORBEL_ASSIGN(const Json config, read_json_file(config_path));
+  CORBEL_ASSIGN(std::shared_ptr<const TensorSource> tensors, open_hf_folder(folder));
+  CORBEL_ASSIGN(loaded.model,
+                make_text_model(config, config_path.string(), std::move(tensors), device, families, options));
+
+  std::error_code ignored;
+  if (const auto path = folder / "generation_config.json"; std::filesystem::exists(path, ignored)) {
+    CORBEL_ASSIGN(const Json generation, read_json_file(path));
+    CORBEL_TRY(read_defaults(JsonFields(generation, path.string()), loaded.defaults));
+  }
+  CORBEL_TRY(read_defaults(JsonFields(config, config_path.string()), loaded.defaults));
+  loaded.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  return loaded;
+}
+
+}  // namespace corbel

@@ -1,0 +1,63 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "corbel/blocks/block.h"
+
+/// What a model must offer to the floors above, how families are found, and the loader. Owns no model.
+namespace corbel {
+
+/// One group of a model's caches: layers that share a page table and a page size.
+struct CacheGroup {
+  enum class Kind : std::uint8_t { paged, windowed };
+  Kind kind = Kind::paged;
+  std::int64_t window = 0;  // windowed: tokens that stay visible
+  KvPageSpec page;          // per layer
+  std::vector<int> layers;  // of the model, ascending
+
+  /// Bytes of one page id: all layers of the group.
+  std::int64_t page_bytes() const { return page.page_bytes() * static_cast<std::int64_t>(layers.size()); }
+};
+
+/// What memory a model's sequences need.
+struct CacheSpec {
+  std::vector<CacheGroup> groups;
+  std::int64_t bytes_per_page() const;  // 64 tokens of one sequence, all groups
+};
+
+struct TextModelInfo {
+  std::string family;        // folder of models/
+  std::string architecture;  // config.json "architectures"
+  std::int64_t vocab = 0;
+  std::int64_t hidden = 0;
+  int layers = 0;
+  std::int64_t max_positions = 0;  // tokens the model was made for
+  bool rope_by_length = false;     // rotary scaling looks at the sequence's length (dynamic, longrope)
+  std::int64_t weight_bytes = 0;   // mapped
+  std::int64_t owned_bytes = 0;    // private copies (norms, biases)
+  std::int64_t parameters = 0;
+  CacheSpec cache;
+};
+
+/// A language model on a device: the only thing the engine knows about models. Immutable; steps are noexcept.
+class TextModel {
+ public:
+  virtual ~TextModel() = default;
+  virtual const TextModelInfo& info() const = 0;
+
+  /// Token ids of the step to hidden f32 [rows, hidden].
+  virtual void embed(const StepInputs& step, const TensorView& hidden, RunContext& context) const noexcept = 0;
+  /// Layers first .. first + count - 1, in place.
+  virtual void run_layers(int first, int count, const StepInputs& step, const TensorView& hidden,
+                          const CacheView& cache, RunContext& context) const noexcept = 0;
+  /// Final norm and logits f32 [logit_rows, vocab] of the step's wanted rows.
+  virtual void head(const StepInputs& step, const TensorView& hidden, const TensorView& logits,
+                    RunContext& context) const noexcept = 0;
+
+  /// embed, all layers, head.
+  void forward(const StepInputs& step, const CacheView& cache, const TensorView& logits,
+               RunContext& context) const noexcept;
+};
+
+}  // namespace corbel

@@ -1,0 +1,118 @@
+#include "corbel/ops/attention_reference.h"
+
+#include <cmath>
+
+namespace corbel {
+
+Result<void> check_page(std::string_view op, const KvPageSpec& page) {
+  CORBEL_TRY(check_size(op, "page.kv_heads", page.kv_heads, kMaxSize / kMaxHeadDim));
+  CORBEL_TRY(check_size(op, "page.head_dim", page.head_dim, kMaxHeadDim));
+  if (page.dtype != DType::f32 && page.dtype != DType::bf16)
+    return refuse(op, cat("page.dtype is ", page.dtype, ", it must be f32 or bf16"));
+  return {};
+}
+
+Result<void> check_attention(std::string_view op, const AttentionOpSpec& spec) {
+  CORBEL_TRY(check_page(op, spec.page));
+  CORBEL_TRY(check_size(op, "q_heads", spec.q_heads, kMaxSize / kMaxHeadDim));
+  if (spec.q_heads % spec.page.kv_heads != 0) {
+    return refuse(op, cat("q_heads is ", spec.q_heads, ", it must be a multiple of page.kv_heads, which is ",
+                          spec.page.kv_heads));
+  }
+  CORBEL_TRY(check_positive(op, "softmax_scale", spec.softmax_scale));
+  return check_size(op, "window", spec.window, kMaxSize, 0);
+}
+
+namespace {
+
+/// Where the slots [begin, end) of one key block are; at most kKeyBlockTokens of them.
+struct KeyBlock {
+  std::int64_t begin;
+  std::int64_t end;
+};
+
+/// o[d] = o[d] * a.
+void rescale(float* out, float a, std::int64_t head_dim) noexcept {
+  for (std::int64_t d = 0; d < head_dim; ++d) out[d] *= a;
+}
+
+void add_block(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& task, const KeyBlock& block,
+               PartialSoftmax& part) noexcept {
+  const std::int64_t head_dim = spec.page.head_dim;
+  float row[kMaxHeadDim];
+  float p[kKeyBlockTokens];
+  float maximum = part.maximum;
+  for (std::int64_t j = block.begin; j < block.end; ++j) {
+    load_head(spec.page.dtype, key_address(spec.page, cache, task.sequence, j, task.kv_head), head_dim, row);
+    p[j - block.begin] = spec.softmax_scale * dot_f32(task.q, row, head_dim);
+    maximum = std::max(maximum, p[j - block.begin]);
+  }
+  const float a = part.maximum == -HUGE_VALF ? 0.0F : exp_f32(part.maximum - maximum);
+  float lanes[kLanes] = {};
+  for (std::int64_t j = block.begin; j < block.end; ++j) {
+    p[j - block.begin] = exp_f32(p[j - block.begin] - maximum);
+    lanes[j % kLanes] += p[j - block.begin];
+  }
+  part.maximum = maximum;
+  part.sum = std::fma(part.sum, a, add_lanes(lanes));
+  rescale(part.out, a, head_dim);
+  for (std::int64_t j = block.begin; j < block.end; ++j) {
+    load_head(spec.page.dtype,
+              key_address(spec.page, cache, task.sequence, j, task.kv_head) + spec.page.half_bytes(), head_dim, row);
+    const float weight = p[j - block.begin];
+    for (std::int64_t d = 0; d < head_dim; ++d) part.out[d] = std::fma(weight, row[d], part.out[d]);
+  }
+}
+
+void attend_chunk(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& task, std::int64_t chunk_begin,
+                  PartialSoftmax& part) noexcept {
+  part.maximum = -HUGE_VALF;
+  part.sum = 0.0F;
+  std::fill_n(part.out, spec.page.head_dim, 0.0F);
+  for (std::int64_t begin = chunk_begin; begin < chunk_begin + kChunkTokens; begin += kKeyBlockTokens) {
+    const KeyBlock visible{std::max(begin, task.first_slot), std::min(begin + kKeyBlockTokens, task.slot + 1)};
+    if (visible.begin < visible.end) add_block(spec, cache, task, visible, part);
+  }
+}
+
+/// Joins a later chunk into `total`.
+void join_chunk(const PartialSoftmax& later, std::int64_t head_dim, PartialSoftmax& total) noexcept {
+  const float maximum = std::max(total.maximum, later.maximum);
+  const float a1 = exp_f32(total.maximum - maximum);
+  const float a2 = exp_f32(later.maximum - maximum);
+  total.maximum = maximum;
+  total.sum = std::fma(total.sum, a1, later.sum * a2);
+  for (std::int64_t d = 0; d < head_dim; ++d) total.out[d] = std::fma(total.out[d], a1, later.out[d] * a2);
+}
+
+void attend_head(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& task) noexcept {
+  const std::int64_t head_dim = spec.page.head_dim;
+  PartialSoftmax total;
+  PartialSoftmax part;
+  const std::int64_t first_chunk = task.first_slot / kChunkTokens;
+  const std::int64_t last_chunk = task.slot / kChunkTokens;
+  attend_chunk(spec, cache, task, first_chunk * kChunkTokens, total);
+  for (std::int64_t chunk = first_chunk + 1; chunk <= last_chunk; ++chunk) {
+    attend_chunk(spec, cache, task, chunk * kChunkTokens, part);
+    join_chunk(part, head_dim, total);
+  }
+  const float scale = 1.0F / total.sum;
+  for (std::int64_t d = 0; d < head_dim; ++d) task.out[d] = total.out[d] * scale;
+}
+
+}  // namespace
+
+void attend_row(const AttentionOpSpec& spec, const KvLayer& cache, const HeadRows<const float>& q,
+                const HeadRows<float>& out, const HeadTask& place, std::int64_t row) noexcept {
+  HeadTask task = place;
+  task.first_slot = spec.window == 0 ? 0 : std::max<std::int64_t>(0, task.slot - spec.window + 1);
+  const std::int64_t group = spec.q_heads / spec.page.kv_heads;
+  for (std::int64_t h = 0; h < spec.q_heads; ++h) {
+    task.q = q(row, h);
+    task.out = out(row, h);
+    task.kv_head = h / group;
+    run_exact([&] { attend_head(spec, cache, task); });
+  }
+}
+
+}  // namespace corbel

@@ -1,0 +1,81 @@
+#pragma once
+#include <cmath>
+#include <cstdint>
+
+#include "corbel/ops/arithmetic.h"
+
+/// The dot products of the contracts, as plain loops, and a way to run references at a bearable speed: fused
+/// multiply-add is exact by definition, so a machine's instruction gives the bits of std::fma.
+namespace corbel {
+
+#if defined(__x86_64__) && defined(__GNUC__)
+/// Compiles `body`, and everything it calls that the compiler can see, for machines with fused multiply-add.
+template <typename Body>
+__attribute__((target("avx2,fma"), flatten)) void run_with_fma(const Body& body) noexcept {
+  body();
+}
+template <typename Body>
+void run_exact(const Body& body) noexcept {
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    run_with_fma(body);
+  else
+    body();
+}
+#else
+template <typename Body>
+void run_exact(const Body& body) noexcept {
+  body();
+}
+#endif
+
+/// Sum of x[i] * y[i]: lane l sums the products 16i + l by fused multiply-add, i ascending; then add_lanes. The tail
+/// is padded with zeros (which turns a lane of -0 into +0, so it is not left out).
+inline float dot_f32(const float* x, const float* y, std::int64_t count) noexcept {
+  float lanes[kLanes] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    for (int l = 0; l < kLanes; ++l) lanes[l] = std::fma(x[i + l], y[i + l], lanes[l]);
+  if (i < count) {
+    for (int l = 0; l < kLanes; ++l) {
+      const bool inside = i + l < count;
+      lanes[l] = std::fma(inside ? x[i + l] : 0.0F, inside ? y[i + l] : 0.0F, lanes[l]);
+    }
+  }
+  return add_lanes(lanes);
+}
+
+/// A row of bf16 values as the bf16 dot product takes it: for each 16 pairs, first the 16 odd elements, then the 16
+/// even ones; subnormals flushed; padded with zeros to a multiple of 32. `paired` holds padded_pairs(count) values.
+inline std::int64_t padded_pairs(std::int64_t count) noexcept { return (count + 31) / 32 * 32; }
+
+inline void pair_up(const float* values, std::int64_t count, float* paired) noexcept {
+  for (std::int64_t i = 0; i < padded_pairs(count); i += 2 * kLanes) {
+    for (int l = 0; l < kLanes; ++l) {
+      const std::int64_t even = i + 2 * l;
+      paired[i + l] = even + 1 < count ? flush_subnormal(values[even + 1]) : 0.0F;
+      paired[i + kLanes + l] = even < count ? flush_subnormal(values[even]) : 0.0F;
+    }
+  }
+}
+
+/// Sum over rows made by pair_up, `padded` values each: sum = fma(even, even', fma(odd, odd', sum)) in 16 lanes, every
+/// step flushed (fma_flushed); then add_lanes.
+inline float dot_bf16(const float* x, const float* y, std::int64_t padded) noexcept {
+  float lanes[kLanes] = {};
+  for (std::int64_t i = 0; i < padded; i += kLanes) {
+    float rounded[kLanes];
+    bool at_border = false;
+    for (int l = 0; l < kLanes; ++l) {
+      rounded[l] = std::fma(x[i + l], y[i + l], lanes[l]);
+      at_border |= std::fabs(rounded[l]) == 0x1p-126F;
+    }
+    if (at_border) [[unlikely]] {
+      for (int l = 0; l < kLanes; ++l) lanes[l] = fma_flushed(x[i + l], y[i + l], lanes[l]);
+    } else {
+      for (int l = 0; l < kLanes; ++l) lanes[l] = flush_subnormal(rounded[l]);
+    }
+  }
+  return add_lanes(lanes);
+}
+
+}  // namespace corbel

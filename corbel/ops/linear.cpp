@@ -1,0 +1,173 @@
+#include "corbel/ops/linear.h"
+
+#include <vector>
+
+#include "corbel/ops/exact_lanes.h"
+#include "corbel/ops/spec_check.h"
+
+namespace corbel {
+
+std::string_view arithmetic_name(Arithmetic arithmetic) {
+  switch (arithmetic) {
+    case Arithmetic::f32: return "f32";
+    case Arithmetic::bf16: return "bf16";
+  }
+  return "?";
+}
+
+std::string_view activation_name(Activation activation) {
+  switch (activation) {
+    case Activation::none: return "none";
+    case Activation::silu: return "silu";
+    case Activation::gelu: return "gelu";
+    case Activation::gelu_tanh: return "gelu_tanh";
+    case Activation::relu: return "relu";
+  }
+  return "?";
+}
+
+namespace {
+
+float activate(Activation activation, float x) noexcept {
+  switch (activation) {
+    case Activation::none: return x;
+    case Activation::silu: return silu_f32(x);
+    case Activation::gelu: return gelu_f32(x);
+    case Activation::gelu_tanh: return gelu_tanh_f32(x);
+    case Activation::relu: return relu_f32(x);
+  }
+  return x;
+}
+
+/// The input rows in the form the arithmetic wants them: as they are, or rounded to bf16 and paired.
+class PreparedRows {
+ public:
+  PreparedRows(const Linear::Spec& spec, const TensorView& x)
+      : arithmetic_(spec.arithmetic), in_(spec.in_features), padded_(padded_pairs(in_)), view_(x) {
+    if (arithmetic_ != Arithmetic::bf16) return;
+    values_.resize(static_cast<std::size_t>(x.rows() * padded_));
+    std::vector<float> rounded(static_cast<std::size_t>(in_));
+    for (std::int64_t r = 0; r < x.rows(); ++r) {
+      const float* row = view_[r];
+      for (std::int64_t i = 0; i < in_; ++i) rounded[i] = to_float(to_bfloat16(row[i]));
+      pair_up(rounded.data(), in_, values_.data() + r * padded_);
+    }
+  }
+
+  /// `weight` is one decoded row; paired when the arithmetic is bf16.
+  float dot(std::int64_t row, const float* weight) const noexcept {
+    if (arithmetic_ == Arithmetic::f32) return dot_f32(view_[row], weight, in_);
+    return dot_bf16(values_.data() + row * padded_, weight, padded_);
+  }
+
+ private:
+  Arithmetic arithmetic_;
+  std::int64_t in_;
+  std::int64_t padded_;
+  Rows<const float> view_;
+  std::vector<float> values_;
+};
+
+/// Decodes one row of a weight at a time into memory that lives as long as the call.
+class WeightRow {
+ public:
+  explicit WeightRow(const Linear::Spec& spec)
+      : spec_(spec),
+        decoded_(static_cast<std::size_t>(spec.in_features)),
+        paired_(static_cast<std::size_t>(padded_pairs(spec.in_features))) {}
+
+  const float* decode(const std::byte* weight, const WeightFormat& format, std::int64_t feature) noexcept {
+    format.decode(weight + feature * format.bytes(spec_.in_features), spec_.in_features, decoded_.data());
+    if (spec_.arithmetic == Arithmetic::f32) return decoded_.data();
+    pair_up(decoded_.data(), spec_.in_features, paired_.data());
+    return paired_.data();
+  }
+
+ private:
+  const Linear::Spec& spec_;
+  std::vector<float> decoded_;
+  std::vector<float> paired_;
+};
+
+/// One feature of one weight for all rows: dot product, + bias, activation.
+void feature_of_rows(const Linear::Spec& spec, const Linear::Args& args, int w, std::int64_t feature,
+                     const PreparedRows& x, WeightRow& weight, float* results) noexcept {
+  const std::int64_t rows = args.x.rows();
+  const Linear::Output& output = spec.outputs[w];
+  const float* values = weight.decode(args.weights[w], *output.format, feature);
+  run_exact([&] {
+    for (std::int64_t r = 0; r < rows; ++r) results[r] = x.dot(r, values);
+  });
+  const bool activated = !spec.gated || w == 0;
+  const float* bias = output.has_bias ? static_cast<const float*>(args.biases[w].data) : nullptr;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    if (bias != nullptr) results[r] += bias[feature];
+    if (activated) results[r] = activate(spec.activation, results[r]);
+  }
+}
+
+Result<void> check_output(const Linear::Spec& spec, int w) {
+  const Linear::Output& output = spec.outputs[w];
+  CORBEL_TRY(check_size(Linear::kName, cat("outputs[", w, "].features"), output.features));
+  if (output.format == nullptr)
+    return refuse(Linear::kName, cat("outputs[", w, "].format is missing, it must name a weight format"));
+  if (spec.in_features % output.format->block_values != 0) {
+    return refuse(Linear::kName, cat("in_features is ", spec.in_features, ", it must be a multiple of ",
+                                     output.format->block_values, " for outputs[", w, "] in ", output.format->name));
+  }
+  if (spec.arithmetic == Arithmetic::bf16 && output.format != &bf16_format()) {
+    return refuse(Linear::kName, cat("outputs[", w, "].format is ", output.format->name,
+                                     ", arithmetic bf16 takes bf16 weights only; use arithmetic f32"));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> Linear::check(const Spec& spec) {
+  CORBEL_TRY(check_size(kName, "in_features", spec.in_features));
+  CORBEL_TRY(check_size(kName, "weights", spec.weights, kMaxWeights));
+  if (spec.arithmetic != Arithmetic::f32 && spec.arithmetic != Arithmetic::bf16)
+    return refuse(kName, cat("arithmetic is ", static_cast<int>(spec.arithmetic), ", known: f32, bf16"));
+  if (activation_name(spec.activation) == "?") {
+    return refuse(kName, cat("activation is ", static_cast<int>(spec.activation),
+                             ", known: none, silu, gelu, gelu_tanh, relu"));
+  }
+  for (int w = 0; w < spec.weights; ++w) CORBEL_TRY(check_output(spec, w));
+  if (spec.gated) {
+    if (spec.weights != 2) return refuse(kName, cat("gated with ", spec.weights, " weights, it takes 2: gate and up"));
+    if (spec.outputs[0].features != spec.outputs[1].features) {
+      return refuse(kName, cat("gated with ", spec.outputs[0].features, " gate and ", spec.outputs[1].features,
+                               " up features, they must be equal"));
+    }
+  }
+  if (spec.add_residual && !spec.gated && spec.weights != 1)
+    return refuse(kName, cat("add_residual with ", spec.weights, " outputs, it takes 1"));
+  return {};
+}
+
+void Linear::reference(const Spec& spec, const Args& args) noexcept {
+  const std::int64_t rows = args.x.rows();
+  if (rows == 0) return;
+  const PreparedRows x(spec, args.x);
+  WeightRow weight(spec);
+  std::vector<float> result(static_cast<std::size_t>(rows));
+  std::vector<float> up(static_cast<std::size_t>(rows));
+  const int outputs = spec.gated ? 1 : spec.weights;
+  for (int w = 0; w < outputs; ++w) {
+    const Rows<float> out(args.out[w]);
+    for (std::int64_t feature = 0; feature < spec.outputs[w].features; ++feature) {
+      feature_of_rows(spec, args, w, feature, x, weight, result.data());
+      if (spec.gated) {
+        feature_of_rows(spec, args, 1, feature, x, weight, up.data());
+        for (std::int64_t r = 0; r < rows; ++r) result[r] *= up[r];
+      }
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const float value = result[r];
+        out[r][feature] = spec.add_residual ? Rows<const float>(args.residual)[r][feature] + value : value;
+      }
+    }
+  }
+}
+
+}  // namespace corbel

@@ -1,0 +1,189 @@
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+
+#include "corbel/ops/case_shapes.h"
+#include "corbel/ops/linear.h"
+
+namespace corbel {
+namespace {
+
+/// Weights of one case hold at most about this many values: a slice of a large layer finds what the whole would.
+constexpr std::int64_t kMaxWeightValues = std::int64_t{3} << 20;
+
+/// How a case feeds the op, beyond its spec.
+struct Feed {
+  std::int64_t rows = 1;
+  std::int64_t offset_bytes = 0;   // of the weights
+  std::int64_t extra_columns = 0;  // x, residual and outputs are parts of wider rows
+  bool hostile = false;
+  bool residual_is_out = false;
+};
+
+TensorView columns_of(TensorView wide, std::int64_t columns) {
+  wide.shape[wide.shape.rank() - 1] = columns;
+  return wide;
+}
+
+Linear::Args make_args(const Linear::Spec& spec, const Feed& feed, CaseMemory& memory) {
+  Linear::Args args;
+  const Shape x_shape{feed.rows, spec.in_features + feed.extra_columns};
+  args.x = feed.hostile ? memory.hostile_rows(x_shape) : memory.input(DType::f32, x_shape);
+  args.x = columns_of(args.x, spec.in_features);
+  // About unit outputs, so that the bend of every activation is met.
+  const float amplitude = 4.0F / std::sqrt(static_cast<float>(spec.in_features));
+  for (int w = 0; w < spec.weights; ++w) {
+    const Linear::Output& output = spec.outputs[w];
+    args.weights[w] =
+        memory.weight(*output.format, output.features * spec.in_features, amplitude, feed.offset_bytes);
+    if (output.has_bias) args.biases[w] = memory.input(DType::f32, {output.features}, 0.5F);
+    if (w > 0 && spec.gated) continue;
+    const Shape shape{feed.rows, output.features + feed.extra_columns};
+    const bool in_place = spec.add_residual && feed.residual_is_out;
+    args.out[w] = columns_of(in_place ? memory.in_place(DType::f32, shape) : memory.output(DType::f32, shape),
+                             output.features);
+    if (in_place)
+      args.residual = args.out[w];
+    else if (spec.add_residual)
+      args.residual = columns_of(memory.input(DType::f32, shape), output.features);
+  }
+  return args;
+}
+
+std::string describe(const Linear::Spec& spec, const Feed& feed) {
+  std::string features;
+  for (int w = 0; w < spec.weights; ++w)
+    features += cat(w > 0 ? "+" : "", spec.outputs[w].features, spec.outputs[w].has_bias ? "b" : "");
+  return cat("in=", spec.in_features, " features=", features, " ", spec.outputs[0].format->name, " arithmetic=",
+             arithmetic_name(spec.arithmetic), spec.gated ? " gated" : "",
+             spec.activation == Activation::none ? "" : cat(" ", activation_name(spec.activation)),
+             spec.add_residual ? (feed.residual_is_out ? " residual=out" : " residual") : "", " rows=", feed.rows,
+             feed.hostile ? " hostile" : "", feed.offset_bytes > 0 ? cat(" offset=", feed.offset_bytes) : "",
+             feed.extra_columns > 0 ? cat(" stride+", feed.extra_columns) : "");
+}
+
+class CaseList {
+ public:
+  void add(const Linear::Spec& spec, const Feed& feed) {
+    cases_.push_back({describe(spec, feed), spec,
+                      [spec, feed](CaseMemory& memory) { return make_args(spec, feed, memory); }});
+  }
+  std::vector<OpCase<Linear>> take() { return std::move(cases_); }
+
+ private:
+  std::vector<OpCase<Linear>> cases_;
+};
+
+Linear::Spec single(std::int64_t in, std::int64_t features, const WeightFormat& format, Arithmetic arithmetic) {
+  Linear::Spec spec{.in_features = in, .weights = 1, .arithmetic = arithmetic};
+  spec.outputs[0] = {features, &format, false};
+  return spec;
+}
+
+/// As many features as keep the weight small; odd when cut, so that the last tile is never full.
+std::int64_t slice(std::int64_t features, std::int64_t in) {
+  const std::int64_t most = kMaxWeightValues / in;
+  return features <= most ? features : most / 2 * 2 - 1;
+}
+
+/// What a decoder layer and the head do with linear layers, at one model's sizes.
+void add_model(const CaseShape& shape, int number, Arithmetic arithmetic, CaseList& list) {
+  constexpr std::array<std::int64_t, 8> kRows = {1, 2, 3, 4, 5, 8, 17, 32};
+  const std::int64_t rows = kRows[number % kRows.size()];
+  const std::int64_t other_rows = kRows[(number * 3 + 1) % kRows.size()];
+  const bool bf16 = arithmetic == Arithmetic::bf16;
+  const WeightFormat& format = bf16 || number % 3 == 0 ? bf16_format() : (number % 3 == 1 ? f16_format() : f32_format());
+  const std::int64_t q = shape.q_heads * shape.head_dim;
+  const std::int64_t kv = shape.kv_heads * shape.head_dim;
+
+  Linear::Spec qkv = single(shape.hidden, slice(q, shape.hidden), format, arithmetic);
+  qkv.weights = 3;
+  for (int w = 1; w < 3; ++w) qkv.outputs[w] = {slice(kv, shape.hidden), &format, false};
+  for (int w = 0; w < 3; ++w) qkv.outputs[w].has_bias = shape.qkv_bias;
+  list.add(qkv, {.rows = rows});
+
+  Linear::Spec back = single(q, slice(shape.hidden, q), format, arithmetic);
+  back.add_residual = true;
+  list.add(back, {.rows = other_rows, .residual_is_out = number % 2 == 0});
+
+  Linear::Spec gate = single(shape.hidden, slice(shape.ffn, shape.hidden), format, arithmetic);
+  gate.weights = 2;
+  gate.outputs[1] = gate.outputs[0];
+  gate.gated = true;
+  gate.activation = number % 4 == 3 ? Activation::gelu_tanh : Activation::silu;
+  list.add(gate, {.rows = number % 2 == 0 ? 1 : rows});
+
+  Linear::Spec down = single(shape.ffn, slice(shape.hidden, shape.ffn), format, arithmetic);
+  down.add_residual = true;
+  list.add(down, {.rows = number % 2 == 0 ? rows : 1, .residual_is_out = number % 2 == 1});
+
+  list.add(single(shape.hidden, slice(shape.vocab, shape.hidden), format, arithmetic), {.rows = number % 3 + 1});
+}
+
+void add_odd_sizes(const WeightFormat& format, Arithmetic arithmetic, CaseList& list) {
+  int number = 0;
+  for (const std::int64_t in : {1, 2, 15, 16, 17, 31, 32, 33, 63, 100, 129}) {
+    for (const std::int64_t features : {1, 7, 16, 33}) {
+      constexpr std::array<std::int64_t, 7> kRows = {1, 2, 3, 7, 15, 16, 31};
+      Linear::Spec spec = single(in, features, format, arithmetic);
+      spec.outputs[0].has_bias = number % 2 == 1;
+      spec.add_residual = number % 3 == 2;
+      list.add(spec, {.rows = kRows[number % kRows.size()],
+                      .offset_bytes = number % 4 == 3 ? number % 61 : 0,
+                      .extra_columns = number % 5 == 4 ? 3 : 0,
+                      .residual_is_out = number % 2 == 0});
+      ++number;
+    }
+  }
+}
+
+void add_epilogues(const WeightFormat& format, Arithmetic arithmetic, CaseList& list) {
+  for (const Activation activation :
+       {Activation::none, Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu}) {
+    for (const bool gated : {false, true}) {
+      Linear::Spec spec = single(48, 19, format, arithmetic);
+      spec.activation = activation;
+      spec.gated = gated;
+      spec.outputs[0].has_bias = true;
+      if (gated) {
+        spec.weights = 2;
+        spec.outputs[1] = {19, &format, activation == Activation::gelu};
+      }
+      spec.add_residual = activation != Activation::relu;
+      list.add(spec, {.rows = 5, .residual_is_out = gated});
+      list.add(spec, {.rows = 12, .hostile = true});
+    }
+  }
+  Linear::Spec four = single(40, 9, format, arithmetic);
+  four.weights = 4;
+  for (int w = 1; w < 4; ++w) four.outputs[w] = {9 + 8 * w, &format, w % 2 == 0};
+  list.add(four, {.rows = 6, .offset_bytes = 1, .extra_columns = 5});
+}
+
+/// Prefill: up to 2,048 rows, where kernels change to tiles of rows.
+void add_many_rows(const WeightFormat& format, Arithmetic arithmetic, CaseList& list) {
+  list.add(single(1024, 96, format, arithmetic), {.rows = 512});
+  list.add(single(256, 65, format, arithmetic), {.rows = 2048});
+  list.add(single(100, 31, format, arithmetic), {.rows = 1023});
+  for (const std::int64_t rows : {6, 63, 64, 65, 127, 129, 255}) {
+    Linear::Spec spec = single(160, 48 + rows % 7, format, arithmetic);
+    spec.add_residual = rows % 2 == 1;
+    list.add(spec, {.rows = rows, .residual_is_out = true});
+  }
+  Linear::Spec gate = single(512, 130, format, arithmetic);
+  gate.weights = 2;
+  gate.outputs[1] = gate.outputs[0];
+  gate.gated = true;
+  gate.activation = Activation::silu;
+  list.add(gate, {.rows = 300});
+}
+
+/// Sums that meet 2^-126 from below: whether they are flushed is decided after rounding to 24 bits (fma_flushed).
+void add_flush_border(CaseList& list) {
+  const Linear::Spec spec = single(2, 7, bf16_format(), Arithmetic::bf16);
+  list.cases_of_border(spec);
+}
+
+}  // namespace
+}  // namespace corbel

@@ -1,0 +1,93 @@
+#include "corbel/text/post_processor.h"
+
+#include <nlohmann/json.hpp>
+
+#include "corbel/base/cat.h"
+
+namespace corbel {
+namespace {
+
+using Made = Result<PostProcessor>;
+
+Failure wrong(const JsonFields& fields, std::string_view key, std::string_view what) {
+  return fail(Code::bad_file, cat(fields.source(), ": \"", fields.field_name(key), "\" ", what));
+}
+
+/// The ids of special token `name` by the template's own table.
+Result<std::vector<std::int32_t>> special_ids(const JsonFields& fields, const std::string& name, std::int32_t limit) {
+  if (!fields.has("special_tokens")) return wrong(fields, "special_tokens", "is missing");
+  CORBEL_ASSIGN(const JsonFields table, fields.object("special_tokens"));
+  if (!table.has(name)) return wrong(table, name, "is missing, and the template uses it");
+  CORBEL_ASSIGN(const JsonFields entry, table.object(name));
+  CORBEL_ASSIGN(const std::vector<std::int64_t> wide, entry.get_ints("ids"));
+  std::vector<std::int32_t> ids;
+  for (const std::int64_t id : wide) {
+    if (id < 0 || id >= limit) {
+      return wrong(entry, "ids", cat("has ", id, "; ids of this tokenizer are below ", limit));
+    }
+    ids.push_back(static_cast<std::int32_t>(id));
+  }
+  return ids;
+}
+
+Made make_template(const JsonFields& fields, std::int32_t limit) {
+  const auto single = fields.json().find("single");
+  if (single == fields.json().end() || !single->is_array()) return wrong(fields, "single", "must be an array");
+  PostProcessor made;
+  bool seen = false;
+  for (const Json& part : *single) {
+    if (part.is_object() && part.contains("Sequence")) {
+      if (seen) return wrong(fields, "single", "has the sequence twice");
+      seen = true;
+      continue;
+    }
+    if (!part.is_object() || !part.contains("SpecialToken") || !part["SpecialToken"].is_object() ||
+        !part["SpecialToken"].contains("id") || !part["SpecialToken"]["id"].is_string()) {
+      return wrong(fields, "single", "has a part that is neither {\"SpecialToken\": {\"id\"}} nor {\"Sequence\"}");
+    }
+    CORBEL_ASSIGN(const auto ids, special_ids(fields, part["SpecialToken"]["id"].get<std::string>(), limit));
+    auto& side = seen ? made.after : made.before;
+    side.insert(side.end(), ids.begin(), ids.end());
+  }
+  if (!seen) return wrong(fields, "single", "does not have the sequence itself");
+  return made;
+}
+
+Made make_nothing(const JsonFields&, std::int32_t) { return PostProcessor{}; }
+
+Made make_sequence(const JsonFields& fields, std::int32_t limit) {
+  const auto parts = fields.json().find("processors");
+  if (parts == fields.json().end() || !parts->is_array()) return wrong(fields, "processors", "must be an array");
+  PostProcessor made;
+  for (std::size_t i = 0; i < parts->size(); ++i) {
+    const std::string place = cat("processors[", i, "]");
+    if (!(*parts)[i].is_object()) return wrong(fields, place, "must be an object");
+    CORBEL_ASSIGN(const PostProcessor outer,
+                  make_post_processor(JsonFields((*parts)[i], fields.source(), fields.field_name(place)), limit));
+    made.before.insert(made.before.begin(), outer.before.begin(), outer.before.end());
+    made.after.insert(made.after.end(), outer.after.begin(), outer.after.end());
+  }
+  return made;
+}
+
+struct Kind {
+  std::string_view type;
+  Made (*make)(const JsonFields& fields, std::int32_t limit);
+};
+constexpr Kind kPostProcessors[] = {
+    {"ByteLevel", make_nothing}, {"TemplateProcessing", make_template}, {"Sequence", make_sequence}};
+
+}  // namespace
+
+Made make_post_processor(const JsonFields& fields, std::int32_t id_limit) {
+  CORBEL_ASSIGN(const std::string type, fields.require_string("type"));
+  std::string known;
+  for (const Kind& kind : kPostProcessors) {
+    if (kind.type == type) return kind.make(fields, id_limit);
+    known += cat(known.empty() ? "\"" : ", \"", kind.type, "\"");
+  }
+  return fail(Code::unsupported, cat(fields.source(), ": \"", fields.field_name("type"), "\" is \"", type,
+                                     "\", which is not supported; known: ", known));
+}
+
+}  // namespace corbel

@@ -1,0 +1,93 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "corbel/base/result.h"
+#include "corbel/text/added_tokens.h"
+#include "corbel/text/vocabulary.h"
+
+namespace corbel {
+
+enum class InvalidUtf8 {
+  refuse,   // with the offset of the first wrong byte
+  replace,  // each maximal wrong part becomes U+FFFD
+};
+
+struct EncodeOptions {
+  bool add_special_tokens = true;  // what the post-processor puts around a text (begin of text, ...)
+  bool parse_special = true;       // special tokens spelled in the text count as such; false: they are plain text
+  InvalidUtf8 invalid_utf8 = InvalidUtf8::refuse;
+};
+
+struct DecodeOptions {
+  bool skip_special = true;  // leave special tokens out
+};
+
+/// Text to token ids and back, exactly as the model was trained with: the stages of a Hugging Face tokenizer file
+/// (added tokens, normalizer, pre-tokenizer, model, post-processor, decoder). Immutable: any number of threads may call.
+class Tokenizer {
+ public:
+  struct Parts;  // the stages; corbel/text/tokenizer_parts.h, for readers of other file formats
+
+  /// Reads FOLDER/tokenizer.json, or else vocab.json + merges.txt (with what tokenizer_config.json says about added
+  /// tokens). Refuses what it does not support by name. "truncation" and "padding" of the file are not applied.
+  static Result<Tokenizer> load(const std::filesystem::path& folder);
+
+  /// From the bytes of a tokenizer.json; `source` names it in messages.
+  static Result<Tokenizer> from_json(std::string_view bytes, const std::string& source);
+
+  explicit Tokenizer(std::unique_ptr<const Parts> parts);
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  /// Ids of `text` (at most 1 GB). Refuses invalid UTF-8 as the options say.
+  Result<std::vector<std::int32_t>> encode(std::string_view text, EncodeOptions options = {}) const;
+
+  /// Text of `ids`: always valid UTF-8; bytes that form no character become U+FFFD. Ids without a token are no text.
+  std::string decode(std::span<const std::int32_t> ids, DecodeOptions options = {}) const;
+
+  /// Appends the bytes of one id; `first`: no id was decoded before it. What decode() and StreamDecoder are made of.
+  void append_bytes(std::int32_t id, bool first, std::string& bytes) const;
+
+  /// The token as the vocabulary spells it; empty for an id without one. Lives as long as the tokenizer.
+  std::string_view piece(std::int32_t id) const noexcept;
+
+  /// Id of a token as the vocabulary spells it, or kNoToken.
+  std::int32_t id_of(std::string_view token) const noexcept;
+
+  std::int32_t vocab_size() const noexcept;  // largest id + 1; a model may have more rows
+  bool has(std::int32_t id) const noexcept;
+  bool is_special(std::int32_t id) const noexcept;
+  std::span<const std::int32_t> special_ids() const noexcept;  // ascending
+  std::span<const AddedToken> added_tokens() const noexcept;
+
+ private:
+  std::unique_ptr<const Parts> parts_;
+};
+
+/// Decodes ids as they come. What push() returns is whole characters and is never taken back; all of it together, with
+/// finish(), equals decode() of all ids. One thread; the tokenizer must outlive it.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer, DecodeOptions options = {})
+      : tokenizer_(&tokenizer), options_(options) {}
+
+  std::string push(std::int32_t id);
+
+  /// What was held back (an unfinished character, as U+FFFD); then the decoder is as new.
+  std::string finish();
+
+ private:
+  const Tokenizer* tokenizer_;
+  DecodeOptions options_;
+  std::string held_;  // at most 3 bytes: the start of a character
+  bool first_ = true;
+};
+
+}  // namespace corbel

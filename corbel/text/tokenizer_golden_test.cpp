@@ -1,0 +1,87 @@
+#include <gtest/gtest.h>
+
+#include "corbel/text/test_data.h"
+#include "corbel/text/tokenizer.h"
+
+namespace corbel {
+namespace {
+
+using Ids = std::vector<std::int32_t>;
+
+/// Ids and texts recorded from Hugging Face's own library, one file per tokenizer.
+class TokenizerGolden : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    folder_ = test_data::folder() / "tokenizers" / GetParam();
+    if (!std::filesystem::exists(folder_ / "golden.jsonl")) {
+      GTEST_SKIP() << "no " << (folder_ / "golden.jsonl").string() << " (set CORBEL_TEST_DATA)";
+    }
+    bytes_ = test_data::read_maybe_gzipped(folder_ / "tokenizer.json");
+    if (bytes_.empty()) GTEST_SKIP() << "cannot read tokenizer.json(.gz); is gzip installed?";
+    rows_ = test_data::read_lines(folder_ / "golden.jsonl");
+    ASSERT_GT(rows_.size(), 100U);
+    auto made = Tokenizer::from_json(bytes_, (folder_ / "tokenizer.json").string());
+    ASSERT_TRUE(made.has_value()) << made.error().message;
+    tokenizer_.emplace(*std::move(made));
+  }
+
+  std::filesystem::path folder_;
+  std::string bytes_;
+  std::vector<nlohmann::ordered_json> rows_;
+  std::optional<Tokenizer> tokenizer_;
+};
+
+TEST_P(TokenizerGolden, EncodesEveryRecordedTextToTheSameIds) {
+  for (const auto& row : rows_) {
+    const std::string text = row["text"];
+    const auto ids = tokenizer_->encode(text);
+    ASSERT_TRUE(ids.has_value()) << ids.error().message;
+    EXPECT_EQ(*ids, row["ids"].get<Ids>()) << row["cat"] << ' ' << row["text"].dump();
+    const auto plain = tokenizer_->encode(text, {.add_special_tokens = false});
+    EXPECT_EQ(*plain, row["ids_no_special"].get<Ids>()) << row["cat"] << ' ' << row["text"].dump();
+  }
+}
+
+TEST_P(TokenizerGolden, DecodesEveryRecordedTextAtOnceAndAsAStream) {
+  for (const auto& row : rows_) {
+    const auto ids = row["ids"].get<Ids>();
+    const auto plain = row["ids_no_special"].get<Ids>();
+    EXPECT_EQ(tokenizer_->decode(ids), row["decoded"].get<std::string>()) << row["text"].dump();
+    EXPECT_EQ(tokenizer_->decode(ids, {.skip_special = false}), row["decoded_keep_special"].get<std::string>());
+    EXPECT_EQ(tokenizer_->decode(plain, {.skip_special = false}), row["decoded_no_special_keep"].get<std::string>());
+    StreamDecoder stream(*tokenizer_);
+    std::string streamed;
+    for (const std::int32_t id : ids) streamed += stream.push(id);
+    streamed += stream.finish();
+    EXPECT_EQ(streamed, row["decoded"].get<std::string>()) << row["text"].dump();
+  }
+}
+
+TEST_P(TokenizerGolden, EncodesAllTextsJoinedAsTheirPiecesDemand) {
+  // One long text exercises the cache of pieces: a newline and a letter between texts keep their pieces apart, and a
+  // second tokenizer call per text gives the expectation.
+  std::string joined;
+  Ids expected;
+  for (const auto& row : rows_) {
+    if (row["cat"] != "code" && row["cat"] != "basic" && row["cat"] != "latin") continue;
+    const std::string text = row["text"].get<std::string>() + "\n";
+    for (int twice = 0; twice < 2; ++twice) {
+      joined += text;
+    }
+  }
+  const auto once = tokenizer_->encode(joined, {.add_special_tokens = false});
+  const auto again = tokenizer_->encode(joined, {.add_special_tokens = false});
+  ASSERT_TRUE(once.has_value());
+  EXPECT_EQ(*once, *again);
+  EXPECT_EQ(tokenizer_->decode(*once, {.skip_special = false}).size(), joined.size());
+}
+
+INSTANTIATE_TEST_SUITE_P(ByteLevel, TokenizerGolden, testing::Values("gpt2", "qwen2", "llama3.1", "minimind", "falcon"),
+                         [](const testing::TestParamInfo<const char*>& info) {
+                           std::string name = info.param;
+                           std::erase(name, '.');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace corbel

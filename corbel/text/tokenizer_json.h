@@ -1,0 +1,56 @@
+#pragma once
+#include <simdjson.h>
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "corbel/base/json.h"
+#include "corbel/base/result.h"
+#include "corbel/text/token_model.h"
+#include "corbel/text/tokenizer.h"
+
+/// What readers of tokenizer files share. For the sources of this folder only.
+namespace corbel {
+
+/// A parsed document and the memory it lives in. Refuses bad syntax, invalid UTF-8, nesting beyond kMaxDepth.
+class ParsedJson {
+ public:
+  static constexpr std::size_t kMaxDepth = 64;
+  Result<void> parse(std::string_view bytes, const std::string& source);
+  const simdjson::dom::object& object() const { return object_; }
+
+ private:
+  simdjson::dom::parser parser_;
+  simdjson::padded_string padded_;
+  simdjson::dom::object object_;
+};
+
+/// Tokens and ids of one JSON object.
+Result<Vocabulary> read_vocabulary(const simdjson::dom::object& object, const std::string& source,
+                                   std::string_view field);
+
+/// One entry of "added_tokens" (or of "added_tokens_decoder", with its id put in).
+Result<AddedToken> read_added_token(const JsonFields& fields);
+
+/// The descriptions of the stages around the model, each an object or null.
+struct Stages {
+  Json normalizer;
+  Json pre_tokenizer;
+  Json post_processor;
+  Json decoder;
+  Json added_tokens;  // an array or null
+};
+
+struct ModelContext {
+  std::string source;
+  bool bytes_as_chars = false;  // the pre-tokenizer makes bytes the alphabet
+};
+
+using MakeModel = std::function<Result<std::unique_ptr<TokenModel>>(const ModelContext& context)>;
+
+Result<Tokenizer> make_tokenizer(const Stages& stages, const std::string& source, const MakeModel& make_model);
+
+}  // namespace corbel

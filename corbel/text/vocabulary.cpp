@@ -1,0 +1,125 @@
+#include "corbel/text/vocabulary.h"
+
+#include <bit>
+#include <cstring>
+
+#include "corbel/base/cat.h"
+
+namespace corbel {
+namespace {
+
+constexpr std::uint64_t kMixA = 0x9E3779B97F4A7C15ULL;  // 2^64 / golden ratio
+constexpr std::uint64_t kMixB = 0xD6E8FEB86659FD93ULL;  // an odd constant with even bit spread
+
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
+  __extension__ using Wide = unsigned __int128;
+  const auto product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+std::uint64_t load64(const char* at) noexcept {
+  std::uint64_t value = 0;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+std::uint64_t load32(const char* at) noexcept {
+  std::uint32_t value = 0;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+std::uint64_t hash_bytes(std::string_view bytes) noexcept {
+  const char* at = bytes.data();
+  std::size_t left = bytes.size();
+  std::uint64_t state = kMixA ^ left;
+  for (; left > 16; at += 16, left -= 16) state = mix(load64(at) ^ state, load64(at + 8) ^ kMixB);
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  if (left >= 8) {
+    low = load64(at);
+    high = load64(at + left - 8);
+  } else if (left >= 4) {
+    low = load32(at);
+    high = load32(at + left - 4);
+  } else if (left > 0) {
+    low = (static_cast<std::uint64_t>(static_cast<unsigned char>(at[0])) << 16) |
+          (static_cast<std::uint64_t>(static_cast<unsigned char>(at[left / 2])) << 8) |
+          static_cast<unsigned char>(at[left - 1]);
+  }
+  return mix(mix(low ^ state, high ^ kMixB), kMixA);
+}
+
+void Vocabulary::reserve(std::size_t tokens, std::size_t bytes) {
+  bytes_.reserve(bytes);
+  begins_.reserve(tokens);
+  sizes_.reserve(tokens);
+  const std::size_t slots = std::bit_ceil(tokens * 4 / 3 + 16);
+  if (slots > slots_.size()) grow(slots);
+}
+
+void Vocabulary::grow(std::size_t slots) {
+  slots_.assign(slots, {});
+  for (std::int32_t id = 0; id < limit(); ++id) {
+    if (!has(id)) continue;
+    const std::uint64_t hash = hash_bytes(text(id));
+    slots_[slot_of(text(id), hash)] = {static_cast<std::uint32_t>(hash >> 32), id};
+  }
+}
+
+std::size_t Vocabulary::slot_of(std::string_view token, std::uint64_t hash) const noexcept {
+  const std::size_t mask = slots_.size() - 1;
+  const auto tag = static_cast<std::uint32_t>(hash >> 32);
+  std::size_t at = hash & mask;
+  while (slots_[at].id != kNoToken && !(slots_[at].tag == tag && text(slots_[at].id) == token)) at = (at + 1) & mask;
+  return at;
+}
+
+Result<void> Vocabulary::add(std::string_view token, std::int64_t id, std::string_view field) {
+  if (id < 0 || id >= kMaxTokens) {
+    return fail(Code::bad_file, cat("\"", field, "\" gives \"", token.substr(0, 80), "\" the id ", id,
+                                    "; ids must be between 0 and ", kMaxTokens - 1));
+  }
+  if (token.size() > kMaxTokenBytes) {
+    return fail(Code::bad_file, cat("\"", field, "\" has a token of ", token.size(), " bytes (id ", id, "), more than ",
+                                    kMaxTokenBytes));
+  }
+  const auto small_id = static_cast<std::int32_t>(id);
+  if (has(small_id)) {
+    return fail(Code::bad_file, cat("\"", field, "\" gives \"", token.substr(0, 80), "\" the id ", id,
+                                    ", which \"", text(small_id).substr(0, 80), "\" has already"));
+  }
+  if ((size_ + 1) * 4 > slots_.size() * 3) grow(std::bit_ceil(size_ * 2 + 16));
+  const std::uint64_t hash = hash_bytes(token);
+  Slot& slot = slots_[slot_of(token, hash)];
+  if (slot.id != kNoToken) {
+    return fail(Code::bad_file, cat("\"", field, "\" has the token \"", token.substr(0, 80), "\" twice (ids ", slot.id,
+                                    " and ", id, ")"));
+  }
+  const auto index = static_cast<std::size_t>(id);
+  if (index >= begins_.size()) {
+    begins_.resize(index + 1, -1);
+    sizes_.resize(index + 1, 0);
+  }
+  begins_[index] = static_cast<std::int64_t>(bytes_.size());
+  sizes_[index] = static_cast<std::uint32_t>(token.size());
+  bytes_.append(token);
+  slot = {static_cast<std::uint32_t>(hash >> 32), small_id};
+  ++size_;
+  return {};
+}
+
+std::int32_t Vocabulary::find(std::string_view token) const noexcept {
+  if (slots_.empty()) return kNoToken;
+  return slots_[slot_of(token, hash_bytes(token))].id;
+}
+
+std::string_view Vocabulary::text(std::int32_t id) const noexcept {
+  if (!has(id)) return {};
+  const auto index = static_cast<std::size_t>(id);
+  return std::string_view(bytes_).substr(static_cast<std::size_t>(begins_[index]), sizes_[index]);
+}
+
+}  // namespace corbel
