@@ -79,7 +79,10 @@ class DocumentBuilder final : public nlohmann::json_sax<Json> {
     const auto& all = members(*level.value);
     std::vector<std::size_t> order(all.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return all[a].first < all[b].first; });
+    std::sort(order.begin(), order.end(), [&](auto a, auto b) {
+      const int compared = all[a].first.compare(all[b].first);
+      return compared != 0 ? compared < 0 : a < b;
+    });
     const auto twice =
         std::adjacent_find(order.begin(), order.end(), [&](auto a, auto b) { return all[a].first == all[b].first; });
     if (twice == order.end()) return true;

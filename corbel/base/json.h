@@ -28,6 +28,7 @@ class JsonFields {
  public:
   /// `object` must outlive this. `source` is the file's name, `path` the object's place in it ("" at the top).
   JsonFields(const Json& object, std::string source, std::string path = {});
+  JsonFields(const Json&& object, std::string source, std::string path = {}) = delete;
 
   bool has(std::string_view key) const;  // present and not null
   Result<std::int64_t> get_int(std::string_view key, std::int64_t fallback, std::int64_t low, std::int64_t high) const;

@@ -109,12 +109,12 @@ Result<AttentionWeights> make_attention_weights(const AttentionSpec& spec, const
   const std::int64_t q_width = spec.q_heads * spec.head_dim;
   const std::int64_t kv_width = spec.kv_heads * spec.head_dim;
   LinearPlan qkv{.in_features = spec.hidden, .bf16_products = config.bf16_products};
-  qkv.parts = {{context.names.module("attention.q"), q_width},
-               {context.names.module("attention.k"), kv_width},
-               {context.names.module("attention.v"), kv_width}};
+  qkv.parts = {{context.names.module("attention.q"), q_width, spec.qkv_bias},
+               {context.names.module("attention.k"), kv_width, spec.qkv_bias},
+               {context.names.module("attention.v"), kv_width, spec.qkv_bias}};
   CORBEL_ASSIGN(weights.qkv, make_linear(qkv, context));
   LinearPlan output{.in_features = q_width, .bf16_products = config.bf16_products};
-  output.parts = {{context.names.module("attention.output"), spec.hidden}};
+  output.parts = {{context.names.module("attention.output"), spec.hidden, spec.output_bias}};
   CORBEL_ASSIGN(weights.output, make_linear(output, context));
   if (spec.qk_norm) {
     CORBEL_ASSIGN(weights.q_norm,

@@ -19,6 +19,8 @@ struct AttentionSpec {
   std::int64_t window = 0;     // 0: whole history; else the newest `window` tokens, the own one included
   bool rotates = true;         // false: no rotary embedding; `rotary` is then ignored
   RotarySpec rotary;
+  bool qkv_bias = false;               // q, k and v must have biases
+  bool output_bias = false;            // so must the output projection
   std::optional<RmsNormSpec> qk_norm;  // normalizes every head of q and k before the rotation; hidden is head_dim
 
   Result<void> validate() const;

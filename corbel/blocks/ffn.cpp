@@ -19,9 +19,10 @@ void two_layers(const FfnArgs& args, std::int64_t ffn, const LinearLayer& first,
   down.run(inner, {args.out}, context);
 }
 
-Result<LinearLayer> make_down(std::int64_t ffn, std::int64_t hidden, bool bf16_products, const WeightContext& context) {
-  LinearPlan down{.in_features = ffn, .bf16_products = bf16_products};
-  down.parts = {{context.names.module("ffn.down"), hidden}};
+template <typename Spec>
+Result<LinearLayer> make_down(const Spec& spec, bool bf16_products, const WeightContext& context) {
+  LinearPlan down{.in_features = spec.ffn, .bf16_products = bf16_products};
+  down.parts = {{context.names.module("ffn.down"), spec.hidden, spec.bias}};
   return make_linear(down, context);
 }
 
@@ -53,9 +54,10 @@ Result<GatedMlpWeights> make_gated_mlp_weights(const GatedMlpSpec& spec, const F
   GatedMlpWeights weights{.module = context.names.module("ffn")};
   LinearPlan gate_up{
       .in_features = spec.hidden, .bf16_products = config.bf16_products, .activation = spec.activation, .gated = true};
-  gate_up.parts = {{context.names.module("ffn.gate"), spec.ffn}, {context.names.module("ffn.up"), spec.ffn}};
+  gate_up.parts = {{context.names.module("ffn.gate"), spec.ffn, spec.bias},
+                   {context.names.module("ffn.up"), spec.ffn, spec.bias}};
   CORBEL_ASSIGN(weights.gate_up, make_linear(gate_up, context));
-  CORBEL_ASSIGN(weights.down, make_down(spec.ffn, spec.hidden, config.bf16_products, context));
+  CORBEL_ASSIGN(weights.down, make_down(spec, config.bf16_products, context));
   return weights;
 }
 
@@ -63,9 +65,9 @@ Result<MlpWeights> make_mlp_weights(const MlpSpec& spec, const FfnImplConfig& co
   CORBEL_TRY(spec.validate());
   MlpWeights weights{.module = context.names.module("ffn")};
   LinearPlan up{.in_features = spec.hidden, .bf16_products = config.bf16_products, .activation = spec.activation};
-  up.parts = {{context.names.module("ffn.up"), spec.ffn}};
+  up.parts = {{context.names.module("ffn.up"), spec.ffn, spec.bias}};
   CORBEL_ASSIGN(weights.up, make_linear(up, context));
-  CORBEL_ASSIGN(weights.down, make_down(spec.ffn, spec.hidden, config.bf16_products, context));
+  CORBEL_ASSIGN(weights.down, make_down(spec, config.bf16_products, context));
   return weights;
 }
 

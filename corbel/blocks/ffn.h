@@ -10,6 +10,7 @@ struct GatedMlpSpec {
   std::int64_t hidden = 0;
   std::int64_t ffn = 0;
   Activation activation = Activation::silu;
+  bool bias = false;  // all three must have biases
   Result<void> validate() const;
 };
 
@@ -18,6 +19,7 @@ struct MlpSpec {
   std::int64_t hidden = 0;
   std::int64_t ffn = 0;
   Activation activation = Activation::gelu_tanh;
+  bool bias = false;  // both must have biases
   Result<void> validate() const;
 };
 

@@ -9,6 +9,8 @@
 namespace corbel {
 namespace {
 
+constexpr std::int64_t kMaxPositions = std::int64_t{1} << 31;
+
 std::int64_t trained_context(const RotarySpec& spec) {
   return spec.original_max_positions > 0 ? spec.original_max_positions : spec.max_positions;
 }
@@ -135,15 +137,15 @@ RopeTable::Spec make_rope_table_spec(const RotarySpec& spec) {
 
 Result<RotarySpec> read_rotary_spec(const JsonFields& config, std::int64_t head_dim) {
   RotarySpec spec;
-  CORBEL_ASSIGN(spec.max_positions, config.get_int("max_position_embeddings", 2048, 1, std::int64_t{1} << 31));
+  CORBEL_ASSIGN(spec.max_positions, config.get_int("max_position_embeddings", 2048, 1, kMaxPositions));
   CORBEL_ASSIGN(spec.original_max_positions,
-                config.get_int("original_max_position_embeddings", 0, 0, std::int64_t{1} << 31));
+                config.get_int("original_max_position_embeddings", 0, 0, kMaxPositions));
   CORBEL_ASSIGN(spec.theta, config.get_number("rope_theta", 10000.0));
   CORBEL_ASSIGN(double rotating, config.get_number("partial_rotary_factor", 1.0));
 
   std::string type = "default";
   std::string key;
-  for (const std::string_view candidate : {"rope_parameters", "rope_scaling"}) {
+  for (const std::string_view candidate : {"rope_scaling", "rope_parameters"}) {
     if (key.empty() && config.has(candidate)) key = candidate;
   }
   if (!key.empty()) {
@@ -152,9 +154,11 @@ Result<RotarySpec> read_rotary_spec(const JsonFields& config, std::int64_t head_
     CORBEL_ASSIGN(type, scaling.get_string("rope_type", type));
     CORBEL_ASSIGN(spec.theta, scaling.get_number("rope_theta", spec.theta));
     CORBEL_ASSIGN(rotating, scaling.get_number("partial_rotary_factor", rotating));
-    CORBEL_ASSIGN(spec.original_max_positions, scaling.get_int("original_max_position_embeddings",
-                                                               spec.original_max_positions, 0, std::int64_t{1} << 31));
-    CORBEL_ASSIGN(spec.factor, scaling.get_number("factor", 1.0));
+    if (spec.original_max_positions == 0) {  // the top level's counts before the dictionary's
+      CORBEL_ASSIGN(spec.original_max_positions,
+                    scaling.get_int("original_max_position_embeddings", 0, 0, kMaxPositions));
+    }
+    CORBEL_ASSIGN(spec.factor, scaling.get_number("factor", 0.0));
     CORBEL_ASSIGN(spec.attention_factor, scaling.get_number("attention_factor", 0.0));
     CORBEL_ASSIGN(spec.beta_fast, scaling.get_number("beta_fast", 32.0));
     CORBEL_ASSIGN(spec.beta_slow, scaling.get_number("beta_slow", 1.0));
@@ -185,10 +189,12 @@ Result<RotarySpec> read_rotary_spec(const JsonFields& config, std::int64_t head_
                                        "\"; known: \"default\", \"linear\", \"dynamic\", \"yarn\", \"",
                                        disk_names::kRopeByWavelength, "\", \"longrope\" (corbel/blocks/rotary.cpp)"));
   }
-  // A longrope config may leave the factor to be the ratio of both contexts.
-  if (spec.scaling == RotaryScaling::longrope && spec.original_max_positions > 0) {
+  // Two scalings may leave the factor to be the ratio of both contexts.
+  const bool may_derive = spec.scaling == RotaryScaling::longrope || spec.scaling == RotaryScaling::yarn;
+  if (spec.factor == 0.0 && may_derive && spec.original_max_positions > 0) {
     spec.factor = static_cast<double>(spec.max_positions) / static_cast<double>(spec.original_max_positions);
   }
+  if (spec.factor == 0.0 && spec.scaling == RotaryScaling::longrope) spec.factor = 1.0;
   if (auto valid = spec.validate(); !valid) return forward_failure(valid, config.source());
   return spec;
 }

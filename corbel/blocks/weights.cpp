@@ -88,7 +88,7 @@ Result<LinearLayer> make_linear(const LinearPlan& plan, const WeightContext& con
     CORBEL_ASSIGN(layer.weights[i], context.store.matrix(part.module + ".weight", part.out_features, plan.in_features));
     spec.outputs[i] = {part.out_features, layer.weights[i].format, false};
     all_bf16 = all_bf16 && layer.weights[i].format == &bf16_format();
-    if (const std::string bias = part.module + ".bias"; context.store.has(bias)) {
+    if (const std::string bias = part.module + ".bias"; part.needs_bias || context.store.has(bias)) {
       CORBEL_ASSIGN(layer.biases[i], context.store.vector(bias, part.out_features));
       spec.outputs[i].has_bias = true;
     }

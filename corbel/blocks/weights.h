@@ -102,6 +102,7 @@ struct LinearLayer {
 struct LinearPart {
   std::string module;  // "model.layers.0.self_attn.q_proj"
   std::int64_t out_features = 0;
+  bool needs_bias = false;  // refused without one; a bias that is there is used in any case
 };
 
 struct LinearPlan {

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 
 #include "corbel/base/check.h"
 
@@ -67,19 +67,6 @@ struct Line {
 float value_of(std::uint32_t half, const Line line) noexcept {
   const auto sum = static_cast<std::int32_t>(half & 0xffffu) + static_cast<std::int32_t>(half >> 16);
   return static_cast<float>(sum + line.offset) * line.scale;
-}
-
-float16 to_float16(float value) noexcept {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000u);
-  const std::uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude >= 0x477ff000u) return {static_cast<std::uint16_t>(sign | 0x7c00u)};  // rounds to 65536 or more
-  if (magnitude < 0x38800000u) {  // below the smallest normal: the sum's last place is 2^-24, the hardware rounds
-    const float sum = std::bit_cast<float>(magnitude) + 0.5f;
-    return {static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(sum) - 0x3f000000u))};
-  }
-  const std::uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
-  return {static_cast<std::uint16_t>(sign | ((rounded - 0x38000000u) >> 13))};
 }
 
 template <typename T>

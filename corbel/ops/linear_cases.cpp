@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 
 #include "corbel/ops/case_shapes.h"
@@ -69,6 +68,7 @@ class CaseList {
     cases_.push_back({describe(spec, feed), spec,
                       [spec, feed](CaseMemory& memory) { return make_args(spec, feed, memory); }});
   }
+  void push(OpCase<Linear> one) { cases_.push_back(std::move(one)); }
   std::vector<OpCase<Linear>> take() { return std::move(cases_); }
 
  private:
@@ -180,10 +180,68 @@ void add_many_rows(const WeightFormat& format, Arithmetic arithmetic, CaseList& 
 }
 
 /// Sums that meet 2^-126 from below: whether they are flushed is decided after rounding to 24 bits (fma_flushed).
-void add_flush_border(CaseList& list) {
-  const Linear::Spec spec = single(2, 7, bf16_format(), Arithmetic::bf16);
-  list.cases_of_border(spec);
+OpCase<Linear> flush_border_case() {
+  const Linear::Spec spec = single(4, 3, bf16_format(), Arithmetic::bf16);
+  const auto make = [](CaseMemory& memory) {
+    // Lane 0 of each row: 2^-126 - part * 2^-126. Lane 1 stays zero.
+    std::vector<float> x;
+    for (const float part : {0x1p-26F, 0x1p-25F, 0x1.4p-25F, 0x1.8p-25F, 0x1p-24F, 0x1.2p-24F, 0x1p-23F, 1.0F})
+      for (const float sign : {1.0F, -1.0F}) x.insert(x.end(), {-part * sign * 0x1p-63F, sign * 0x1p-63F, 0.0F, 0.0F});
+    constexpr std::array<float, 12> kWeights = {0x1p-63F,  0x1p-63F, 1.0F, 1.0F,  -0x1p-63F, -0x1p-63F,
+                                                -0x1p-70F, 1.0F,     1.0F, -1.0F, 0x1p-130F, 0x1p-126F};
+    Linear::Args args;
+    const auto rows = static_cast<std::int64_t>(x.size()) / 4;
+    args.x = memory.numbers(x, {rows, 4});
+    std::byte* weight = memory.weight(bf16_format(), kWeights.size(), 1.0F);
+    bf16_format().encode(kWeights.data(), kWeights.size(), weight);
+    args.weights[0] = weight;
+    args.out[0] = memory.output(DType::f32, {rows, 3});
+    return args;
+  };
+  return {"in=4 features=3 bf16 arithmetic=bf16 sums at the border of subnormals", spec, make};
+}
+
+void add_quick(const WeightFormat& format, Arithmetic arithmetic, CaseList& list) {
+  Linear::Spec gate = single(256, 70, format, arithmetic);
+  gate.weights = 2;
+  gate.outputs[1] = gate.outputs[0];
+  gate.gated = true;
+  gate.activation = Activation::silu;
+  gate.add_residual = true;
+  for (const std::int64_t rows : {1, 5, 33}) list.add(gate, {.rows = rows, .residual_is_out = rows == 5});
+  Linear::Spec odd = single(1033, 37, format, arithmetic);
+  odd.outputs[0].has_bias = true;
+  list.add(odd, {.rows = 1, .offset_bytes = 1});
+  list.add(odd, {.rows = 12, .hostile = true});
+  list.add(single(2048, 512, format, arithmetic), {.rows = 2});
 }
 
 }  // namespace
+
+std::vector<OpCase<Linear>> Linear::cases(CaseScale scale) {
+  CaseList list;
+  struct Pair {
+    const WeightFormat& format;
+    Arithmetic arithmetic;
+  };
+  for (const Pair& pair : {Pair{f32_format(), Arithmetic::f32}, Pair{bf16_format(), Arithmetic::f32},
+                           Pair{f16_format(), Arithmetic::f32}, Pair{bf16_format(), Arithmetic::bf16}}) {
+    add_quick(pair.format, pair.arithmetic, list);
+    if (scale == CaseScale::quick) continue;
+    add_odd_sizes(pair.format, pair.arithmetic, list);
+    add_epilogues(pair.format, pair.arithmetic, list);
+    add_many_rows(pair.format, pair.arithmetic, list);
+  }
+  list.push(flush_border_case());
+  if (scale == CaseScale::full) {
+    int number = 0;
+    for (const CaseShape& shape : case_shapes()) {
+      add_model(shape, number, Arithmetic::f32, list);
+      add_model(shape, number, Arithmetic::bf16, list);
+      ++number;
+    }
+  }
+  return list.take();
+}
+
 }  // namespace corbel

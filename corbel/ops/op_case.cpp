@@ -98,7 +98,7 @@ TensorView CaseMemory::hostile_rows(const Shape& shape, float amplitude) {
   return view;
 }
 
-const std::byte* CaseMemory::weight(const WeightFormat& format, std::int64_t values, float amplitude,
+std::byte* CaseMemory::weight(const WeightFormat& format, std::int64_t values, float amplitude,
                                     std::int64_t offset_bytes) {
   CORBEL_CHECK(kPiece % format.block_values == 0 && values % format.block_values == 0, values, " values of ",
                format.name);

@@ -21,7 +21,8 @@ BpeModel::BpeModel(Vocabulary vocabulary, Options options)
     const char raw = static_cast<char>(byte);
     std::string spelled;
     append_spelled(spelled, {&raw, 1});
-    byte_ids_[static_cast<std::size_t>(byte)] = vocabulary_.find(spelled);
+    const std::int32_t id = vocabulary_.find(spelled);
+    byte_ids_[static_cast<std::size_t>(byte)] = id == kNoToken ? options_.unknown_id : id;
   }
 }
 
@@ -79,24 +80,18 @@ Result<void> BpeModel::encode(std::string_view piece, std::vector<std::int32_t>&
     }
   }
   const std::size_t first = ids.size();
-  CORBEL_TRY(first_symbols(piece, ids));
+  first_symbols(piece, ids);
   const std::size_t count = ids.size() - first;
   std::int32_t* symbols = ids.data() + first;
   ids.resize(first + (count <= kShortSymbols ? merge_short(symbols, count) : merge_long(symbols, count)));
   return {};
 }
 
-Result<void> BpeModel::first_symbols(std::string_view piece, std::vector<std::int32_t>& ids) const {
+void BpeModel::first_symbols(std::string_view piece, std::vector<std::int32_t>& ids) const {
   for (const char c : piece) {
-    const auto byte = static_cast<std::uint8_t>(c);
-    const std::int32_t id = byte_ids_[byte] == kNoToken ? options_.unknown_id : byte_ids_[byte];
-    if (id == kNoToken) {
-      return fail(Code::bad_request, cat("cannot encode byte ", static_cast<int>(byte),
-                                         ": the vocabulary has no token for it, and there is no unknown token"));
-    }
-    ids.push_back(id);
+    const std::int32_t id = byte_ids_[static_cast<std::uint8_t>(c)];
+    if (id != kNoToken) ids.push_back(id);
   }
-  return {};
 }
 
 std::size_t BpeModel::merge_short(std::int32_t* ids, std::size_t count) const noexcept {

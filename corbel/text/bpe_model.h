@@ -10,11 +10,13 @@ namespace corbel {
 
 /// Byte-pair encoding: a piece starts as one symbol per byte; the adjacent pair of lowest rank merges, the leftmost of
 /// equals first, until no pair has a rank. Time: n log n in the bytes of a piece. Source: arXiv 1508.07909.
+/// A byte that the vocabulary lacks vanishes where there is no unknown token: published vocabularies lack control
+/// bytes, and their models were trained so.
 class BpeModel final : public TokenModel {
  public:
   struct Options {
     bool ignore_merges = false;            // a piece that is a token as a whole is not built from merges
-    std::int32_t unknown_id = kNoToken;    // stands for bytes without a token; kNoToken: refuse them
+    std::int32_t unknown_id = kNoToken;    // stands for bytes without a token; kNoToken: such bytes give no id
   };
 
   BpeModel(Vocabulary vocabulary, Options options);
@@ -52,7 +54,7 @@ class BpeModel final : public TokenModel {
     return merges_[slot_of(pair_of(left, right))];
   }
   void grow(std::size_t slots);
-  Result<void> first_symbols(std::string_view piece, std::vector<std::int32_t>& ids) const;
+  void first_symbols(std::string_view piece, std::vector<std::int32_t>& ids) const;
   std::size_t merge_short(std::int32_t* ids, std::size_t count) const noexcept;
   std::size_t merge_long(std::int32_t* ids, std::size_t count) const;
 

@@ -66,13 +66,15 @@ class RmsNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        y = F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        # One cast here instead of one in each linear layer that follows.
+        return y.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else y
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary embedding of x [batch, heads, tokens, head_dim]; pairs are (i, i + head_dim / 2)."""
     first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-second, first), dim=-1) * sin
+    return (x * cos + torch.cat((-second, first), dim=-1) * sin).to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -95,7 +97,10 @@ class Attention(nn.Module):
         group = c.q_heads // c.kv_heads
         k = k.repeat_interleave(group, dim=1)
         v = v.repeat_interleave(group, dim=1)
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        # Written out: for short rows on a CPU, torch's fused attention is slower, above all backward.
+        scores = (q * (1.0 / math.sqrt(c.head_dim))) @ k.mT
+        future = torch.full((tokens, tokens), -math.inf, dtype=scores.dtype).triu(1)
+        out = torch.softmax(scores + future, dim=-1).to(v.dtype) @ v
         return self.o_proj(out.transpose(1, 2).reshape(batch, tokens, -1))
 
 

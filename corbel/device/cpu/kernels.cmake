@@ -6,7 +6,11 @@ set(cpu_kernel_sources
     ${cpu_kernel_folder}/probes.cpp
     ${cpu_kernel_folder}/rows.cpp
     ${cpu_kernel_folder}/table.cpp)
-set(cpu_kernel_flags -O3 -fno-exceptions -fno-rtti -fvisibility=hidden)
+# The warnings left out are about GCC 12's own intrinsics headers, and about vector types as template arguments.
+set(cpu_kernel_flags -O3 -fno-exceptions -fno-rtti -fvisibility=hidden -Wno-ignored-attributes)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND cpu_kernel_flags -Wno-uninitialized -Wno-maybe-uninitialized)
+endif()
 set(cpu_v3_flags -mavx2 -mfma -mf16c)
 set(cpu_avx512_flags ${cpu_v3_flags} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx512vbmi)
 

@@ -206,9 +206,10 @@ int64_t make_queries(const AttendArgs& args, int64_t padded, Query* queries) {
   const int64_t count = args.tokens * args.heads;
   for (int64_t i = 0; i < count; ++i) {
     Query& query = queries[i];
-    const int64_t at = i / args.heads * args.token_stride + i % args.heads * args.head_dim;
-    query.q = args.q + at;
-    query.out = args.out + at;
+    const int64_t token = i / args.heads;
+    const int64_t head = i % args.heads;
+    query.q = args.q + token * args.q_token_stride + head * args.q_head_stride;
+    query.out = args.out + token * args.out_token_stride + head * args.out_head_stride;
     query.in_total = false;
     query.p = scratch;
     query.chunk_out = scratch + kAttendBlock;

@@ -23,9 +23,12 @@ enum class Function : int32_t { silu, gelu_tanh, relu };
 /// Attention of a tile of queries that share one key head, over a range of key blocks of one chunk or several.
 struct AttendArgs {
   // Queries: `tokens` rows x `heads` heads.
-  const float* q = nullptr;  // [tokens][heads][head_dim]
-  float* out = nullptr;      // same shape and strides; may be q
-  int64_t token_stride = 0;  // floats
+  const float* q = nullptr;  // [tokens][heads][head_dim], strides in floats
+  int64_t q_token_stride = 0;
+  int64_t q_head_stride = 0;
+  float* out = nullptr;  // same shape; may be q
+  int64_t out_token_stride = 0;
+  int64_t out_head_stride = 0;
   int64_t tokens = 0;
   int64_t heads = 0;
   int64_t head_dim = 0;

@@ -1,0 +1,62 @@
+#include "corbel/device/cpu/cpu_device.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+
+#include "corbel/device/cpu/cpu_levels.h"
+#include "corbel/device/cpu/cpu_ops.h"
+
+namespace corbel {
+namespace cpu {
+
+CpuDevice::CpuDevice(const Kernels& kernels, MissingOps missing, ThreadPool& pool)
+    : Device({.name = "cpu",
+              .level = kernels.level,
+              .has_bf16_dot = kernels.probes.bf16_operations != nullptr,
+              .threads = pool.threads()},
+             missing, &pool),
+      kernels_(kernels) {
+  add_row_ops(table_);
+  add_linear_op(table_);
+  add_rope_ops(table_);
+  add_cache_ops(table_);
+  add_attention_ops(table_);
+}
+
+Result<OpState> CpuDevice::state(std::size_t worker_bytes, std::size_t shared_bytes) const {
+  OpState state{.kernels = &kernels_, .pool = pool()};
+  if (worker_bytes == 0 && shared_bytes == 0) return state;
+  const std::lock_guard lock(mutex_);
+  const bool fits = scratch_ != nullptr && scratch_->worker_bytes >= worker_bytes && scratch_->shared_bytes >= shared_bytes;
+  if (!fits) {
+    // Powers of two: few sizes are ever made. Pages are committed only when touched.
+    Scratch larger;
+    larger.worker_bytes = std::bit_ceil(std::max({worker_bytes, std::size_t{4096}, scratch_ ? scratch_->worker_bytes : 0}));
+    larger.shared_bytes = std::bit_ceil(std::max({shared_bytes, std::size_t{4096}, scratch_ ? scratch_->shared_bytes : 0}));
+    const auto workers = static_cast<std::size_t>(pool()->threads());
+    CORBEL_ASSIGN(larger.memory, allocate_host_memory(larger.shared_bytes + workers * larger.worker_bytes));
+    scratch_ = std::make_shared<const Scratch>(std::move(larger));
+  }
+  state.scratch = scratch_;
+  return state;
+}
+
+}  // namespace cpu
+
+Result<std::unique_ptr<Device>> make_cpu_device(const DeviceSettings& settings, ThreadPool& pool) {
+  std::string level = settings.level;
+  if (level.empty()) {
+    if (const char* forced = std::getenv("CORBEL_CPU_ISA"); forced != nullptr) level = forced;
+  }
+  CORBEL_ASSIGN(const cpu::Kernels* kernels, cpu::find_level(level));
+  return std::unique_ptr<Device>(std::make_unique<cpu::CpuDevice>(*kernels, settings.missing_ops, pool));
+}
+
+std::vector<std::string> cpu_device_levels() {
+  std::vector<std::string> names;
+  for (const cpu::Kernels& kernels : cpu::usable_levels()) names.emplace_back(kernels.level);
+  return names;
+}
+
+}  // namespace corbel

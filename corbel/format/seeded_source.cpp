@@ -1,0 +1,74 @@
+#include "corbel/format/seeded_source.h"
+
+#include <algorithm>
+#include <array>
+#include <thread>
+
+#include "corbel/format/seeded_weights.h"
+
+namespace corbel {
+namespace {
+
+/// Both processors of a small machine earn their keep from here on.
+constexpr std::size_t kThreadedBytes = std::size_t{8} << 20;
+
+void fill(const SeededTensor& tensor, std::span<std::byte> bytes) {
+  const auto element = static_cast<std::size_t>(dtype_bytes(tensor.dtype));
+  if (bytes.size() < kThreadedBytes) return fill_seeded(tensor, 0, bytes);
+  const std::size_t half = bytes.size() / 2 / element * element;
+  std::thread second([&] { fill_seeded(tensor, static_cast<std::int64_t>(half / element), bytes.subspan(half)); });
+  fill_seeded(tensor, 0, bytes.first(half));
+  second.join();
+}
+
+const WeightFormat& format_of(DType dtype) {
+  if (dtype == DType::f32) return f32_format();
+  return dtype == DType::f16 ? f16_format() : bf16_format();
+}
+
+}  // namespace
+
+SeededSource::SeededSource(std::uint64_t seed, DType dtype, std::vector<std::string> optional_endings)
+    : seed_(seed), dtype_(dtype), optional_endings_(std::move(optional_endings)) {}
+
+bool SeededSource::has(std::string_view name) const {
+  const bool optional = name.ends_with(".bias") || name == "lm_head.weight";
+  return !optional || std::any_of(optional_endings_.begin(), optional_endings_.end(),
+                                  [&](const std::string& ending) { return name.ends_with(ending); });
+}
+
+SourceTensor SeededSource::view(const std::string& name, const Made& made) const {
+  return {name, &format_of(dtype_), made.shape, {made.memory.data(), made.memory.bytes()}, description()};
+}
+
+std::optional<SourceTensor> SeededSource::find(std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const auto made = made_.find(name);
+  if (made == made_.end()) return std::nullopt;
+  return view(made->first, made->second);
+}
+
+std::optional<SourceTensor> SeededSource::find_shaped(std::string_view name, const Shape& wanted) const {
+  if (!has(name)) return std::nullopt;
+  if (auto known = find(name)) return known;
+  auto memory = allocate_host_memory(static_cast<std::size_t>(wanted.elements() * dtype_bytes(dtype_)));
+  if (!memory) return std::nullopt;
+  std::array<std::int64_t, Shape::kMaxRank> sizes{};
+  for (int axis = 0; axis < wanted.rank(); ++axis) sizes[axis] = wanted[axis];
+  const std::span<const std::int64_t> shape(sizes.data(), static_cast<std::size_t>(wanted.rank()));
+  fill({.seed = seed_, .name = name, .dtype = dtype_, .shape = shape}, {memory->data(), memory->bytes()});
+  const std::lock_guard lock(mutex_);
+  const auto made = made_.emplace(std::string(name), Made{wanted, std::move(*memory)}).first;
+  return view(made->first, made->second);
+}
+
+std::vector<std::string> SeededSource::names() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> names;
+  for (const auto& entry : made_) names.push_back(entry.first);
+  return names;
+}
+
+std::string SeededSource::description() const { return cat("seeded weights (seed ", seed_, ")"); }
+
+}  // namespace corbel
