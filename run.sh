@@ -33,6 +33,10 @@ done
 [ -n "$model" ] || refuse "which model? --model is missing"
 
 [ -x build/release/corbel ] || make --no-print-directory build >&2
+# A name that is nowhere is wrong usage; a checkpoint that is there and cannot be loaded is not.
 status=0
 build/release/corbel chat --model "$model" ${flags[@]+"${flags[@]}"} || status=$?
+if [ "$status" -eq 1 ] && [ "$model" != pico ] && [ ! -e "${model/#\~/$HOME}" ]; then
+  exit 2
+fi
 exit "$status"

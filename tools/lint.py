@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="clang-tidy on everything, not only on what changed")
     parser.add_argument("--build", type=Path, default=root / "build/release")
     parser.add_argument("--only", action="append", choices=sorted(checks), help="run this check alone (may be repeated)")
+    parser.add_argument("--show", type=int, default=40, help="findings printed per check")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
 
@@ -31,8 +32,10 @@ def main() -> int:
         begin = time.monotonic()
         findings = check(tree)
         seconds = time.monotonic() - begin
-        for finding in findings:
+        for finding in findings[:options.show]:
             print(finding)
+        if len(findings) > options.show:
+            print(f"... and {len(findings) - options.show} more of {name}; alone: tools/lint.py --only \"{name}\" --show {len(findings)}")
         errors = sum(not finding.warning for finding in findings)
         warnings = len(findings) - errors
         failed = failed or errors > 0

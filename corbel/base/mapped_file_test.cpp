@@ -159,14 +159,13 @@ TEST_F(WriteFile, NamesAFolderThatMayNotBeWritten) {
             cat("cannot write ", (folder_ / "a").string(), ": Permission denied"));
 }
 
-TEST_F(WriteFile, NeverReplacesAFolderAPipeOrADevice) {
+// A pipe stands for every special file: to try this on a real device would destroy it if the check were broken.
+TEST_F(WriteFile, NeverReplacesAFolderOrAPipe) {
   const fs::path pipe = folder_ / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   EXPECT_FALSE(write_file_atomically(pipe, bytes_of("x")));
-  EXPECT_FALSE(write_file_atomically("/dev/null", bytes_of("x")));
   EXPECT_FALSE(write_file_atomically(folder_, bytes_of("x")));
   EXPECT_TRUE(fs::is_fifo(pipe));
-  EXPECT_TRUE(fs::is_character_file("/dev/null"));
 }
 
 TEST_F(WriteFile, WritesThroughASymbolicLinkAndKeepsIt) {

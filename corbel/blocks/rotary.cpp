@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numbers>
 
 #include "corbel/format/disk_names.h"
@@ -77,6 +78,88 @@ double default_attention_factor(const RotarySpec& spec) {
   return 1.0;
 }
 
+/// Where config.json keeps its scaling: a non-empty "rope_scaling" counts before "rope_parameters", its new name.
+std::string scaling_key(const JsonFields& config) {
+  for (const std::string_view candidate : {"rope_scaling", "rope_parameters"}) {
+    if (config.has(candidate) && !config.json()[std::string(candidate)].empty()) return std::string(candidate);
+  }
+  return {};
+}
+
+Result<RotaryScaling> read_scaling(const JsonFields& scaling) {
+  CORBEL_ASSIGN(std::string type, scaling.get_string("type", "default"));
+  CORBEL_ASSIGN(type, scaling.get_string("rope_type", type));
+  if (type == "default") return RotaryScaling::none;
+  if (type == "linear") return RotaryScaling::linear;
+  if (type == "dynamic") return RotaryScaling::dynamic_ntk;
+  if (type == "yarn") return RotaryScaling::yarn;
+  if (type == disk_names::kRopeByWavelength) return RotaryScaling::by_wavelength;
+  if (type == "longrope" || type == "su") return RotaryScaling::longrope;
+  return fail(Code::unsupported, cat(scaling.source(), ": \"", scaling.field_name("rope_type"), "\" is \"", type,
+                                     "\"; known: \"default\", \"linear\", \"dynamic\", \"yarn\", \"",
+                                     disk_names::kRopeByWavelength, "\", \"longrope\" (corbel/blocks/rotary.cpp)"));
+}
+
+/// The factor, or for yarn (an explicit null) and longrope (null or absent) the ratio of both contexts.
+Result<double> read_factor(const JsonFields& scaling, const RotarySpec& spec) {
+  if (spec.scaling == RotaryScaling::none) return 1.0;
+  const bool is_null = scaling.json().contains("factor") && !scaling.has("factor");
+  const bool derives =
+      spec.scaling == RotaryScaling::longrope ? !scaling.has("factor") : spec.scaling == RotaryScaling::yarn && is_null;
+  if (!derives) return scaling.require_number("factor");
+  return static_cast<double>(spec.max_positions) / static_cast<double>(trained_context(spec));
+}
+
+/// An optional number for which transformers takes 0 as absent.
+Result<double> read_unless_zero(const JsonFields& scaling, std::string_view key, double fallback) {
+  CORBEL_ASSIGN(const double value, scaling.get_number(key, fallback));
+  return value == 0.0 ? fallback : value;
+}
+
+Result<void> read_parameters(const JsonFields& scaling, RotarySpec& spec) {
+  CORBEL_ASSIGN(spec.factor, read_factor(scaling, spec));
+  const bool scales_attention = spec.scaling == RotaryScaling::yarn || spec.scaling == RotaryScaling::longrope;
+  if (scales_attention && scaling.has("attention_factor")) {
+    CORBEL_ASSIGN(spec.attention_factor, scaling.require_number("attention_factor"));
+    if (!(spec.attention_factor > 0.0)) {
+      return fail(Code::bad_file, cat(scaling.source(), ": \"", scaling.field_name("attention_factor"), "\" is ",
+                                      spec.attention_factor, "; it must be positive"));
+    }
+  }
+  if (spec.scaling == RotaryScaling::yarn) {
+    CORBEL_ASSIGN(spec.beta_fast, read_unless_zero(scaling, "beta_fast", 32.0));
+    CORBEL_ASSIGN(spec.beta_slow, read_unless_zero(scaling, "beta_slow", 1.0));
+    CORBEL_ASSIGN(spec.mscale, scaling.get_number("mscale", 0.0));
+    CORBEL_ASSIGN(spec.mscale_all_dim, scaling.get_number("mscale_all_dim", 0.0));
+    CORBEL_ASSIGN(spec.truncate, scaling.get_bool("truncate", true));
+  }
+  if (spec.scaling == RotaryScaling::by_wavelength) {
+    CORBEL_ASSIGN(spec.low_freq_factor, scaling.require_number("low_freq_factor"));
+    CORBEL_ASSIGN(spec.high_freq_factor, scaling.require_number("high_freq_factor"));
+  }
+  if (spec.scaling == RotaryScaling::longrope) {
+    CORBEL_ASSIGN(spec.short_factor, scaling.get_numbers("short_factor"));
+    CORBEL_ASSIGN(spec.long_factor, scaling.get_numbers("long_factor"));
+    // Published lists are applied as 32-bit numbers.
+    for (auto* list : {&spec.short_factor, &spec.long_factor})
+      for (double& value : *list) value = static_cast<float>(value);
+  }
+  return {};
+}
+
+/// head_dim * partial_rotary_factor, which must come out as a whole, even number: a guess at the rounding that was
+/// meant would rotate the wrong dimensions.
+Result<std::int64_t> rotating_dimensions(const JsonFields& config, std::int64_t head_dim, double share) {
+  const double product = static_cast<double>(head_dim) * share;
+  const double whole = std::round(product);
+  // 128 * 0.4 is 51.2 and refused; 80 * 0.4 may miss 32 by an ulp of the decimal fraction.
+  const bool is_whole = share > 0.0 && share <= 1.0 && std::abs(product - whole) <= 1e-9 * whole;
+  if (is_whole && whole >= 2.0 && std::fmod(whole, 2.0) == 0.0) return static_cast<std::int64_t>(whole);
+  return fail(Code::bad_file, cat(config.source(), ": ", product, " of head_dim=", head_dim,
+                                  " dimensions would rotate (partial_rotary_factor=", share,
+                                  "); it must be a whole, even number from 2 to head_dim"));
+}
+
 }  // namespace
 
 Result<void> RotarySpec::validate() const {
@@ -92,9 +175,13 @@ Result<void> RotarySpec::validate() const {
     return fail(Code::bad_file,
                 "rotary embedding: this scaling needs max_position_embeddings or original_max_position_embeddings");
   }
-  if (scaling == RotaryScaling::by_wavelength && !(high_freq_factor > low_freq_factor)) {
-    return fail(Code::bad_file, cat("rotary embedding: high_freq_factor is ", high_freq_factor,
-                                    "; it must exceed low_freq_factor, ", low_freq_factor));
+  if (scaling == RotaryScaling::by_wavelength && !(low_freq_factor > 0.0 && high_freq_factor > low_freq_factor)) {
+    return fail(Code::bad_file, cat("rotary embedding: low_freq_factor is ", low_freq_factor, " and high_freq_factor ",
+                                    high_freq_factor, "; both must be positive, the second the larger"));
+  }
+  if (scaling == RotaryScaling::yarn && !(beta_fast > 0.0 && beta_slow > 0.0)) {
+    return fail(Code::bad_file, cat("rotary embedding: beta_fast is ", beta_fast, " and beta_slow ", beta_slow,
+                                    "; both must be positive"));
   }
   if (scaling == RotaryScaling::dynamic_ntk && rotary_dim <= 2) {
     return fail(Code::bad_file, "rotary embedding: dynamic scaling needs more than 2 rotating dimensions");
@@ -138,63 +225,22 @@ RopeTable::Spec make_rope_table_spec(const RotarySpec& spec) {
 Result<RotarySpec> read_rotary_spec(const JsonFields& config, std::int64_t head_dim) {
   RotarySpec spec;
   CORBEL_ASSIGN(spec.max_positions, config.get_int("max_position_embeddings", 2048, 1, kMaxPositions));
-  CORBEL_ASSIGN(spec.original_max_positions,
-                config.get_int("original_max_position_embeddings", 0, 0, kMaxPositions));
+  CORBEL_ASSIGN(spec.original_max_positions, config.get_int("original_max_position_embeddings", 0, 1, kMaxPositions));
   CORBEL_ASSIGN(spec.theta, config.get_number("rope_theta", 10000.0));
   CORBEL_ASSIGN(double rotating, config.get_number("partial_rotary_factor", 1.0));
 
-  std::string type = "default";
-  std::string key;
-  for (const std::string_view candidate : {"rope_scaling", "rope_parameters"}) {
-    if (key.empty() && config.has(candidate)) key = candidate;
-  }
-  if (!key.empty()) {
+  if (const std::string key = scaling_key(config); !key.empty()) {
     CORBEL_ASSIGN(const JsonFields scaling, config.object(key));
-    CORBEL_ASSIGN(type, scaling.get_string("type", type));
-    CORBEL_ASSIGN(type, scaling.get_string("rope_type", type));
+    CORBEL_ASSIGN(spec.scaling, read_scaling(scaling));
     CORBEL_ASSIGN(spec.theta, scaling.get_number("rope_theta", spec.theta));
     CORBEL_ASSIGN(rotating, scaling.get_number("partial_rotary_factor", rotating));
     if (spec.original_max_positions == 0) {  // the top level's counts before the dictionary's
       CORBEL_ASSIGN(spec.original_max_positions,
-                    scaling.get_int("original_max_position_embeddings", 0, 0, kMaxPositions));
+                    scaling.get_int("original_max_position_embeddings", 0, 1, kMaxPositions));
     }
-    CORBEL_ASSIGN(spec.factor, scaling.get_number("factor", 0.0));
-    CORBEL_ASSIGN(spec.attention_factor, scaling.get_number("attention_factor", 0.0));
-    CORBEL_ASSIGN(spec.beta_fast, scaling.get_number("beta_fast", 32.0));
-    CORBEL_ASSIGN(spec.beta_slow, scaling.get_number("beta_slow", 1.0));
-    CORBEL_ASSIGN(spec.mscale, scaling.get_number("mscale", 0.0));
-    CORBEL_ASSIGN(spec.mscale_all_dim, scaling.get_number("mscale_all_dim", 0.0));
-    CORBEL_ASSIGN(spec.truncate, scaling.get_bool("truncate", true));
-    CORBEL_ASSIGN(spec.low_freq_factor, scaling.get_number("low_freq_factor", 1.0));
-    CORBEL_ASSIGN(spec.high_freq_factor, scaling.get_number("high_freq_factor", 4.0));
-    CORBEL_ASSIGN(spec.short_factor, scaling.get_numbers("short_factor"));
-    CORBEL_ASSIGN(spec.long_factor, scaling.get_numbers("long_factor"));
+    CORBEL_TRY(read_parameters(scaling, spec));
   }
-  spec.rotary_dim = static_cast<std::int64_t>(static_cast<double>(head_dim) * rotating);
-
-  if (type == "default")
-    spec.scaling = RotaryScaling::none;
-  else if (type == "linear")
-    spec.scaling = RotaryScaling::linear;
-  else if (type == "dynamic")
-    spec.scaling = RotaryScaling::dynamic_ntk;
-  else if (type == "yarn")
-    spec.scaling = RotaryScaling::yarn;
-  else if (type == disk_names::kRopeByWavelength)
-    spec.scaling = RotaryScaling::by_wavelength;
-  else if (type == "longrope" || type == "su")
-    spec.scaling = RotaryScaling::longrope;
-  else {
-    return fail(Code::unsupported, cat(config.source(), ": \"", key, ".rope_type\" is \"", type,
-                                       "\"; known: \"default\", \"linear\", \"dynamic\", \"yarn\", \"",
-                                       disk_names::kRopeByWavelength, "\", \"longrope\" (corbel/blocks/rotary.cpp)"));
-  }
-  // Two scalings may leave the factor to be the ratio of both contexts.
-  const bool may_derive = spec.scaling == RotaryScaling::longrope || spec.scaling == RotaryScaling::yarn;
-  if (spec.factor == 0.0 && may_derive && spec.original_max_positions > 0) {
-    spec.factor = static_cast<double>(spec.max_positions) / static_cast<double>(spec.original_max_positions);
-  }
-  if (spec.factor == 0.0 && spec.scaling == RotaryScaling::longrope) spec.factor = 1.0;
+  CORBEL_ASSIGN(spec.rotary_dim, rotating_dimensions(config, head_dim, rotating));
   if (auto valid = spec.validate(); !valid) return forward_failure(valid, config.source());
   return spec;
 }

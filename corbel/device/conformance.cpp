@@ -168,7 +168,8 @@ class Runner {
 
   template <typename Op>
   static ConformanceRow row_of(const Device& device, const OpCase<Op>& one) {
-    return {.device = device.info().profile(), .threads = device.info().threads, .op = Op::kName, .case_name = one.name};
+    return {
+        .device = device.info().profile(), .threads = device.info().threads, .op = Op::kName, .case_name = one.name};
   }
 
   void count(const ConformanceRow& row) {

@@ -11,6 +11,8 @@
 namespace corbel {
 
 class ThreadPool;
+struct LimitSettings;
+struct MachineLimits;
 
 /// What to do when a device lacks an op.
 enum class MissingOps {
@@ -48,6 +50,8 @@ class Device {
   /// Waits for everything enqueued since the last finish; the only wait, and the only place where a device's error
   /// appears.
   virtual Result<void> finish() { return {}; }
+  /// Measures what the device can do at best (corbel/device/limits.h); takes about a second and much memory.
+  virtual Result<MachineLimits> measure_limits(const LimitSettings& settings);
 
   /// Checks the spec and readies the op: by the device's entry, or by policy when it has none.
   template <typename Op>

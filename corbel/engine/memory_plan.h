@@ -9,9 +9,9 @@ namespace corbel {
 
 /// Memory that this process may still take. Negative limit: none is set.
 struct AvailableMemory {
-  std::int64_t machine_bytes = -1;       // MemAvailable: free, or file cache that the kernel would give up
-  std::int64_t group_bytes = -1;         // left of the tightest control group, its own file cache counted as free
-  std::int64_t group_limit_bytes = -1;   // that group's limit
+  std::int64_t machine_bytes = -1;      // MemAvailable: free, or file cache that the kernel would give up
+  std::int64_t group_bytes = -1;        // left of the tightest control group, its own file cache counted as free
+  std::int64_t group_limit_bytes = -1;  // that group's limit
   /// The smaller of the two; -1 when nothing is known.
   std::int64_t bytes() const noexcept;
 };

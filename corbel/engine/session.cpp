@@ -5,8 +5,7 @@
 namespace corbel {
 
 Session::Session(StepRunner& runner)
-    : runner_(&runner),
-      pool_(static_cast<int>(runner.model().info().cache.groups.size()), runner.limits().pages) {
+    : runner_(&runner), pool_(static_cast<int>(runner.model().info().cache.groups.size()), runner.limits().pages) {
   const std::int64_t columns = runner.pages_per_sequence();
   plan_.sequences = 1;
   plan_.max_pages = static_cast<std::int32_t>(columns);
@@ -20,8 +19,7 @@ Session::Session(StepRunner& runner)
 
 Result<Session> Session::make(StepRunner& runner) {
   if (runner.limits().sequences != 1) {
-    return fail(Code::bad_request,
-                cat("a session needs a runner of 1 sequence, not of ", runner.limits().sequences));
+    return fail(Code::bad_request, cat("a session needs a runner of 1 sequence, not of ", runner.limits().sequences));
   }
   return Session(runner);
 }
@@ -29,14 +27,14 @@ Result<Session> Session::make(StepRunner& runner) {
 Result<void> Session::check(std::span<const std::int32_t> ids, std::int64_t total) const {
   if (ids.empty()) return fail(Code::bad_request, "the prompt has no tokens");
   if (total > capacity()) {
-    return fail(Code::bad_request, cat("the prompt has ", total, " tokens, the context ", capacity(),
-                                       "; shorten it or raise --context (the model was made for ",
-                                       model().info().max_positions, ")"));
+    return fail(Code::bad_request,
+                cat("the prompt has ", total, " tokens, the context ", capacity(),
+                    "; shorten it or raise --context (the model was made for ", model().info().max_positions, ")"));
   }
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || ids[i] >= model().info().vocab) {
-      return fail(Code::bad_request, cat("token ", i, " has id ", ids[i], ", the model's vocabulary ids 0 to ",
-                                         model().info().vocab - 1));
+      return fail(Code::bad_request,
+                  cat("token ", i, " has id ", ids[i], ", the model's vocabulary ids 0 to ", model().info().vocab - 1));
     }
   }
   return {};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace corbel {
 namespace {
@@ -41,6 +42,17 @@ std::int64_t first_bad_row(const TensorView& logits) {
   }
   return -1;
 }
+
+/// Remembers the first module with an output that is not finite.
+struct BrokenModule {
+  std::string name;
+
+  static void watch(void* user, std::string_view module, std::string_view part, const TensorView& value) {
+    auto& broken = *static_cast<BrokenModule*>(user);
+    if (!broken.name.empty() || value.dtype != DType::f32) return;
+    if (first_bad_row(value) >= 0) broken.name = cat(module, part);
+  }
+};
 
 }  // namespace
 
@@ -89,23 +101,38 @@ void StepRunner::set_tap(TapFunction function, void* user) {
   tap_user_ = user;
 }
 
-Result<TensorView> StepRunner::run(const StepPlan& plan, const std::atomic<bool>* cancel) {
-  const StepInputs step = inputs_->write(plan);
-  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].page_table = step.page_tables[group_of_layer_[i]];
-
+TensorView StepRunner::forward(const StepInputs& step, const std::atomic<bool>* cancel) {
   Arena arena(scratch_memory_.data(), scratch_memory_.bytes());
   RunContext context{
       .device = device_, .scratch = &arena, .cancel = cancel, .tap_function = tap_function_, .tap_user = tap_user_};
   const TensorView logits = arena.allocate(DType::f32, {step.logit_rows, model_->info().vocab});
   model_->forward(step, CacheView{layers_}, logits, context);
-  if (auto finished = device_->finish(); !finished) return forward_failure(finished, "step");
-  if (context.cancelled()) return fail(Code::cancelled, "the step was cancelled");
-  if (const std::int64_t bad = first_bad_row(logits); bad >= 0) {
-    return fail(Code::device_failed, cat("logits of row ", bad,
-                                         " of the step hold NaN or infinity: the weights or an op are broken; "
-                                         "`corbel verify` names the first module that is"));
-  }
   return logits;
+}
+
+Result<TensorView> StepRunner::run(const StepPlan& plan, const std::atomic<bool>* cancel) {
+  const StepInputs step = inputs_->write(plan);
+  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].page_table = step.page_tables[group_of_layer_[i]];
+
+  const TensorView logits = forward(step, cancel);
+  if (auto finished = device_->finish(); !finished) return forward_failure(finished, "step");
+  if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) {
+    return fail(Code::cancelled, "the step was cancelled");
+  }
+  const std::int64_t bad = first_bad_row(logits);
+  if (bad < 0) return logits;
+
+  // Running a step again writes the same cache entries again: nothing changes but who is watching.
+  BrokenModule broken;
+  TapFunction const watching = std::exchange(tap_function_, BrokenModule::watch);
+  void* const user = std::exchange(tap_user_, &broken);
+  forward(step, nullptr);
+  (void)device_->finish();
+  set_tap(watching, user);
+  const std::string where = broken.name.empty() ? std::string("the logits") : cat('"', broken.name, '"');
+  return fail(Code::device_failed,
+              cat("NaN or infinity: ", where, " is the first module whose output is not finite (row ", bad,
+                  " of the step's logits); its weights or an op are broken. `corbel verify` compares every module"));
 }
 
 }  // namespace corbel

@@ -32,7 +32,8 @@ class StepRunner {
   static Result<StepRunner> make(const TextModel& model, Device& device, const RunnerLimits& limits);
 
   /// Runs the plan to its end and waits. Logits f32 [logit_rows, vocab], valid until the next run. A device's error,
-  /// a cancelled step and NaN or Inf in the wanted logits are refused (which row, at which position).
+  /// a cancelled step and NaN or Inf in the wanted logits are refused (which row, and the first module whose output
+  /// is not finite: the step is run once more to find it).
   Result<TensorView> run(const StepPlan& plan, const std::atomic<bool>* cancel = nullptr);
 
   /// Watches block outputs of later runs; null stops watching.
@@ -47,6 +48,7 @@ class StepRunner {
 
  private:
   StepRunner() = default;
+  TensorView forward(const StepInputs& step, const std::atomic<bool>* cancel);
   const TextModel* model_ = nullptr;
   Device* device_ = nullptr;
   RunnerLimits limits_;

@@ -49,7 +49,6 @@ std::optional<SourceTensor> SeededSource::find(std::string_view name) const {
 }
 
 std::optional<SourceTensor> SeededSource::find_shaped(std::string_view name, const Shape& wanted) const {
-  if (!has(name)) return std::nullopt;
   if (auto known = find(name)) return known;
   auto memory = allocate_host_memory(static_cast<std::size_t>(wanted.elements() * dtype_bytes(dtype_)));
   if (!memory) return std::nullopt;

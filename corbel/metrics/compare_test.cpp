@@ -80,7 +80,7 @@ TEST(CompareRows, AZeroRowIsRightOnlyWhenItIsZero) {
 
 TEST(CompareRows, TheFirstBadElementIsTheFirstThatExceedsItsShareOfTheRowsBound) {
   // Row 1 of norm 2 and bound 0.1: each of the four elements may be 0.1 off.
-  const Comparison c = compare({1, 1, 1, 1, 1.05f, 1.09f, 1.5f, 3}, {1, 1, 1, 1, 1, 1, 1, 1}, 4);
+  const Comparison c = compare({1, 1, 1, 1, 1.05f, 1.09f, 1.15f, 3}, {1, 1, 1, 1, 1, 1, 1, 1}, 4);
   EXPECT_EQ(to_string(*c.first_bad), "[row 1, column 2]");
 }
 

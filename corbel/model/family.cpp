@@ -57,6 +57,19 @@ std::int64_t count_parameters(const TensorSource& tensors) {
   return parameters;
 }
 
+/// Work of a step that no kernel can avoid.
+void count_work(const CausalLmSpec& spec, std::int64_t embedding_bytes, const WeightStore& store, TextModelInfo& info) {
+  info.step_read_bytes = store.mapped_bytes();
+  if (!spec.head.tied) info.step_read_bytes -= embedding_bytes;
+  for (const DecoderLayerSpec& layer : spec.layers) {
+    const AttentionSpec& attention = layer.attention;
+    const std::int64_t projections = 2 * (attention.q_heads + attention.kv_heads) * attention.head_dim;
+    info.ops_per_row += 2 * attention.hidden * (projections + 3 * layer.ffn.ffn);
+    info.attention_ops_per_key += 4 * attention.q_heads * attention.head_dim;
+  }
+  info.ops_per_logit_row = 2 * spec.head.hidden * spec.head.vocab;
+}
+
 bool looks_at_length(const CausalLmSpec& spec) {
   return std::any_of(spec.layers.begin(), spec.layers.end(), [](const DecoderLayerSpec& layer) {
     const RotaryScaling scaling = layer.attention.rotary.scaling;
@@ -85,6 +98,7 @@ Result<std::unique_ptr<TextModel>> make_causal_lm_model(CausalLmDescription desc
   info.weight_bytes = store->mapped_bytes();
   info.owned_bytes = store->owned_bytes();
   info.parameters = count_parameters(*source.tensors);
+  count_work(model.spec(), model.embedding_bytes(), *store, info);
   info.cache = declare_caches(model);
   if (static_cast<int>(info.cache.groups.size()) > kMaxCacheGroups) {
     return fail(Code::unsupported,

@@ -37,6 +37,11 @@ struct TextModelInfo {
   std::int64_t weight_bytes = 0;   // mapped
   std::int64_t owned_bytes = 0;    // private copies (norms, biases)
   std::int64_t parameters = 0;
+  // What a step must do at least: for limits that measurements are held against.
+  std::int64_t step_read_bytes = 0;        // weights that any step reads (all but an untied embedding table)
+  std::int64_t ops_per_row = 0;            // multiplications and additions of all layers' linear ops, per row
+  std::int64_t ops_per_logit_row = 0;      // of the head
+  std::int64_t attention_ops_per_key = 0;  // all layers, per row and visible key
   CacheSpec cache;
 };
 

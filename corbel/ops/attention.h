@@ -7,7 +7,8 @@
 namespace corbel {
 
 /// Stores each row's key and value at its slot of its sequence's pages, rounded to the cache's dtype.
-/// key, value  f32 [rows, kv_heads, head_dim]; sequences, slots i32 [rows] as in StepInputs. No two rows share a slot.
+/// key, value  f32 [rows, kv_heads, head_dim] (or as HeadRows takes it); sequences, slots i32 [rows] as in StepInputs.
+/// No two rows share a slot.
 struct KvAppend {
   static constexpr std::string_view kName = "kv_append";
   struct Spec {
@@ -70,19 +71,21 @@ struct AttentionOpSpec {
 
 /// Attention of the rows of prefill spans. Row r sees slots max(0, slot - window + 1) .. slot of its sequence.
 ///
-/// q, out  f32 [rows, q_heads, head_dim], all rows of the step; only the rows of the spans are read and written. out
-/// may be q.
+/// q, out  f32 [rows, q_heads, head_dim] (or as HeadRows takes it), all rows of the step; out may be q
+/// Only the rows of the spans are read and written.
 ///
-/// Arithmetic, the same for both ops (per row and head, all in f32):
-///   keys are taken in blocks of 128 at absolute slots, blocks in chunks of 8 (1,024 slots). Within a chunk, m = -inf,
-///   l = 0, o = 0; for each block that holds a visible slot, ascending:
-///     s[j] = softmax_scale * dot(q, key j)         (16 lanes of fused multiply-add, tree as in linear.h, then one
-///     product) m' = max(m, max over visible j of s[j]);  a = exp(m - m') (0 when m = -inf) p[j] = exp(s[j] - m'), 0
-///     for slots not visible;  l = fma(l, a, sum p) with the sum in 16 lanes (slot j in lane j % 16) + tree o[d] = o[d]
-///     * a, then fma(p[j], value[j][d], o[d]) for visible j ascending
-///   chunks join in ascending order: m = max; with a1 = exp(m1 - m), a2 = exp(m2 - m): l = fma(l1, a1, l2 * a2), the
-///   same for o; the first chunk with a visible slot is taken as it is. out = o * (1 / l). exp is
-///   corbel/ops/arithmetic.h's.
+/// Arithmetic, the same for both ops (per row and head, all in f32; exp is corbel/ops/arithmetic.h's):
+///   keys are taken in blocks of 128 at absolute slots, blocks in chunks of 8 (1,024 slots);
+///   a chunk begins with m = -inf, l = 0, o = 0; for each of its blocks that holds a visible slot, ascending:
+///     s[j] = softmax_scale * dot(q, key j)          16 lanes of fused multiply-add, tree as in linear.h, one product
+///     m'   = max(m, s[j] of every visible j)
+///     a    = exp(m - m'), 0 when m = -inf
+///     p[j] = exp(s[j] - m'), 0 for slots not visible
+///     l    = fma(l, a, sum p)                       the sum in 16 lanes (slot j in lane j % 16) and the tree
+///     o[d] = o[d] * a, then o[d] = fma(p[j], value[j][d], o[d]) for visible j only, ascending
+///   chunks join in ascending order, the first one with a visible slot as it is:
+///     m = max(m1, m2), a1 = exp(m1 - m), a2 = exp(m2 - m), l = fma(l1, a1, l2 * a2), o[d] likewise
+///   out[d] = o[d] * (1 / l)
 /// Source: arXiv 2205.14135 (online softmax), 2305.13245 (GQA).
 struct AttentionPrefill {
   static constexpr std::string_view kName = "attention_prefill";

@@ -57,8 +57,8 @@ void add_block(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask
   part.sum = std::fma(part.sum, a, add_lanes(lanes));
   rescale(part.out, a, head_dim);
   for (std::int64_t j = block.begin; j < block.end; ++j) {
-    load_head(spec.page.dtype,
-              key_address(spec.page, cache, task.sequence, j, task.kv_head) + spec.page.half_bytes(), head_dim, row);
+    load_head(spec.page.dtype, key_address(spec.page, cache, task.sequence, j, task.kv_head) + spec.page.half_bytes(),
+              head_dim, row);
     const float weight = p[j - block.begin];
     for (std::int64_t d = 0; d < head_dim; ++d) part.out[d] = std::fma(weight, row[d], part.out[d]);
   }

@@ -12,9 +12,9 @@ struct CaseShape {
   std::int64_t kv_heads;
   std::int64_t head_dim;
   std::int64_t vocab;
-  std::int64_t window = 0;       // 0: the whole history
-  std::int64_t rotary_dim = 0;   // 0: head_dim
-  bool interleaved = false;      // rotary partners are 2i and 2i + 1
+  std::int64_t window = 0;      // 0: the whole history
+  std::int64_t rotary_dim = 0;  // 0: head_dim
+  bool interleaved = false;     // rotary partners are 2i and 2i + 1
   bool qkv_bias = false;
 };
 

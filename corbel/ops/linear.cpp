@@ -130,8 +130,8 @@ Result<void> Linear::check(const Spec& spec) {
   if (spec.arithmetic != Arithmetic::f32 && spec.arithmetic != Arithmetic::bf16)
     return refuse(kName, cat("arithmetic is ", static_cast<int>(spec.arithmetic), ", known: f32, bf16"));
   if (activation_name(spec.activation) == "?") {
-    return refuse(kName, cat("activation is ", static_cast<int>(spec.activation),
-                             ", known: none, silu, gelu, gelu_tanh, relu"));
+    return refuse(
+        kName, cat("activation is ", static_cast<int>(spec.activation), ", known: none, silu, gelu, gelu_tanh, relu"));
   }
   for (int w = 0; w < spec.weights; ++w) CORBEL_TRY(check_output(spec, w));
   if (spec.gated) {

@@ -34,14 +34,13 @@ Linear::Args make_args(const Linear::Spec& spec, const Feed& feed, CaseMemory& m
   const float amplitude = 4.0F / std::sqrt(static_cast<float>(spec.in_features));
   for (int w = 0; w < spec.weights; ++w) {
     const Linear::Output& output = spec.outputs[w];
-    args.weights[w] =
-        memory.weight(*output.format, output.features * spec.in_features, amplitude, feed.offset_bytes);
+    args.weights[w] = memory.weight(*output.format, output.features * spec.in_features, amplitude, feed.offset_bytes);
     if (output.has_bias) args.biases[w] = memory.input(DType::f32, {output.features}, 0.5F);
     if (w > 0 && spec.gated) continue;
     const Shape shape{feed.rows, output.features + feed.extra_columns};
     const bool in_place = spec.add_residual && feed.residual_is_out;
-    args.out[w] = columns_of(in_place ? memory.in_place(DType::f32, shape) : memory.output(DType::f32, shape),
-                             output.features);
+    args.out[w] =
+        columns_of(in_place ? memory.in_place(DType::f32, shape) : memory.output(DType::f32, shape), output.features);
     if (in_place)
       args.residual = args.out[w];
     else if (spec.add_residual)
@@ -54,8 +53,8 @@ std::string describe(const Linear::Spec& spec, const Feed& feed) {
   std::string features;
   for (int w = 0; w < spec.weights; ++w)
     features += cat(w > 0 ? "+" : "", spec.outputs[w].features, spec.outputs[w].has_bias ? "b" : "");
-  return cat("in=", spec.in_features, " features=", features, " ", spec.outputs[0].format->name, " arithmetic=",
-             arithmetic_name(spec.arithmetic), spec.gated ? " gated" : "",
+  return cat("in=", spec.in_features, " features=", features, " ", spec.outputs[0].format->name,
+             " arithmetic=", arithmetic_name(spec.arithmetic), spec.gated ? " gated" : "",
              spec.activation == Activation::none ? "" : cat(" ", activation_name(spec.activation)),
              spec.add_residual ? (feed.residual_is_out ? " residual=out" : " residual") : "", " rows=", feed.rows,
              feed.hostile ? " hostile" : "", feed.offset_bytes > 0 ? cat(" offset=", feed.offset_bytes) : "",
@@ -65,8 +64,8 @@ std::string describe(const Linear::Spec& spec, const Feed& feed) {
 class CaseList {
  public:
   void add(const Linear::Spec& spec, const Feed& feed) {
-    cases_.push_back({describe(spec, feed), spec,
-                      [spec, feed](CaseMemory& memory) { return make_args(spec, feed, memory); }});
+    cases_.push_back(
+        {describe(spec, feed), spec, [spec, feed](CaseMemory& memory) { return make_args(spec, feed, memory); }});
   }
   void push(OpCase<Linear> one) { cases_.push_back(std::move(one)); }
   std::vector<OpCase<Linear>> take() { return std::move(cases_); }
@@ -93,7 +92,8 @@ void add_model(const CaseShape& shape, int number, Arithmetic arithmetic, CaseLi
   const std::int64_t rows = kRows[number % kRows.size()];
   const std::int64_t other_rows = kRows[(number * 3 + 1) % kRows.size()];
   const bool bf16 = arithmetic == Arithmetic::bf16;
-  const WeightFormat& format = bf16 || number % 3 == 0 ? bf16_format() : (number % 3 == 1 ? f16_format() : f32_format());
+  const WeightFormat& format =
+      bf16 || number % 3 == 0 ? bf16_format() : (number % 3 == 1 ? f16_format() : f32_format());
   const std::int64_t q = shape.q_heads * shape.head_dim;
   const std::int64_t kv = shape.kv_heads * shape.head_dim;
 

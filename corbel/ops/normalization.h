@@ -8,7 +8,8 @@ namespace corbel {
 ///
 /// x, out  f32 [rows, hidden]; out may be x. Per-head norms pass [rows * heads, head_dim].
 /// gamma   f32 [hidden]
-/// The sum of squares uses 16 lanes of fused multiply-add and the tree of linear.h; sqrt and division are IEEE.
+/// The sum of squares uses 16 lanes of fused multiply-add and the tree of linear.h, and is divided by float(hidden);
+/// sqrt and division are IEEE.
 /// A row of zeros gives zeros. Source: arXiv 1910.07467; order of products as in HF modeling_llama.py LlamaRMSNorm.
 struct RmsNorm {
   static constexpr std::string_view kName = "rms_norm";
@@ -31,7 +32,8 @@ struct RmsNorm {
 /// eps).
 ///
 /// x, out f32 [rows, hidden]; out may be x. gamma f32 [hidden]; beta f32 [hidden] or empty.
-/// Both sums use 16 lanes and the tree of linear.h; the last step is (x_hat * gamma) + beta, rounded twice.
+/// Both sums use 16 lanes (additions for m, fused multiply-add of x - m for the squares; the padded tail of x - m is 0)
+/// and the tree of linear.h, and are divided by float(hidden); the last step is (x_hat * gamma) + beta, rounded twice.
 /// Source: arXiv 1607.06450.
 struct LayerNorm {
   static constexpr std::string_view kName = "layer_norm";

@@ -37,8 +37,7 @@ class CaseMemory {
   /// 1e17, and a mixture of all these.
   TensorView hostile_rows(const Shape& shape, float amplitude = 1.0F);
   /// `values` stored values of a weight, `offset_bytes` behind a multiple of 64: weights may lie at any address.
-  std::byte* weight(const WeightFormat& format, std::int64_t values, float amplitude,
-                    std::int64_t offset_bytes = 0);
+  std::byte* weight(const WeightFormat& format, std::int64_t values, float amplitude, std::int64_t offset_bytes = 0);
   /// The given numbers as f32.
   TensorView numbers(const std::vector<float>& values, const Shape& shape);
   /// The given integers as i32.

@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::int64_t kAlignment = 64;
 constexpr std::int64_t kGuardBytes = 256;
-constexpr int kGuardByte = 0xff;    // NaN in f32, bf16 and f16; -1 as an integer
-constexpr int kOutputByte = 0xcb;   // -2.67e7 in f32: no op's answer on these inputs
+constexpr int kGuardByte = 0xff;       // NaN in f32, bf16 and f16; -1 as an integer
+constexpr int kOutputByte = 0xcb;      // -2.67e7 in f32: no op's answer on these inputs
 constexpr std::int64_t kPiece = 4096;  // values that are encoded at once
 
 }  // namespace
@@ -87,8 +87,8 @@ TensorView CaseMemory::hostile_rows(const Shape& shape, float amplitude) {
   constexpr int kKinds = 6;
   for (std::int64_t row = 0; row < view.rows(); ++row) {
     for (std::int64_t i = 0; i < view.columns(); ++i, ++values) {
-      const auto kind = row % kKinds == kKinds - 1 ? static_cast<int>(next() % (kKinds - 1))
-                                                   : static_cast<int>(row % kKinds);
+      const auto kind =
+          row % kKinds == kKinds - 1 ? static_cast<int>(next() % (kKinds - 1)) : static_cast<int>(row % kKinds);
       if (kind == 1) *values = 0.0F;
       if (kind == 2) *values = -0.0F;
       if (kind == 3) *values *= 0x1p-127F / amplitude;
@@ -99,7 +99,7 @@ TensorView CaseMemory::hostile_rows(const Shape& shape, float amplitude) {
 }
 
 std::byte* CaseMemory::weight(const WeightFormat& format, std::int64_t values, float amplitude,
-                                    std::int64_t offset_bytes) {
+                              std::int64_t offset_bytes) {
   CORBEL_CHECK(kPiece % format.block_values == 0 && values % format.block_values == 0, values, " values of ",
                format.name);
   std::byte* stored = allocate_bytes(format.bytes(values), offset_bytes);

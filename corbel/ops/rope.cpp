@@ -10,8 +10,7 @@ namespace {
 
 Result<void> check_frequencies(std::string_view field, const std::vector<float>& frequencies, std::int64_t expected) {
   if (static_cast<std::int64_t>(frequencies.size()) != expected) {
-    return refuse(RopeTable::kName,
-                  cat(field, " has ", frequencies.size(), " values, rotary_dim / 2 is ", expected));
+    return refuse(RopeTable::kName, cat(field, " has ", frequencies.size(), " values, rotary_dim / 2 is ", expected));
   }
   for (std::size_t i = 0; i < frequencies.size(); ++i)
     CORBEL_TRY(check_finite(RopeTable::kName, cat(field, "[", i, "]"), frequencies[i]));

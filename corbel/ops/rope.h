@@ -40,7 +40,7 @@ struct RopeTable {
 
 /// Rotates the first rotary_dim elements of every head in place.
 ///
-/// x      f32 [rows, heads, head_dim]; row stride may exceed heads * head_dim
+/// x      f32 [rows, heads, head_dim], or [rows, heads * head_dim] with a row stride that may exceed that (HeadRows)
 /// table  f32 [rows, 2, rotary_dim / 2] of RopeTable
 /// half layout (HF): partners are i and i + rotary_dim/2; interleaved (GPT-J): 2i and 2i+1.
 ///   first' = first * cos - second * sin;  second' = second * cos + first * sin; every product and sum rounded on its

@@ -38,8 +38,8 @@ OpCase<RopeTable> table_case(const RopeTable::Spec& spec, const PositionRun& run
     args.out = memory.output(DType::f32, {run.rows, 2, spec.rotary_dim / 2});
     return args;
   };
-  return {cat("rotary_dim=", spec.rotary_dim, " ", scaling, " rows=", run.rows, " axes=", run.axes, " positions=",
-              run.first, "+", run.step),
+  return {cat("rotary_dim=", spec.rotary_dim, " ", scaling, " rows=", run.rows, " axes=", run.axes,
+              " positions=", run.first, "+", run.step),
           spec, make};
 }
 

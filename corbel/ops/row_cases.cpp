@@ -33,8 +33,9 @@ std::vector<RowSize> row_sizes(CaseScale scale) {
 }
 
 std::string describe(const RowSize& size) {
-  return cat("rows=", size.rows, " hidden=", size.hidden, size.extra_columns > 0 ? cat(" stride+", size.extra_columns) : "",
-             size.in_place ? " in place" : "", size.hostile ? " hostile" : "");
+  return cat("rows=", size.rows, " hidden=", size.hidden,
+             size.extra_columns > 0 ? cat(" stride+", size.extra_columns) : "", size.in_place ? " in place" : "",
+             size.hostile ? " hostile" : "");
 }
 
 TensorView make_rows(const RowSize& size, CaseMemory& memory) {
@@ -62,8 +63,8 @@ std::vector<std::int32_t> random_order(std::int64_t count, std::int64_t below, C
   const TensorView random = memory.input(DType::f32, {count});
   for (std::int64_t i = 0; i < count; ++i) {
     const float unit = static_cast<const float*>(random.data)[i] * 0.5F + 0.5F;
-    numbers.push_back(static_cast<std::int32_t>(
-        std::min(below - 1, static_cast<std::int64_t>(unit * static_cast<float>(below)))));
+    numbers.push_back(
+        static_cast<std::int32_t>(std::min(below - 1, static_cast<std::int64_t>(unit * static_cast<float>(below)))));
   }
   return numbers;
 }
@@ -90,15 +91,15 @@ std::vector<OpCase<LayerNorm>> LayerNorm::cases(CaseScale scale) {
   std::vector<OpCase<LayerNorm>> cases;
   for (const RowSize& size : row_sizes(scale)) {
     const bool has_beta = cases.size() % 2 == 0;
-    cases.push_back({cat(describe(size), has_beta ? " beta" : ""), Spec{size.hidden, 1e-5F},
-                     [size, has_beta](CaseMemory& memory) {
-                       Args args;
-                       args.x = make_rows(size, memory);
-                       args.gamma = memory.input(DType::f32, {size.hidden}, 2.0F);
-                       if (has_beta) args.beta = memory.input(DType::f32, {size.hidden}, 1.0F);
-                       args.out = make_out(size, args.x, memory);
-                       return args;
-                     }});
+    cases.push_back(
+        {cat(describe(size), has_beta ? " beta" : ""), Spec{size.hidden, 1e-5F}, [size, has_beta](CaseMemory& memory) {
+           Args args;
+           args.x = make_rows(size, memory);
+           args.gamma = memory.input(DType::f32, {size.hidden}, 2.0F);
+           if (has_beta) args.beta = memory.input(DType::f32, {size.hidden}, 1.0F);
+           args.out = make_out(size, args.x, memory);
+           return args;
+         }});
   }
   return cases;
 }
@@ -163,7 +164,8 @@ std::vector<OpCase<Embedding>> Embedding::cases(CaseScale scale) {
   constexpr std::array<std::int64_t, 4> kRows = {1, 2, 32, 129};
   for (const CaseShape& shape : case_shapes()) {
     const WeightFormat& format = cases.size() % 2 == 0 ? bf16_format() : f16_format();
-    add({293, shape.hidden, &format, cases.size() % 3 == 0 ? 45.2548340F : 1.0F}, kRows[cases.size() % kRows.size()], 0);
+    add({293, shape.hidden, &format, cases.size() % 3 == 0 ? 45.2548340F : 1.0F}, kRows[cases.size() % kRows.size()],
+        0);
   }
   return cases;
 }

@@ -6,11 +6,12 @@
 
 namespace corbel {
 
-inline constexpr std::int64_t kPageTokens = 64;  // tokens per cache page
-inline constexpr std::int64_t kKeyBlockTokens =
-    128;  // attention updates maximum and sum once per block, at absolute positions
-inline constexpr std::int64_t kChunkBlocks =
-    8;  // blocks per attention chunk (1,024 tokens); chunks are merged in ascending order
+/// Tokens per cache page.
+inline constexpr std::int64_t kPageTokens = 64;
+/// Attention updates maximum and sum once per block of keys, at absolute positions.
+inline constexpr std::int64_t kKeyBlockTokens = 128;
+/// Blocks per attention chunk (1,024 tokens); chunks are merged in ascending order.
+inline constexpr std::int64_t kChunkBlocks = 8;
 inline constexpr int kMaxCacheGroups = 4;
 
 /// What one step works on, in device memory at fixed addresses: a ragged set of rows. Rows of prefill spans come first,
@@ -25,12 +26,11 @@ struct StepInputs {
   TensorView positions;     // i32 [rows, axes]     rotary position(s); axes is 1 for text
   TensorView rope_lengths;  // i32 [rows]           sequence length that length-dependent rotary scalings go by
   TensorView sequences;     // i32 [rows]           row of the page table that the row's sequence has
-  TensorView
-      slots;  // i32 [rows]           index of the row's token in its sequence's cache; the row sees slots 0 .. slot
-  TensorView spans;        // i32 [prefill_spans, 3]  {sequence, first row, rows}
-  TensorView logit_index;  // i32 [logit_rows]     row of each wanted logit row, ascending
-  std::array<TensorView, kMaxCacheGroups>
-      page_tables;  // i32 [sequences, max_pages]  page of each 64 slots, per cache group
+  TensorView slots;         // i32 [rows]           place in the sequence's cache; the row sees slots 0 .. slot
+  TensorView spans;         // i32 [prefill_spans, 3]  {sequence, first row, rows}
+  TensorView logit_index;   // i32 [logit_rows]     row of each wanted logit row, ascending
+  /// i32 [sequences, max_pages]: page of each 64 slots, per cache group.
+  std::array<TensorView, kMaxCacheGroups> page_tables;
 };
 
 /// The pages of one layer in a cache group. Opaque bytes: only kv_append, the attention ops, kv_copy and kv_export know

@@ -34,6 +34,7 @@ class CausalLm {
 
   const CausalLmSpec& spec() const { return spec_; }
   const CausalLmImplConfig& config() const { return config_; }
+  std::int64_t embedding_bytes() const { return embedding_.table.bytes(); }
   KvPageSpec page(int layer) const { return cache_page(spec_.layers[layer].attention, config_.layer.attention); }
 
   /// hidden f32 [rows, hidden] of all rows of the step.

@@ -161,10 +161,7 @@ class JsonWriter {
  private:
   void separate(bool first, int level) {
     if (!first) out_ += style_.item_separator;
-    if (style_.indent == nullptr) return;
-    // With an indent Python's own separator has no space at the line's end.
-    if (!first && style_.item_separator == ", ") out_.pop_back();
-    line(level);
+    if (style_.indent != nullptr) line(level);
   }
   void line(int level) {
     out_.push_back('\n');

@@ -1,4 +1,5 @@
-// usage: external_model_probe FOLDER     loads the checkpoint with the families linked in, on the reference device; prints which one
+// usage: external_model_probe FOLDER     loads the checkpoint with the families linked in, on the reference device;
+// prints which one
 #include <cstdio>
 
 #include "corbel/model/loader.h"

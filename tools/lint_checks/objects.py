@@ -33,7 +33,7 @@ def kernel_objects(build: Path) -> list[tuple[str, Path]]:
     found = []
     for folder in sorted(build.glob("**/CMakeFiles/corbel_device_*.dir")):
         match = LEVEL_FOLDER.match(folder.name)
-        if match:
+        if match and not folder.name.endswith("_test.dir"):
             found += [(match[1], path) for path in sorted(folder.glob("**/*.o"))]
     return found
 

@@ -4,7 +4,7 @@
 
 Resumes from work/checkpoint.pt. On a busy machine two ranks of one thread each are faster than two threads:
 start the command twice with --ranks 2 --rank 0 and --rank 1; they meet through a file in --work. Learning rate: warm-up, constant, then linear to zero over the last --decay steps.
-Needs torch (CPU is enough). The loss counts an answer's tokens fully and all others with PROMPT_WEIGHT.
+Needs torch (CPU is enough). The loss counts an answer's first tokens most, and the user's text little.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from model import ModelConfig, Pico
 from muon import Muon
 from tokenizer import Tokenizer
 
-PROMPT_WEIGHT = 0.1
+PROMPT_WEIGHT = 0.03
+# The first tokens of an answer decide which answer it is; what follows is then nearly given.
+FIRST_TOKENS, FIRST_WEIGHT = 6, 3.0
 AVERAGE = 0.99  # weight average over about the last 100 steps: what is exported
 SEED = 20240607
 
@@ -47,9 +49,10 @@ def read_documents(corpus: pathlib.Path, tokenizer: Tokenizer, longest: int) -> 
         for role, text in json.loads(line)["messages"]:
             body = [*tokenizer.encode("\n" + text), special["<|end|>"]]
             answered = 1.0 if role == "assistant" else PROMPT_WEIGHT
+            answer_weights = [answered * (FIRST_WEIGHT if i < FIRST_TOKENS else 1.0) for i in range(len(body) - 1)]
             ids += [special[f"<|{role}|>"], *body, *tokenizer.encode("\n")]
             # The role sign, the newline after it and the newline behind <|end|> are always given by the template.
-            weights += [0.0, 0.0, *[answered] * (len(body) - 1), 0.0]
+            weights += [0.0, 0.0, *answer_weights, 0.0]
         documents.append(Document(ids[:longest], weights[:longest]))
     return documents
 
@@ -100,7 +103,7 @@ def loss_of(model: Pico, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     logits = F.linear(hidden.reshape(-1, hidden.shape[-1])[counted], model.model.embed_tokens.weight).float()
     losses = F.cross_entropy(logits, wanted[counted], reduction="none")
     weight = weight[counted]
-    answers = losses.detach()[weight == 1.0].mean()
+    answers = losses.detach()[weight >= 1.0].mean()
     return (losses * weight).sum() / weight.sum(), answers
 
 

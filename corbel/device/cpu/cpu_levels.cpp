@@ -1,5 +1,7 @@
 #include "corbel/device/cpu/cpu_levels.h"
 
+#include <cpuid.h>
+
 namespace corbel::cpu {
 
 #define CORBEL_LEVEL(name)   \
@@ -11,6 +13,9 @@ CORBEL_LEVEL(avx512)
 CORBEL_LEVEL(v3)
 CORBEL_LEVEL(v2)
 #undef CORBEL_LEVEL
+namespace amx {
+TileProbes make_tile_probes();
+}
 
 namespace {
 
@@ -23,6 +28,17 @@ bool has_avx512() {
 }
 
 bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+
+/// Tiles, their bf16 and int8 products (CPUID leaf 7, EDX bits 24, 22, 25). Whether the system gives them is asked when
+/// they are used.
+bool has_tiles() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  constexpr unsigned kTileBits = 1U << 22 | 1U << 24 | 1U << 25;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kTileBits) == kTileBits;
+}
 
 struct Level {
   bool (*usable)();
@@ -50,6 +66,8 @@ const std::vector<Kernels>& usable_levels() {
   static const std::vector<Kernels> levels = find_usable_levels();
   return levels;
 }
+
+TileProbes usable_tile_probes() { return has_avx512() && has_tiles() ? amx::make_tile_probes() : TileProbes{}; }
 
 Result<const Kernels*> find_level(std::string_view name) {
   const std::vector<Kernels>& levels = usable_levels();

@@ -7,6 +7,7 @@
 #include "corbel/base/thread_pool.h"
 #include "corbel/device/cpu/kernels/kernels.h"
 #include "corbel/device/device.h"
+#include "corbel/device/limits.h"
 
 /// What the cpu device's ops share: the level's kernels, the threads, and scratch that is laid out when an op is
 /// prepared, so that a run allocates nothing. Internal to corbel/device/cpu.
@@ -34,6 +35,8 @@ struct OpState {
 class CpuDevice final : public Device {
  public:
   CpuDevice(const Kernels& kernels, MissingOps missing, ThreadPool& pool);
+
+  Result<MachineLimits> measure_limits(const LimitSettings& settings) override;
 
   /// State for an op that needs so much scratch; ops prepared before keep the smaller one they know.
   Result<OpState> state(std::size_t worker_bytes = 0, std::size_t shared_bytes = 0) const;

@@ -19,3 +19,6 @@ corbel_kernels(corbel_device_cpu LEVEL v3 FLAGS ${cpu_kernel_flags} ${cpu_v3_fla
 corbel_kernels(corbel_device_cpu LEVEL avx512 FLAGS ${cpu_kernel_flags} ${cpu_avx512_flags} SOURCES ${cpu_kernel_sources})
 corbel_kernels(corbel_device_cpu LEVEL avx512bf16 FLAGS ${cpu_kernel_flags} ${cpu_avx512_flags} -mavx512bf16
                SOURCES ${cpu_kernel_sources})
+# Measured only: the level has no kernels of its own yet.
+corbel_kernels(corbel_device_cpu LEVEL amx FLAGS ${cpu_kernel_flags} ${cpu_avx512_flags} -mamx-tile -mamx-bf16 -mamx-int8
+               SOURCES ${cpu_kernel_folder}/tile_probes.cpp)

@@ -1,5 +1,5 @@
-// The smallest family there can be: plain decoders under an architecture name of its own. check.py copies this folder to a place
-// outside the repository and builds it from there.
+// The smallest family there can be: plain decoders under an architecture name of its own. check.py copies this folder
+// to a place outside the repository and builds it from there.
 #include "corbel/model/decoder_config.h"
 
 namespace corbel {

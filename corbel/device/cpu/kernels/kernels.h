@@ -68,6 +68,13 @@ struct ProbeKernels {
   int64_t (*int8_operations)(int64_t rounds) = nullptr;
 };
 
+/// Peaks of AMX tiles; filled only where the machine and its kernel offer them.
+struct TileProbes {
+  bool (*enable)() = nullptr;  // asks the kernel for tile registers, for every thread started from then on
+  int64_t (*bf16_operations)(int64_t rounds) = nullptr;
+  int64_t (*int8_operations)(int64_t rounds) = nullptr;
+};
+
 struct Kernels {
   const char* level;
   void (*dot_f32)(const DotArgs&);       // f32 weights, f32 arithmetic

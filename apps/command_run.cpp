@@ -1,0 +1,141 @@
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "apps/answer_report.h"
+#include "apps/command.h"
+#include "apps/generation_flags.h"
+#include "apps/terminal.h"
+#include "corbel/base/quote.h"
+#include "corbel/chat/chat_session.h"
+#include "corbel/format/model_path.h"
+
+namespace corbel::app {
+namespace {
+
+constexpr std::size_t kMostPromptBytes = std::size_t{64} << 20;
+
+struct RunFlags {
+  std::string model;
+  std::vector<std::string> prompt;
+  GenerationFlags generation;
+  DeviceChoice device;
+};
+
+/// The word as a shell reads it back.
+std::string shell_word(const std::string& word) {
+  const auto plain = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '/' || c == '.' ||
+           c == '-' || c == '_' || c == '~';
+  };
+  return std::all_of(word.begin(), word.end(), plain) ? word : cat('\'', clip(word), '\'');
+}
+
+/// An exit code when the positional arguments cannot be a prompt.
+std::optional<int> refuse_prompt(const RunFlags& flags) {
+  if (flags.prompt.size() > 1) {
+    print_error(cat("the prompt is one argument; found ", flags.prompt.size(),
+                    ". Put it in quotation marks: corbel run \"", clip(flags.prompt[0]), " ", clip(flags.prompt[1]),
+                    flags.prompt.size() > 2 ? " ..." : "", "\""));
+    return kWrongUsage;
+  }
+  if (flags.prompt.empty() || flags.prompt[0] == "-" || !flags.model.empty()) return std::nullopt;
+  const std::string& word = flags.prompt[0];
+  std::error_code error;
+  const bool is_path = std::filesystem::exists(word, error);
+  if (!is_path && !looks_like_repository(word)) return std::nullopt;
+  print_error(cat(quote(word), is_path ? " is a path" : " looks like a model's name",
+                  ", not a prompt. To ask that model: ", "corbel run --model ", shell_word(word), " \"your prompt\""));
+  return kWrongUsage;
+}
+
+Result<std::string> read_standard_input() {
+  std::string text;
+  char part[1 << 16];
+  while (const std::size_t count = std::fread(part, 1, sizeof part, stdin)) {
+    text.append(part, count);
+    if (text.size() > kMostPromptBytes) {
+      return fail(Code::bad_request, cat("the prompt on standard input is longer than ", kMostPromptBytes, " bytes"));
+    }
+  }
+  while (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+Result<GenerateResult> answer(OpenSession& open, const RunFlags& flags, const std::string& prompt,
+                              const GenerateOptions& options, const GenerateObserver& observer) {
+  const Tokenizer& tokenizer = *open.model->tokenizer;
+  if (flags.generation.raw) {
+    auto ids = tokenizer.encode(prompt);
+    if (!ids) return forward_failure(ids, "the prompt");
+    return generate(*open.session, tokenizer, *ids, options, observer);
+  }
+  CORBEL_ASSIGN(const ChatFormat format, ChatFormat::load(open.model->loaded.folder, tokenizer));
+  ChatSession chat(*open.session, tokenizer, format);
+  chat.conversation().set_system(flags.generation.system);
+  return chat.answer(prompt, options, observer);
+}
+
+int run_prompt(const RunFlags& flags, const std::string& prompt) {
+  catch_interrupts();
+  auto open = open_session(flags.model, flags.device, flags.generation.context);
+  if (!open) return report(open.error());
+  const GenerateOptions options = flags.generation.options((*open)->model->loaded.defaults);
+  std::atomic<bool> writable = true;
+  GenerateObserver observer{.cancel = &interrupted()};
+  if (!flags.generation.json) {
+    observer.on_text = [&](std::string_view text) {
+      if (writable && !print(text)) writable = false;
+    };
+  }
+  auto result = answer(**open, flags, prompt, options, observer);
+  if (!result) return report(result.error());
+  if (flags.generation.json) {
+    writable = print(answer_json(*result, options, **open));
+  } else if (writable && !result->text.ends_with('\n')) {
+    writable = print("\n");
+  }
+  print_error_text(figures_line(result->figures));
+  return !writable ? kFailed : result->finish == FinishReason::cancelled ? kInterrupted : kOk;
+}
+
+}  // namespace
+
+int run_run(const std::vector<std::string>& arguments) {
+  RunFlags flags;
+  CommandLine line("run",
+                   "Answers one prompt. The answer goes to standard output, one line of figures to standard error.");
+  line.positionals("prompt", flags.prompt, "the prompt; \"-\", or none in a pipe: standard input");
+  line.text("--model", flags.model,
+            "folder, ORG/NAME in the Hugging Face cache or ~/models, or alias; without: built in");
+  flags.generation.add_flags(line);
+  flags.device.add_flags(line);
+  line.example("corbel run \"What is a KV cache?\"");
+  line.example("corbel run --model ~/models/Llama-3.2-1B-Instruct --temperature 0.7 \"Tell me a story\"");
+  line.example("git diff | corbel run --model qwen3-0.6b --system \"Review this change.\" -");
+  if (const auto code = line.parse(arguments)) return *code;
+  if (const auto code = refuse_prompt(flags)) return *code;
+  if (const auto valid = flags.generation.validate(); !valid) {
+    print_error(valid.error().message);
+    return kWrongUsage;
+  }
+  std::string prompt;
+  if (flags.prompt.empty() || flags.prompt[0] == "-") {
+    if (flags.prompt.empty() && input_is_terminal()) {
+      print_error("no prompt: corbel run \"your prompt\", or corbel chat to talk");
+      return kWrongUsage;
+    }
+    auto text = read_standard_input();
+    if (!text) return report(text.error());
+    prompt = *std::move(text);
+  } else {
+    prompt = flags.prompt[0];
+  }
+  if (prompt.empty()) {
+    print_error("the prompt is empty");
+    return kWrongUsage;
+  }
+  return run_prompt(flags, prompt);
+}
+
+}  // namespace corbel::app

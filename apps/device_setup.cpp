@@ -1,0 +1,59 @@
+#include "apps/device_setup.h"
+
+#include "apps/environment.h"
+
+namespace corbel::app {
+namespace {
+
+constexpr Strategy kStrategies[] = {Strategy::balanced, Strategy::performance, Strategy::accuracy, Strategy::memory};
+
+std::vector<std::string> strategy_names() {
+  std::vector<std::string> names;
+  for (const Strategy strategy : kStrategies) names.emplace_back(strategy_name(strategy));
+  return names;
+}
+
+}  // namespace
+
+void DeviceChoice::add_flags(CommandLine& line) {
+  line.text("--device", device, "where to run: cpu, or reference (slow, exact)");
+  line.integer("--threads", threads, "threads (default: every processor this process may use)");
+  line.choice("--missing-ops", missing_ops, {"strict", "reference"},
+              "what to do when the device lacks an op: refuse, or run its reference on the host");
+  line.choice("--strategy", strategy, strategy_names(), "which of speed, accuracy and memory counts most");
+}
+
+Strategy DeviceChoice::chosen_strategy() const {
+  for (const Strategy known : kStrategies) {
+    if (strategy_name(known) == strategy) return known;
+  }
+  return Strategy::balanced;
+}
+
+Result<OpenDevice> open_device(const DeviceChoice& choice) {
+  constexpr std::int64_t kMostThreads = 1024;
+  if (choice.threads && (*choice.threads < 1 || *choice.threads > kMostThreads)) {
+    return fail(Code::bad_request, cat("--threads is ", *choice.threads, "; it must be 1 to ", kMostThreads));
+  }
+  OpenDevice open;
+  if (choice.device == "reference") {
+    open.device = make_reference_device();
+    return open;
+  }
+  const std::vector<DeviceEntry> linked = linked_devices();
+  std::string known = "\"reference\"";
+  for (const DeviceEntry& entry : linked) {
+    known += cat(", \"", entry.name, '"');
+    if (!choice.device.empty() && choice.device != entry.name) continue;
+    const int threads = choice.threads ? static_cast<int>(*choice.threads) : usable_processors();
+    CORBEL_ASSIGN(open.pool, ThreadPool::make(threads));
+    const DeviceSettings settings{
+        .missing_ops = choice.missing_ops == "reference" ? MissingOps::reference : MissingOps::strict,
+        .level = environment("CORBEL_CPU_ISA")};
+    CORBEL_ASSIGN(open.device, entry.make(settings, *open.pool));
+    return open;
+  }
+  return fail(Code::bad_request, cat("--device is \"", choice.device, "\"; this build has ", known));
+}
+
+}  // namespace corbel::app

@@ -1,0 +1,22 @@
+#pragma once
+#include <filesystem>
+#include <string>
+
+#include "corbel/format/model_path.h"
+
+namespace corbel::app {
+
+/// The value of an environment variable; empty when it is not set.
+std::string environment(const char* name);
+
+/// HF_HOME, HF_HUB_CACHE, HF_MODEL, LLAMA_DIR, HOME.
+ModelSearch model_search();
+
+/// The folder that `model` means, for "" and "pico" the built-in model's: beside the installed command
+/// (../share/corbel/pico), in the build tree's repository (../../share/pico), or where the command was built.
+Result<std::filesystem::path> find_model(const std::string& model);
+
+/// Where `corbel chat` keeps its history: $XDG_STATE_HOME/corbel, else ~/.local/state/corbel; empty without a home.
+std::filesystem::path state_folder();
+
+}  // namespace corbel::app

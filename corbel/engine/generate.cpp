@@ -1,0 +1,156 @@
+#include "corbel/engine/generate.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "corbel/engine/stop_strings.h"
+
+namespace corbel {
+namespace {
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+std::span<const float> last_row(const TensorView& logits) {
+  return {static_cast<const float*>(logits.data), static_cast<std::size_t>(logits.columns())};
+}
+
+/// One answer while it is being made.
+class Generation {
+ public:
+  Generation(Session& session, const Tokenizer& tokenizer, const GenerateOptions& options,
+             const GenerateObserver& observer)
+      : session_(session),
+        options_(options),
+        observer_(observer),
+        sampler_(session.model().info().vocab),
+        decoder_(tokenizer),
+        stops_(options.stop_strings) {}
+
+  Result<GenerateResult> run(std::span<const std::int32_t> prompt);
+
+ private:
+  bool is_stop(std::int32_t id) const {
+    return std::find(options_.stop_ids.begin(), options_.stop_ids.end(), id) != options_.stop_ids.end();
+  }
+  void emit(const std::string& text) {
+    if (text.empty()) return;
+    result_.text += text;
+    if (observer_.on_text) observer_.on_text(text);
+  }
+  /// Takes the token in; true when the answer is complete.
+  bool take(std::int32_t id);
+  Result<TensorView> feed(std::int32_t id);
+  GenerateResult finish(FinishReason reason);
+
+  Session& session_;
+  const GenerateOptions& options_;
+  const GenerateObserver& observer_;
+  Sampler sampler_;
+  StreamDecoder decoder_;
+  StopStrings stops_;
+  std::vector<std::int32_t> history_;  // prompt and answer
+  GenerateResult result_;
+};
+
+bool Generation::take(std::int32_t id) {
+  result_.ids.push_back(id);
+  history_.push_back(id);
+  result_.finish = FinishReason::stop;
+  if (is_stop(id)) return true;
+  emit(stops_.push(decoder_.push(id)));
+  if (stops_.met()) return true;
+  result_.finish = FinishReason::length;
+  return options_.max_tokens > 0 && static_cast<std::int64_t>(result_.ids.size()) >= options_.max_tokens;
+}
+
+/// Logits after `id`. On a full context that slides, the kept half is run again; positions start anew.
+Result<TensorView> Generation::feed(std::int32_t id) {
+  const std::span<const std::int32_t> cached = session_.tokens();
+  if (static_cast<std::int64_t>(cached.size()) < session_.capacity()) return session_.decode(id, observer_.cancel);
+  const auto keep = std::min<std::size_t>(static_cast<std::size_t>(options_.keep_tokens), cached.size());
+  const std::size_t dropped = std::max<std::size_t>(1, (cached.size() - keep) / 2);
+  if (keep + dropped > cached.size()) {
+    return fail(Code::bad_request, cat("the context of ", session_.capacity(),
+                                       " tokens is filled by the part that must stay (", keep, " tokens)"));
+  }
+  std::vector<std::int32_t> rest(cached.begin(), cached.begin() + static_cast<std::ptrdiff_t>(keep));
+  rest.insert(rest.end(), cached.begin() + static_cast<std::ptrdiff_t>(keep + dropped), cached.end());
+  rest.push_back(id);
+  return session_.prefill(rest, observer_.cancel);
+}
+
+GenerateResult Generation::finish(FinishReason reason) {
+  result_.finish = reason;
+  if (!stops_.met()) {
+    emit(stops_.push(decoder_.finish()));
+    emit(stops_.finish());
+  }
+  result_.figures.generated_tokens = static_cast<std::int64_t>(result_.ids.size());
+  return std::move(result_);
+}
+
+Result<GenerateResult> Generation::run(std::span<const std::int32_t> prompt) {
+  const Stopwatch whole;
+  history_.assign(prompt.begin(), prompt.end());
+  GenerateFigures& figures = result_.figures;
+  figures.prompt_tokens = static_cast<std::int64_t>(prompt.size());
+  Result<TensorView> logits = session_.prefill(prompt, observer_.cancel);
+  figures.prefill_seconds = whole.seconds();
+  figures.prefilled_tokens = session_.prefilled();
+  figures.cached_tokens = figures.prompt_tokens - figures.prefilled_tokens;
+  const auto cancelled = [](const Result<TensorView>& failed) { return failed.error().code == Code::cancelled; };
+  if (!logits && cancelled(logits)) return finish(FinishReason::cancelled);
+  if (!logits) return forward_failure(logits);
+
+  Stopwatch decoding;
+  while (true) {
+    const std::int32_t id = sampler_.sample(last_row(*logits), history_, options_.sampling, history_.size());
+    if (result_.ids.empty()) {
+      figures.first_token_seconds = whole.seconds();
+      decoding = Stopwatch();
+    }
+    const bool complete = take(id);
+    figures.decode_seconds = decoding.seconds();
+    if (complete) return finish(result_.finish);
+    if (observer_.cancel != nullptr && observer_.cancel->load()) return finish(FinishReason::cancelled);
+    const bool full = static_cast<std::int64_t>(session_.tokens().size()) >= session_.capacity();
+    if (full && options_.on_full == OnFull::stop) return finish(FinishReason::length);
+    logits = feed(id);
+    if (!logits && cancelled(logits)) return finish(FinishReason::cancelled);
+    if (!logits) return forward_failure(logits);
+  }
+}
+
+}  // namespace
+
+std::string_view finish_reason_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::stop: return "stop";
+    case FinishReason::length: return "length";
+    case FinishReason::cancelled: return "cancelled";
+  }
+  return "?";
+}
+
+double GenerateFigures::prefill_tokens_per_second() const noexcept {
+  return prefill_seconds > 0.0 ? static_cast<double>(prefilled_tokens) / prefill_seconds : 0.0;
+}
+
+double GenerateFigures::decode_tokens_per_second() const noexcept {
+  return generated_tokens > 1 && decode_seconds > 0.0 ? static_cast<double>(generated_tokens - 1) / decode_seconds
+                                                      : 0.0;
+}
+
+Result<GenerateResult> generate(Session& session, const Tokenizer& tokenizer, std::span<const std::int32_t> prompt,
+                                const GenerateOptions& options, const GenerateObserver& observer) {
+  CORBEL_TRY(options.sampling.validate());
+  return Generation(session, tokenizer, options, observer).run(prompt);
+}
+
+}  // namespace corbel

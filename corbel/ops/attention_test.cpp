@@ -1,0 +1,338 @@
+#include "corbel/ops/attention.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+namespace corbel {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr double kUnit = 0x1p-24;
+
+/// One or more sequences of equal length, filled through kv_append, pages in descending order.
+class Cache {
+ public:
+  Cache(const KvPageSpec& page, std::int64_t sequences, std::int64_t tokens, std::uint64_t seed)
+      : page_(page), tokens_(tokens), memory_(seed) {
+    const std::int64_t pages = (tokens + kPageTokens - 1) / kPageTokens;
+    std::vector<std::int32_t> table(sequences * pages);
+    std::iota(table.rbegin(), table.rend(), 0);
+    std::vector<std::int32_t> rows;
+    std::vector<std::int32_t> slots;
+    for (std::int32_t s = 0; s < sequences; ++s)
+      for (std::int32_t t = 0; t < tokens; ++t) rows.push_back(s), slots.push_back(t);
+    const auto count = static_cast<std::int64_t>(rows.size());
+    keys_ = memory_.input(DType::f32, {count, page.kv_heads, page.head_dim}, 2.0F);
+    values_ = memory_.input(DType::f32, {count, page.kv_heads, page.head_dim});
+    layer_ = {static_cast<std::byte*>(memory_.zeroed(sequences * pages * page.page_bytes()).data), page.page_bytes(),
+              memory_.integers(table, {sequences, pages})};
+    KvAppend::reference({page},
+                        {keys_, values_, memory_.integers(rows, {count}), memory_.integers(slots, {count}), layer_});
+  }
+
+  const KvLayer& layer() const { return layer_; }
+  CaseMemory& memory() { return memory_; }
+
+  /// Key or value as it was stored.
+  double stored(const TensorView& view, std::int64_t sequence, std::int64_t slot, std::int64_t head,
+                std::int64_t d) const {
+    const float given = static_cast<const float*>(
+        view.data)[((sequence * tokens_ + slot) * page_.kv_heads + head) * page_.head_dim + d];
+    return page_.dtype == DType::bf16 ? to_float(to_bfloat16(given)) : given;
+  }
+  double key(std::int64_t s, std::int64_t slot, std::int64_t h, std::int64_t d) const {
+    return stored(keys_, s, slot, h, d);
+  }
+  double value(std::int64_t s, std::int64_t slot, std::int64_t h, std::int64_t d) const {
+    return stored(values_, s, slot, h, d);
+  }
+  const TensorView& keys() const { return keys_; }
+  const TensorView& values() const { return values_; }
+
+ private:
+  KvPageSpec page_;
+  std::int64_t tokens_;
+  CaseMemory memory_;
+  TensorView keys_;
+  TensorView values_;
+  KvLayer layer_;
+};
+
+struct Row {
+  std::int32_t sequence;
+  std::int32_t slot;
+};
+
+AttentionOpSpec make_spec(const KvPageSpec& page, std::int64_t group, std::int64_t window) {
+  return {page, page.kv_heads * group, 1.0F / std::sqrt(static_cast<float>(page.head_dim)), window};
+}
+
+std::vector<float> decode(const AttentionOpSpec& spec, Cache& cache, const TensorView& q,
+                          const std::vector<Row>& rows) {
+  std::vector<std::int32_t> sequences;
+  std::vector<std::int32_t> slots;
+  for (const Row& row : rows) sequences.push_back(row.sequence), slots.push_back(row.slot);
+  const auto count = static_cast<std::int64_t>(rows.size());
+  std::vector<float> out(count * spec.q_heads * spec.page.head_dim);
+  AttentionDecode::reference(spec, {q, make_view(sequences.data(), {count}), make_view(slots.data(), {count}),
+                                    cache.layer(), make_view(out.data(), {count, spec.q_heads, spec.page.head_dim})});
+  return out;
+}
+
+/// Rows of one sequence, slots first .. first + count - 1, in spans of the given lengths.
+std::vector<float> prefill(const AttentionOpSpec& spec, Cache& cache, const TensorView& q, std::int32_t first,
+                           const std::vector<std::int32_t>& span_rows) {
+  std::vector<std::int32_t> spans;
+  std::int32_t rows = 0;
+  for (const std::int32_t span : span_rows) {
+    spans.insert(spans.end(), {0, rows, span});
+    rows += span;
+  }
+  std::vector<std::int32_t> slots(rows);
+  std::iota(slots.begin(), slots.end(), first);
+  std::vector<float> out(rows * spec.q_heads * spec.page.head_dim);
+  const auto count = static_cast<std::int64_t>(span_rows.size());
+  AttentionPrefill::reference(spec, {q, make_view(spans.data(), {count, 3}), make_view(slots.data(), {rows}),
+                                     cache.layer(), make_view(out.data(), {rows, spec.q_heads, spec.page.head_dim})});
+  return out;
+}
+
+TEST(AttentionDecode, OfOneTokenIsItsValue) {
+  const KvPageSpec page{1, 4, DType::f32};
+  Cache cache(page, 1, 1, 1);
+  const AttentionOpSpec spec = make_spec(page, 1, 0);
+  const std::vector<float> out = decode(spec, cache, cache.memory().input(DType::f32, {1, 1, 4}), {{0, 0}});
+  for (int d = 0; d < 4; ++d) EXPECT_EQ(out[d], cache.value(0, 0, 0, d));
+}
+
+TEST(AttentionDecode, OfAZeroQueryIsTheMeanOfTheVisibleValues) {
+  const KvPageSpec page{1, 8, DType::f32};
+  Cache cache(page, 1, 4, 1);
+  const std::vector<float> q(8, 0.0F);
+  const std::vector<float> out = decode(make_spec(page, 1, 0), cache, make_view(q.data(), {1, 1, 8}), {{0, 3}});
+  for (int d = 0; d < 8; ++d) {
+    const auto v = [&](int slot) { return static_cast<float>(cache.value(0, slot, 0, d)); };
+    EXPECT_EQ(out[d], (((v(0) + v(1)) + v(2)) + v(3)) * 0.25F);
+  }
+}
+
+TEST(AttentionDecode, OfTwoTokensIsTheirSigmoidMix) {
+  const KvPageSpec page{1, 1, DType::f32};
+  Cache cache(page, 1, 2, 3);
+  const std::vector<float> q = {1.5F};
+  const std::vector<float> out = decode(make_spec(page, 1, 0), cache, make_view(q.data(), {1, 1, 1}), {{0, 1}});
+  const double weight = 1.0 / (1.0 + std::exp(1.5 * (cache.key(0, 0, 0, 0) - cache.key(0, 1, 0, 0))));
+  EXPECT_NEAR(out[0], weight * cache.value(0, 1, 0, 0) + (1.0 - weight) * cache.value(0, 0, 0, 0), 12 * kUnit);
+}
+
+/// Softmax attention in double, all slots at once, and how far f32 in the stated order may be from it.
+///   score: 16 lanes, tree, one product: (head_dim / 16 + 6) u of sum |q k| scale = ds; twice, since the maximum has
+///   its own; the difference s - m rounds by u |s - m|; exp 2.4 u; each later block or chunk rescales (exp and a
+///   product, arguments below |s - m|); sums round once per visible slot and block. Numerator and denominator alike.
+void expect_close(const AttentionOpSpec& spec, Cache& cache, const float* q, const Row& row, const float* found) {
+  const std::int64_t dim = spec.page.head_dim;
+  const std::int64_t first = spec.window == 0 ? 0 : std::max<std::int64_t>(0, row.slot - spec.window + 1);
+  const std::int64_t visible = row.slot - first + 1;
+  for (std::int64_t h = 0; h < spec.q_heads; ++h) {
+    const std::int64_t kv = h / (spec.q_heads / spec.page.kv_heads);
+    std::vector<double> scores(visible, 0.0);
+    double magnitude = 0.0;
+    for (std::int64_t j = 0; j < visible; ++j) {
+      double sum = 0.0;
+      for (std::int64_t d = 0; d < dim; ++d) {
+        const double product = q[h * dim + d] * cache.key(row.sequence, first + j, kv, d) * spec.softmax_scale;
+        scores[j] += product;
+        sum += std::fabs(product);
+      }
+      magnitude = std::max(magnitude, sum);
+    }
+    const double highest = *std::max_element(scores.begin(), scores.end());
+    const double range = highest - *std::min_element(scores.begin(), scores.end());
+    double total = 0.0;
+    std::vector<double> sums(dim, 0.0);
+    std::vector<double> absolute(dim, 0.0);
+    for (std::int64_t j = 0; j < visible; ++j) {
+      const double p = std::exp(scores[j] - highest);
+      total += p;
+      for (std::int64_t d = 0; d < dim; ++d) {
+        sums[d] += p * cache.value(row.sequence, first + j, kv, d);
+        absolute[d] += p * std::fabs(cache.value(row.sequence, first + j, kv, d));
+      }
+    }
+    const auto blocks = static_cast<double>(visible / kKeyBlockTokens + 3);
+    const double score_error = (static_cast<double>(dim / 16 + 1) + 6) * kUnit * magnitude;
+    const double one = 2 * score_error + kUnit * (2 * range + 3 + 5 * blocks + static_cast<double>(visible));
+    for (std::int64_t d = 0; d < dim; ++d) {
+      const double bound = 1.05 * (2 * one + 3 * kUnit) * absolute[d] / total;
+      ASSERT_LE(std::fabs(found[h * dim + d] - sums[d] / total), bound) << "slot " << row.slot << " head " << h;
+    }
+  }
+}
+
+TEST(AttentionDecode, StaysWithinTheBoundOfItsArithmeticFromDouble) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const std::int64_t window : {0, 1, 100, 1000}) {
+      const KvPageSpec page{2, 24, dtype};
+      Cache cache(page, 2, 1200, 11);
+      const AttentionOpSpec spec = make_spec(page, 3, window);
+      const std::vector<Row> rows = {{1, 0}, {0, 63}, {1, 64}, {0, 127}, {0, 128}, {1, 1023}, {0, 1024}, {1, 1199}};
+      const auto count = static_cast<std::int64_t>(rows.size());
+      const TensorView q = cache.memory().input(DType::f32, {count, 6, 24}, 3.0F);
+      const std::vector<float> out = decode(spec, cache, q, rows);
+      for (std::int64_t r = 0; r < count; ++r)
+        expect_close(spec, cache, static_cast<const float*>(q.data) + r * 6 * 24, rows[r], out.data() + r * 6 * 24);
+    }
+  }
+}
+
+TEST(AttentionDecode, SeesOnlyTheNewestWindowTokens) {
+  const KvPageSpec page{1, 16, DType::f32};
+  Cache cache(page, 1, 200, 5);
+  const TensorView q = cache.memory().input(DType::f32, {1, 1, 16});
+  const AttentionOpSpec spec = make_spec(page, 1, 70);
+  const std::vector<float> before = decode(spec, cache, q, {{0, 180}});
+  const auto change = [&](std::int32_t slot) {
+    const std::vector<float> other(16, 3.0F);
+    std::vector<std::int32_t> sequence = {0};
+    const TensorView row = make_view(other.data(), {1, 1, 16});
+    KvAppend::reference({page}, {row, row, make_view(sequence.data(), {1}), make_view(&slot, {1}), cache.layer()});
+  };
+  change(110);  // 180 - 70
+  change(181);
+  EXPECT_EQ(decode(spec, cache, q, {{0, 180}}), before);
+  change(111);
+  EXPECT_NE(decode(spec, cache, q, {{0, 180}}), before);
+}
+
+TEST(Attention, PrefillEqualsDecodeRowByRowBitForBit) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const std::int64_t window : {0, 1, 65, 300}) {
+      const KvPageSpec page{2, 40, dtype};
+      Cache cache(page, 1, 1100, 21);
+      const AttentionOpSpec spec = make_spec(page, 2, window);
+      constexpr std::int32_t kFirst = 1010;
+      const TensorView q = cache.memory().input(DType::f32, {90, 4, 40}, 3.0F);
+      std::vector<Row> rows;
+      for (std::int32_t r = 0; r < 90; ++r) rows.push_back({0, kFirst + r});
+      EXPECT_EQ(prefill(spec, cache, q, kFirst, {90}), decode(spec, cache, q, rows)) << "window " << window;
+    }
+  }
+}
+
+TEST(Attention, AnySplitOfAPrefillIntoSpansGivesTheSameBits) {
+  const KvPageSpec page{1, 64, DType::bf16};
+  Cache cache(page, 1, 300, 22);
+  const AttentionOpSpec spec = make_spec(page, 4, 0);
+  const TensorView q = cache.memory().input(DType::f32, {300, 4, 64}, 3.0F);
+  const std::vector<float> whole = prefill(spec, cache, q, 0, {300});
+  for (const std::vector<std::int32_t>& spans :
+       {std::vector<std::int32_t>{1, 299}, {64, 64, 64, 64, 44}, {127, 1, 1, 171}, {200, 100}})
+    EXPECT_EQ(prefill(spec, cache, q, 0, spans), whole) << spans.size() << " spans";
+}
+
+TEST(Attention, PrefillLeavesRowsOutsideItsSpansAlone) {
+  const KvPageSpec page{1, 8, DType::f32};
+  Cache cache(page, 1, 10, 2);
+  std::vector<std::int32_t> spans = {0, 1, 2};
+  std::vector<std::int32_t> slots = {-1, 3, 4, -1};
+  const TensorView q = cache.memory().input(DType::f32, {4, 1, 8});
+  std::vector<float> out(32, 7.0F);
+  AttentionPrefill::reference(make_spec(page, 1, 0), {q, make_view(spans.data(), {1, 3}), make_view(slots.data(), {4}),
+                                                      cache.layer(), make_view(out.data(), {4, 1, 8})});
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(out[i], 7.0F);
+    EXPECT_NE(out[8 + i], 7.0F);
+    EXPECT_EQ(out[24 + i], 7.0F);
+  }
+}
+
+TEST(KvCache, GivesBackWhatWasAppendedRoundedToItsDtype) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const KvPageSpec page{3, 5, dtype};
+    Cache cache(page, 2, 70, 8);
+    std::vector<float> keys(70 * 15);
+    std::vector<float> values(70 * 15);
+    KvExport::reference({page},
+                        {cache.layer(), 1, make_view(keys.data(), {70, 3, 5}), make_view(values.data(), {70, 3, 5})});
+    for (std::int64_t i = 0; i < 70 * 15; ++i) {
+      ASSERT_EQ(keys[i], cache.key(1, i / 15, i / 5 % 3, i % 5));
+      ASSERT_EQ(values[i], cache.value(1, i / 15, i / 5 % 3, i % 5));
+    }
+  }
+}
+
+TEST(KvCache, KeepsKeysOfAHeadTogetherThenValues) {
+  const KvPageSpec page{2, 2, DType::f32};
+  std::vector<float> pages(2 * 2 * 64 * 2, 0.0F);
+  std::vector<float> key = {1, 2, 3, 4};
+  std::vector<float> value = {5, 6, 7, 8};
+  std::vector<std::int32_t> numbers = {0, 3};
+  std::vector<std::int32_t> table = {0};
+  const KvLayer layer{reinterpret_cast<std::byte*>(pages.data()), page.page_bytes(), make_view(table.data(), {1, 1})};
+  KvAppend::reference({page}, {make_view(key.data(), {1, 2, 2}), make_view(value.data(), {1, 2, 2}),
+                               make_view(&numbers[0], {1}), make_view(&numbers[1], {1}), layer});
+  EXPECT_THAT(std::vector<float>(pages.begin() + 6, pages.begin() + 8), ElementsAre(1, 2));
+  EXPECT_THAT(std::vector<float>(pages.begin() + 128 + 6, pages.begin() + 128 + 8), ElementsAre(3, 4));
+  EXPECT_THAT(std::vector<float>(pages.begin() + 256 + 6, pages.begin() + 256 + 8), ElementsAre(5, 6));
+  EXPECT_EQ(std::count_if(pages.begin(), pages.end(), [](float x) { return x != 0.0F; }), 8);
+}
+
+TEST(KvCopy, CopiesWholePagesAndNothingBetweenThem) {
+  const KvPageSpec page{1, 1, DType::f32};
+  const std::int64_t stride = page.page_bytes() + 8;
+  std::vector<float> bytes(3 * stride / 4);
+  std::iota(bytes.begin(), bytes.end(), 0.0F);
+  std::vector<float> expected = bytes;
+  std::copy_n(bytes.begin() + 2 * stride / 4, page.page_bytes() / 4, expected.begin());
+  std::vector<std::int32_t> source = {2};
+  std::vector<std::int32_t> destination = {0};
+  const KvLayer layer{reinterpret_cast<std::byte*>(bytes.data()), stride, make_view(source.data(), {1, 1})};
+  KvCopy::reference({page}, {layer, make_view(source.data(), {1}), make_view(destination.data(), {1})});
+  EXPECT_EQ(bytes, expected);
+}
+
+template <typename Op>
+std::string refusal(const typename Op::Spec& spec) {
+  const Result<void> checked = Op::check(spec);
+  return checked ? std::string("accepted") : checked.error().message;
+}
+
+TEST(Attention, RefusesWhatItDoesNotDefineNamingFieldAndValues) {
+  const AttentionOpSpec good{{2, 64, DType::bf16}, 8, 0.125F, 0};
+  const auto with = [&good](auto spoil) {
+    AttentionOpSpec spec = good;
+    spoil(spec);
+    const std::string message = refusal<AttentionPrefill>(spec);
+    EXPECT_THAT(refusal<AttentionDecode>(spec), testing::EndsWith(message.substr(message.find(": "))));
+    return message;
+  };
+  EXPECT_EQ(refusal<AttentionPrefill>(good), "accepted");
+  EXPECT_EQ(refusal<AttentionDecode>(good), "accepted");
+  EXPECT_THAT(with([](auto& s) { s.q_heads = 0; }), HasSubstr("op \"attention_prefill\": q_heads is 0"));
+  EXPECT_THAT(with([](auto& s) { s.q_heads = 9; }),
+              HasSubstr("q_heads is 9, it must be a multiple of page.kv_heads, which is 2"));
+  EXPECT_THAT(with([](auto& s) { s.page.kv_heads = -1; }), HasSubstr("page.kv_heads is -1"));
+  EXPECT_THAT(with([](auto& s) { s.page.kv_heads = std::int64_t{1} << 62; }), HasSubstr("page.kv_heads is 4611686"));
+  EXPECT_THAT(with([](auto& s) { s.page.head_dim = 1025; }),
+              HasSubstr("page.head_dim is 1025, it must be between 1 and 1024"));
+  EXPECT_THAT(with([](auto& s) { s.page.dtype = DType::f16; }), HasSubstr("page.dtype is f16, it must be f32 or bf16"));
+  EXPECT_THAT(with([](auto& s) { s.softmax_scale = 0.0F; }), HasSubstr("softmax_scale is 0"));
+  EXPECT_THAT(with([](auto& s) { s.softmax_scale = HUGE_VALF; }), HasSubstr("softmax_scale is inf"));
+  EXPECT_THAT(with([](auto& s) { s.window = -1; }), HasSubstr("window is -1"));
+}
+
+TEST(KvOps, RefuseAPageThatIsNone) {
+  EXPECT_THAT(refusal<KvAppend>({{0, 8, DType::f32}}), HasSubstr("op \"kv_append\": page.kv_heads is 0"));
+  EXPECT_THAT(refusal<KvExport>({{1, 0, DType::f32}}), HasSubstr("op \"kv_export\": page.head_dim is 0"));
+  EXPECT_THAT(refusal<KvCopy>({{1, 8, DType::i8}}), HasSubstr("op \"kv_copy\": page.dtype is i8"));
+}
+
+}  // namespace
+}  // namespace corbel
