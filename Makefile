@@ -50,8 +50,8 @@ bench: ## speed of kernels and of the whole, beside this machine's measured limi
 
 lint: ## floors, forbidden words, ISA leak, format, clang-tidy on what changed (ALL=1: on everything)
 	@tools/setup.sh build test lint
-	@tools/build.sh release all
-	@tools/lint.py $(if $(ALL),--all)
+	@tools/build.sh release corbel_device_cpu
+	@tools/lint.py --jobs $(JOBS) $(if $(ALL),--all)
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (60)
 	@tools/setup.sh build fuzz
@@ -66,4 +66,4 @@ setup: ## install every package that any of these needs
 	@tools/setup.sh build test bench lint fuzz golden
 
 clean: ## forget what was built (the compiler cache stays)
-	rm -rf build/release build/dev build/tsan build/fuzz build/bench
+	rm -rf build/release build/release-external build/dev build/tsan build/fuzz build/bench

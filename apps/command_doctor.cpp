@@ -8,6 +8,7 @@
 #include "apps/device_setup.h"
 #include "apps/environment.h"
 #include "apps/terminal.h"
+#include "corbel/base/json.h"
 #include "corbel/device/conformance.h"
 #include "corbel/device/limits.h"
 #include "corbel/engine/memory_plan.h"

@@ -14,6 +14,12 @@ struct CommandLine::Parser {
   std::string examples;
 };
 
+namespace {
+
+std::string option_name(std::string_view flag) { return flag.starts_with('-') ? std::string(flag) : cat("--", flag); }
+
+}  // namespace
+
 CommandLine::CommandLine(std::string_view command, std::string_view summary) : parser_(std::make_unique<Parser>()) {
   parser_->name = cat("corbel ", command);
   parser_->app.name(parser_->name);
@@ -22,23 +28,23 @@ CommandLine::CommandLine(std::string_view command, std::string_view summary) : p
 CommandLine::~CommandLine() = default;
 
 void CommandLine::text(std::string_view flag, std::string& value, std::string_view help) {
-  parser_->app.add_option(std::string(flag), value, std::string(help));
+  parser_->app.add_option(option_name(flag), value, std::string(help));
 }
 void CommandLine::texts(std::string_view flag, std::vector<std::string>& values, std::string_view help) {
-  parser_->app.add_option(std::string(flag), values, std::string(help))->allow_extra_args(false);
+  parser_->app.add_option(option_name(flag), values, std::string(help))->allow_extra_args(false);
 }
 void CommandLine::number(std::string_view flag, std::optional<double>& value, std::string_view help) {
-  parser_->app.add_option(std::string(flag), value, std::string(help));
+  parser_->app.add_option(option_name(flag), value, std::string(help));
 }
 void CommandLine::integer(std::string_view flag, std::optional<std::int64_t>& value, std::string_view help) {
-  parser_->app.add_option(std::string(flag), value, std::string(help));
+  parser_->app.add_option(option_name(flag), value, std::string(help));
 }
 void CommandLine::toggle(std::string_view flag, bool& value, std::string_view help) {
-  parser_->app.add_flag(std::string(flag), value, std::string(help));
+  parser_->app.add_flag(option_name(flag), value, std::string(help));
 }
 void CommandLine::choice(std::string_view flag, std::string& value, const std::vector<std::string>& allowed,
                          std::string_view help) {
-  parser_->app.add_option(std::string(flag), value, std::string(help))->check(CLI::IsMember(allowed));
+  parser_->app.add_option(option_name(flag), value, std::string(help))->check(CLI::IsMember(allowed));
 }
 void CommandLine::positionals(std::string_view name, std::vector<std::string>& values, std::string_view help) {
   parser_->app.add_option(std::string(name), values, std::string(help));

@@ -9,7 +9,7 @@
 namespace corbel::app {
 
 /// The flags of one command: what they are called, what they fill, and the parser behind (one source file knows it).
-/// Names are given with hyphens; --top_k is --top-k, too. What a flag fills must outlive parse().
+/// Names are given as "--top-k" or "top-k"; the user may write --top_k, too. What a flag fills must outlive parse().
 class CommandLine {
  public:
   CommandLine(std::string_view command, std::string_view summary);

@@ -5,12 +5,16 @@
 namespace corbel::app {
 
 int run_chat(const std::vector<std::string>& arguments);
+int run_bench(const std::vector<std::string>& arguments);
+int run_doctor(const std::vector<std::string>& arguments);
 int run_run(const std::vector<std::string>& arguments);
 
 std::span<const Command> commands() {
   static constexpr std::array kCommands = {
       Command{"run", "answer one prompt", run_run},
       Command{"chat", "talk with a model", run_chat},
+      Command{"bench", "measure prefill and decode beside what the machine could do", run_bench},
+      Command{"doctor", "examine this machine: instruction sets, memory, speed, every op", run_doctor},
   };
   return kCommands;
 }

@@ -9,7 +9,7 @@ namespace corbel {
 
 struct ChatFormat::Template {
   ChatTemplate compiled;
-  Json variables;  // the tokenizer's: bos_token, eos_token, ...
+  std::vector<std::pair<std::string, std::string>> variables;  // the tokenizer's: bos_token, eos_token, ...
 };
 
 namespace {
@@ -35,9 +35,9 @@ ChatFormat::~ChatFormat() = default;
 Result<ChatFormat> ChatFormat::load(const std::filesystem::path& folder, const Tokenizer& tokenizer) {
   ChatFormat format(tokenizer);
   CORBEL_ASSIGN(ChatTemplateSource source, chat_template_source(folder));
-  if (source.variables.is_object() && source.variables.contains("eos_token")) {
-    const std::int32_t id = tokenizer.id_of(source.variables["eos_token"].get<std::string>());
-    if (id >= 0) format.stop_ids_.push_back(id);
+  for (const auto& [name, text] : source.variables) {
+    const std::int32_t id = name == "eos_token" ? tokenizer.id_of(text) : kNoToken;
+    if (id != kNoToken) format.stop_ids_.push_back(id);
   }
   const ChatTemplateSource::Named* found = source.find();
   if (found == nullptr) {
@@ -59,7 +59,8 @@ Result<std::vector<std::int32_t>> ChatFormat::encode(std::span<const ChatMessage
   if (template_ == nullptr) {
     return tokenizer_->encode(plain_text(messages), {.parse_special = false});
   }
-  Json variables = template_->variables.is_object() ? template_->variables : Json::object();
+  Json variables = Json::object();
+  for (const auto& [name, text] : template_->variables) variables[name] = text;
   Json list = Json::array();
   for (const ChatMessage& message : messages) list.push_back({{"role", message.role}, {"content", message.content}});
   variables["messages"] = std::move(list);

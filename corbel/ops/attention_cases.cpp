@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "corbel/ops/cache_cases.h"
+#include "corbel/ops/case_list.h"
 #include "corbel/ops/case_shapes.h"
 
 namespace corbel {
@@ -157,7 +158,7 @@ std::vector<OpCase<AttentionDecode>> AttentionDecode::cases(CaseScale scale) {
   std::vector<std::int64_t> many;
   for (std::int64_t r = 0; r < 32; ++r) many.push_back(1 + r * r * 2);
   cases.push_back(decode_case({.cache = {bf16, many}, .group = 4}));
-  return cases;
+  return without_repeats(std::move(cases));
 }
 
 std::vector<OpCase<AttentionPrefill>> AttentionPrefill::cases(CaseScale scale) {
@@ -189,7 +190,7 @@ std::vector<OpCase<AttentionPrefill>> AttentionPrefill::cases(CaseScale scale) {
   }
   add({.cache = {{1, 16, DType::bf16}, {}}, .group = 2}, {{0, 0, 2048}});
   add({.cache = {{1, 64, DType::f32}, {}}, .group = 1, .window = 200}, {{0, 0, 700}, {1, 17, 333}});
-  return cases;
+  return without_repeats(std::move(cases));
 }
 
 }  // namespace corbel

@@ -134,7 +134,7 @@ TEST(AttentionDecode, OfTwoTokensIsTheirSigmoidMix) {
 
 /// Softmax attention in double, all slots at once, and how far f32 in the stated order may be from it.
 ///   score: 16 lanes, tree, one product: (head_dim / 16 + 6) u of sum |q k| scale = ds; twice, since the maximum has
-///   its own; the difference s - m rounds by u |s - m|; exp 2.4 u; each later block or chunk rescales (exp and a
+///   its own; the difference s - m rounds by u |s - m|; exp 2 u; each later block or chunk rescales (exp and a
 ///   product, arguments below |s - m|); sums round once per visible slot and block. Numerator and denominator alike.
 void expect_close(const AttentionOpSpec& spec, Cache& cache, const float* q, const Row& row, const float* found) {
   const std::int64_t dim = spec.page.head_dim;

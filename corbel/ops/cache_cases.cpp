@@ -4,6 +4,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "corbel/ops/case_list.h"
 #include "corbel/ops/case_shapes.h"
 
 namespace corbel {
@@ -131,7 +132,7 @@ std::vector<OpCase<KvAppend>> KvAppend::cases(CaseScale scale) {
   for (const CaseShape& shape : case_shapes())
     add({shape.kv_heads, shape.head_dim, cases.size() % 2 == 0 ? DType::bf16 : DType::f32}, {{0, 30, 5}, {1, 64, 1}},
         0);
-  return cases;
+  return without_repeats(std::move(cases));
 }
 
 std::vector<OpCase<KvExport>> KvExport::cases(CaseScale scale) {
@@ -151,7 +152,7 @@ std::vector<OpCase<KvExport>> KvExport::cases(CaseScale scale) {
     for (const std::int64_t tokens : {1, 63, 64, 129, 1025}) add({3, 24, dtype}, tokens);
     for (const int head_dim : kCaseHeadDims) add({1, head_dim, dtype}, 77);
   }
-  return cases;
+  return without_repeats(std::move(cases));
 }
 
 std::vector<OpCase<KvCopy>> KvCopy::cases(CaseScale scale) {
@@ -182,7 +183,7 @@ std::vector<OpCase<KvCopy>> KvCopy::cases(CaseScale scale) {
     add({3, 24, dtype}, {4, 4, 7, 0}, {1, 8, 2, 3});
     add({8, 128, dtype}, {0, 1, 2, 3}, {8, 7, 6, 5});
   }
-  return cases;
+  return without_repeats(std::move(cases));
 }
 
 }  // namespace corbel

@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 
+#include "corbel/ops/case_list.h"
 #include "corbel/ops/case_shapes.h"
 #include "corbel/ops/linear.h"
 
@@ -241,7 +242,7 @@ std::vector<OpCase<Linear>> Linear::cases(CaseScale scale) {
       ++number;
     }
   }
-  return list.take();
+  return without_repeats(list.take());
 }
 
 }  // namespace corbel

@@ -1,6 +1,7 @@
 #include <array>
 #include <cmath>
 
+#include "corbel/ops/case_list.h"
 #include "corbel/ops/case_shapes.h"
 #include "corbel/ops/rope.h"
 
@@ -100,7 +101,7 @@ std::vector<OpCase<RopeTable>> RopeTable::cases(CaseScale scale) {
   }
   add(128, {2048, 1, 0, 1});
   add(64, {7, 3, 1048570, 11});
-  return cases;
+  return without_repeats(std::move(cases));
 }
 
 std::vector<OpCase<RopeApply>> RopeApply::cases(CaseScale scale) {
@@ -124,7 +125,7 @@ std::vector<OpCase<RopeApply>> RopeApply::cases(CaseScale scale) {
     for (const std::int64_t heads : {shape.q_heads, shape.kv_heads})
       cases.push_back(apply_case({{heads, shape.head_dim, rotary_dim, layout}, kRows[cases.size() % kRows.size()]}));
   }
-  return cases;
+  return without_repeats(std::move(cases));
 }
 
 }  // namespace corbel

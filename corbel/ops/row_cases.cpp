@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "corbel/ops/case_list.h"
 #include "corbel/ops/case_shapes.h"
 #include "corbel/ops/normalization.h"
 #include "corbel/ops/rows.h"
@@ -84,7 +85,7 @@ std::vector<OpCase<RmsNorm>> RmsNorm::cases(CaseScale scale) {
                        return args;
                      }});
   }
-  return cases;
+  return without_repeats(std::move(cases));
 }
 
 std::vector<OpCase<LayerNorm>> LayerNorm::cases(CaseScale scale) {
@@ -101,7 +102,7 @@ std::vector<OpCase<LayerNorm>> LayerNorm::cases(CaseScale scale) {
            return args;
          }});
   }
-  return cases;
+  return without_repeats(std::move(cases));
 }
 
 std::vector<OpCase<Add>> Add::cases(CaseScale scale) {
@@ -116,7 +117,7 @@ std::vector<OpCase<Add>> Add::cases(CaseScale scale) {
                        return args;
                      }});
   }
-  return cases;
+  return without_repeats(std::move(cases));
 }
 
 std::vector<OpCase<GatherRows>> GatherRows::cases(CaseScale scale) {
@@ -134,7 +135,7 @@ std::vector<OpCase<GatherRows>> GatherRows::cases(CaseScale scale) {
                        return args;
                      }});
   }
-  return cases;
+  return without_repeats(std::move(cases));
 }
 
 std::vector<OpCase<Embedding>> Embedding::cases(CaseScale scale) {
@@ -167,7 +168,7 @@ std::vector<OpCase<Embedding>> Embedding::cases(CaseScale scale) {
     add({293, shape.hidden, &format, cases.size() % 3 == 0 ? 45.2548340F : 1.0F}, kRows[cases.size() % kRows.size()],
         0);
   }
-  return cases;
+  return without_repeats(std::move(cases));
 }
 
 }  // namespace corbel

@@ -173,8 +173,10 @@ Value reverse(Interpreter& interpreter, const Value& input, CallArgs&) {
   return interpreter.make_list(std::move(turned), ListKind::generator);
 }
 
+// map, select and their relatives give nothing for whatever is false, None among it.
 Value map(Interpreter& interpreter, const Value& input, CallArgs& args) {
   std::vector<Value> mapped;
+  if (!is_true(input)) return interpreter.make_list({}, ListKind::generator);
   if (args.positional.empty()) {
     const Arguments bound("map", args, {"attribute", "default"}, 1);
     const AttributePath path(&bound[0]);
@@ -194,6 +196,7 @@ Value map(Interpreter& interpreter, const Value& input, CallArgs& args) {
 /// select, reject and their forms for attributes.
 template <bool kKeeps, bool kAttribute>
 Value choose(Interpreter& interpreter, const Value& input, CallArgs& args) {
+  if (!is_true(input)) return interpreter.make_list({}, ListKind::generator);
   AttributePath path(nullptr);
   if (kAttribute) {
     if (args.positional.empty()) raise("selectattr() and rejectattr() need an attribute's name");

@@ -45,9 +45,13 @@ std::int64_t integer_power(std::int64_t base, std::int64_t exponent) {
 
 Value integer_arithmetic(std::string_view op, std::int64_t a, std::int64_t b) {
   std::int64_t out = 0;
-  if (op == "+") return Value::integer(checked(__builtin_add_overflow(a, b, &out), out));
-  if (op == "-" || op == "neg") return Value::integer(checked(__builtin_sub_overflow(a, b, &out), out));
-  if (op == "*") return Value::integer(checked(__builtin_mul_overflow(a, b, &out), out));
+  bool overflowed = false;
+  if (op == "+" || op == "-" || op == "neg" || op == "*") {
+    if (op == "+") overflowed = __builtin_add_overflow(a, b, &out);
+    if (op == "-" || op == "neg") overflowed = __builtin_sub_overflow(a, b, &out);
+    if (op == "*") overflowed = __builtin_mul_overflow(a, b, &out);
+    return Value::integer(checked(overflowed, out));
+  }
   if (op == "**") {
     return b >= 0 ? Value::integer(integer_power(a, b)) : Value::real(std::pow(static_cast<double>(a), static_cast<double>(b)));
   }

@@ -75,15 +75,13 @@ void interleave_heads(const Prepared<Op>& truth, const typename Op::Args& args, 
   };
   const auto bytes = static_cast<std::size_t>(dim) * sizeof(float);
   for (std::int64_t row = 0; row < source.rows(); ++row) {
-    for (std::int64_t head = 0; head < spec.q_heads; ++head)
-      std::memcpy(place(row, head), source(row, head), bytes);
+    for (std::int64_t head = 0; head < spec.q_heads; ++head) std::memcpy(place(row, head), source(row, head), bytes);
   }
   typename Op::Args changed = args;
   changed.q = changed.out = make_view(moved.data(), {source.rows(), spec.q_heads, dim});
   truth(changed, context);
   for (std::int64_t row = 0; row < source.rows(); ++row) {
-    for (std::int64_t head = 0; head < spec.q_heads; ++head)
-      std::memcpy(target(row, head), place(row, head), bytes);
+    for (std::int64_t head = 0; head < spec.q_heads; ++head) std::memcpy(target(row, head), place(row, head), bytes);
   }
 }
 
@@ -104,8 +102,7 @@ void shift_positions(const Prepared<RopeTable>& truth, const RopeTable::Args& ar
 }
 
 void swap_layout(RopeApply::Spec& spec) {
-  spec.layout =
-      spec.layout == RopeApply::Layout::half ? RopeApply::Layout::interleaved : RopeApply::Layout::half;
+  spec.layout = spec.layout == RopeApply::Layout::half ? RopeApply::Layout::interleaved : RopeApply::Layout::half;
 }
 
 bool normalizes_heads(const RmsNorm::Spec& spec, const FaultyDevice& device) {
@@ -160,9 +157,7 @@ void decode_misses_own_token(FaultyDevice& device) { device.replace_run<Attentio
 void kv_slot_off_by_one(FaultyDevice& device) { device.replace_run<KvAppend, store_one_late>(); }
 void position_off_by_one(FaultyDevice& device) { device.replace_run<RopeTable, shift_positions>(); }
 void rope_layout(FaultyDevice& device) { device.change_spec<RopeApply, swap_layout>(); }
-void qk_norm_dropped(FaultyDevice& device) {
-  device.replace_run_where<RmsNorm, normalizes_heads, pass_through>();
-}
+void qk_norm_dropped(FaultyDevice& device) { device.replace_run_where<RmsNorm, normalizes_heads, pass_through>(); }
 void norm_gamma_plus_one(FaultyDevice& device) { device.change_spec<RmsNorm, add_one_to_gamma>(); }
 void residual_missing(FaultyDevice& device) { device.replace_run<Add, keep_branch_only>(); }
 void token_id_off_by_one(FaultyDevice& device) { device.replace_run<Embedding, look_up_next>(); }

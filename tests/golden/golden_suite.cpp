@@ -5,14 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "corbel/base/thread_pool.h"
 #include "corbel/device/device_list.h"
-#include "corbel/format/seeded_source.h"
-#include "corbel/model/loader.h"
-#include "corbel/verify/golden.h"
+#include "corbel/verify/faults.h"
+#include "corbel/verify/golden_report.h"
 
 namespace corbel {
 namespace {
@@ -71,23 +70,6 @@ Result<std::unique_ptr<Device>> make_device(const GoldenCase& golden, ThreadPool
   return fail(Code::unsupported, "no such device");
 }
 
-/// The model of a golden's folder: its own weights, or seeded ones.
-Result<std::unique_ptr<TextModel>> make_model(const fs::path& folder, const Golden& golden, const Device& device,
-                                              Strategy strategy) {
-  const std::vector<ModelFamily> families = {family_under_test()};
-  if (golden.metadata("weights") != "seeded") {
-    CORBEL_ASSIGN(LoadedModel loaded, load_text_model(folder, device, families, {strategy}));
-    return std::move(loaded.model);
-  }
-  CORBEL_ASSIGN(const Json config, read_json_file(folder / "config.json"));
-  std::vector<std::string> optional;
-  if (!config.value("tie_word_embeddings", false)) optional.emplace_back("lm_head.weight");
-  if (config["architectures"][0] == "Qwen2ForCausalLM")
-    optional.insert(optional.end(), {"q_proj.bias", "k_proj.bias", "v_proj.bias"});
-  auto source = std::make_shared<SeededSource>(std::stoull(golden.metadata("weights_seed")), DType::bf16, optional);
-  return make_text_model(config, (folder / "config.json").string(), std::move(source), device, families, {strategy});
-}
-
 std::string describe(const ModuleReport& module) {
   return cat(module.module, ": worst row ", module.comparison.worst_row_error, " (row ", module.comparison.worst_row,
              "), PCC ", module.comparison.pcc,
@@ -98,27 +80,30 @@ class GoldenOfModel : public testing::TestWithParam<GoldenCase> {};
 
 TEST_P(GoldenOfModel, EveryModuleAndTheGreedyIdsMatchTransformers) {
   const GoldenCase& param = GetParam();
+  const std::vector<ModelFamily> families = {family_under_test()};
   const auto golden = Golden::open(param.folder);
   ASSERT_TRUE(golden) << golden.error().message;
   auto pool = ThreadPool::make(2);
   ASSERT_TRUE(pool);
   auto device = make_device(param, **pool);
   ASSERT_TRUE(device) << device.error().message;
-  const auto model = make_model(param.folder, *golden, **device, param.strategy);
-  ASSERT_TRUE(model) << model.error().message;
-
-  const auto report = compare_with_golden(**model, **device, *golden, param.strategy);
+  VerifyRequest request{.folder = param.folder, .families = families, .strategy = param.strategy};
+  if (const char* name = std::getenv("CORBEL_TEST_INJECT"); name != nullptr) {
+    const auto fault = find_fault(name);
+    ASSERT_TRUE(fault) << fault.error().message;
+    request.fault = *fault;
+  }
+  const auto report = verify_folder(request, *golden, **device);
   ASSERT_TRUE(report) << report.error().message;
   ASSERT_GE(report->modules.size(), 4U) << "the taps and the golden share too few names";
-  double worst = 0.0;
-  for (const ModuleReport& module : report->modules) {
-    EXPECT_TRUE(module.ok) << describe(module);
-    worst = std::max(worst, module.comparison.worst_row_error);
-  }
-  RecordProperty("worst_row_error", std::to_string(worst));
+  for (const ModuleReport& module : report->modules) EXPECT_TRUE(module.ok) << describe(module);
+  for (const ModuleReport& module : report->modules) RecordProperty("zz_" + module.module, std::to_string(module.comparison.worst_row_error*1e6));
+  RecordProperty("worst_row_error", std::to_string(report->worst_error()));
   if (report->greedy_checked) {
     EXPECT_EQ(report->greedy, golden->greedy());
+    EXPECT_EQ(report->frozen_equal, static_cast<int>(golden->greedy_frozen().size()));
   }
+  EXPECT_EQ(report->first_wrong, "");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenOfModel, testing::ValuesIn(all_cases()), test_name);

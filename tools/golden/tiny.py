@@ -143,24 +143,35 @@ def step(model, ids, positions, cache, attentions=False):
 
 
 @torch.no_grad()
-def greedy(model, ids, positions, count, freeze_rope=False):
-    """(ids, smallest margin over tolerance, last logits). The cache holds keys as they were rotated when written."""
+def greedy_steps(model, ids, positions, count, freeze_rope=False):
+    """(ids, each one's lead over tolerance, last logits). The cache holds keys as they were rotated when written."""
     cache = DynamicCache(config=model.config)
     logits = step(model, ids, positions, cache).logits[0, -1]
     rotary = model.model.rotary_emb
     kind = rotary.rope_type
     if freeze_rope:
         rotary.rope_type = "default"  # keeps the frequencies that the prefill chose
-    out, margin = [], float("inf")
+    out, margins = [], []
     for i in range(count):
         top = torch.topk(logits, 2).values
-        margin = min(margin, float((top[0] - top[1]) / (TOLERANCE * logits.norm())))
+        margins.append(float((top[0] - top[1]) / (TOLERANCE * logits.norm())))
         out.append(int(logits.argmax()))
         last = logits
         if i + 1 < count:
             logits = step(model, [out[-1]], [positions[-1] + 1 + i], cache).logits[0, -1]
     rotary.rope_type = kind
-    return out, margin, last
+    return out, margins, last
+
+
+def greedy(model, ids, positions, count, freeze_rope=False):
+    """(ids, smallest lead over tolerance, last logits)."""
+    out, margins, last = greedy_steps(model, ids, positions, count, freeze_rope)
+    return out, min(margins), last
+
+
+def greedy_margins(model, ids, positions, count):
+    out, margins, _ = greedy_steps(model, ids, positions, count)
+    return out, margins
 
 
 def attention_peak(attentions) -> tuple[float, float]:

@@ -27,9 +27,10 @@ from model import ModelConfig, Pico
 from muon import Muon
 from tokenizer import Tokenizer
 
-PROMPT_WEIGHT = 0.03
 # The first tokens of an answer decide which answer it is; what follows is then nearly given.
 FIRST_TOKENS, FIRST_WEIGHT = 6, 3.0
+# Most single answers are therefore cut after some tokens: more questions are seen in the same time.
+CUT_TOKENS, CUT_SHARE = 12, 0.75
 AVERAGE = 0.99  # weight average over about the last 100 steps: what is exported
 SEED = 20240607
 
@@ -37,7 +38,8 @@ SEED = 20240607
 @dataclasses.dataclass
 class Document:
     ids: list[int]
-    weights: list[float]  # of predicting ids[i]
+    weights: list[float]  # of predicting ids[i]; 0 outside of answers
+    cut: int  # length with a shortened answer; the full length for conversations of several turns
 
 
 def read_documents(corpus: pathlib.Path, tokenizer: Tokenizer, longest: int) -> list[Document]:
@@ -46,14 +48,19 @@ def read_documents(corpus: pathlib.Path, tokenizer: Tokenizer, longest: int) -> 
     documents = []
     for line in corpus.open(encoding="utf-8"):
         ids, weights = [special["<|begin|>"]], [0.0]
-        for role, text in json.loads(line)["messages"]:
+        messages = json.loads(line)["messages"]
+        cut = 0
+        for role, text in messages:
             body = [*tokenizer.encode("\n" + text), special["<|end|>"]]
-            answered = 1.0 if role == "assistant" else PROMPT_WEIGHT
-            answer_weights = [answered * (FIRST_WEIGHT if i < FIRST_TOKENS else 1.0) for i in range(len(body) - 1)]
+            ahead = FIRST_TOKENS if role == "assistant" else 0
+            rest = 1.0 if role == "assistant" else 0.0
+            answer_weights = [FIRST_WEIGHT if i < ahead else rest for i in range(len(body) - 1)]
+            cut = len(ids) + 2 + CUT_TOKENS
             ids += [special[f"<|{role}|>"], *body, *tokenizer.encode("\n")]
             # The role sign, the newline after it and the newline behind <|end|> are always given by the template.
             weights += [0.0, 0.0, *answer_weights, 0.0]
-        documents.append(Document(ids[:longest], weights[:longest]))
+        cut = cut if sum(role == "assistant" for role, _ in messages) == 1 else len(ids)
+        documents.append(Document(ids[:longest], weights[:longest], min(cut, len(ids), longest)))
     return documents
 
 
@@ -63,19 +70,20 @@ class Batches:
     def __init__(self, documents: list[Document], tokens: int, pad: int) -> None:
         self._documents, self._tokens, self._pad = documents, tokens, pad
         self._epoch = -1
-        self._plan: list[list[int]] = []
+        self._plan: list[list[tuple[int, int]]] = []
         self._first = 0  # step at which the epoch in _plan begins
 
-    def _make_plan(self, epoch: int) -> list[list[int]]:
-        order = list(range(len(self._documents)))
+    def _make_plan(self, epoch: int) -> list[list[tuple[int, int]]]:
+        """Batches of (document, length)."""
         shuffler = random.Random(SEED + epoch)
+        order = [(i, d.cut if shuffler.random() < CUT_SHARE else len(d.ids)) for i, d in enumerate(self._documents)]
         shuffler.shuffle(order)
-        order.sort(key=lambda i: len(self._documents[i].ids))  # stable: random among equal lengths
-        plan: list[list[int]] = [[]]
-        for i in order:
-            if (len(plan[-1]) + 1) * len(self._documents[i].ids) > self._tokens:
+        order.sort(key=lambda entry: entry[1])  # stable: random among equal lengths
+        plan: list[list[tuple[int, int]]] = [[]]
+        for entry in order:
+            if (len(plan[-1]) + 1) * entry[1] > self._tokens:
                 plan.append([])
-            plan[-1].append(i)
+            plan[-1].append(entry)
         shuffler.shuffle(plan)
         return plan
 
@@ -85,26 +93,27 @@ class Batches:
             self._first += len(self._plan)
             self._epoch += 1
             self._plan = self._make_plan(self._epoch)
-        rows = [self._documents[i] for i in self._plan[step - self._first]]
-        longest = max(len(row.ids) for row in rows)
+        rows = self._plan[step - self._first]
+        longest = max(length for _, length in rows)
         ids = torch.full((len(rows), longest), self._pad)
         weights = torch.zeros(len(rows), longest)
-        for i, row in enumerate(rows):
-            ids[i, : len(row.ids)] = torch.tensor(row.ids)
-            weights[i, : len(row.weights)] = torch.tensor(row.weights)
+        for i, (number, length) in enumerate(rows):
+            ids[i, :length] = torch.tensor(self._documents[number].ids[:length])
+            weights[i, :length] = torch.tensor(self._documents[number].weights[:length])
         return ids, weights
 
 
 def loss_of(model: Pico, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted loss, and the plain mean loss over the answers' tokens."""
+    """Weighted loss; and sum and count of the plain losses: [first tokens of answers, others] x [sum, count]."""
     hidden = model.hidden(ids[:, :-1])
     wanted, weight = ids[:, 1:].reshape(-1), weights[:, 1:].reshape(-1)
     counted = weight > 0  # the head is the dearest layer: skip rows without a loss
     logits = F.linear(hidden.reshape(-1, hidden.shape[-1])[counted], model.model.embed_tokens.weight).float()
     losses = F.cross_entropy(logits, wanted[counted], reduction="none")
     weight = weight[counted]
-    answers = losses.detach()[weight >= 1.0].mean()
-    return (losses * weight).sum() / weight.sum(), answers
+    first = weight > 1.0
+    parts = [torch.stack([losses.detach()[part].sum(), part.sum()]) for part in (first, ~first)]
+    return (losses * weight).sum() / weight.sum(), torch.stack(parts)
 
 
 def share_at(step: int, options: argparse.Namespace) -> float:
@@ -135,12 +144,12 @@ class Run:
             self.muon.buffers = saved["muon"]
             self.average, self.step = saved["average"], saved["step"]
 
-    def learn(self, ids: Tensor, weights: Tensor, share: float) -> float:
-        """One step at `share` of the full learning rates; the mean loss over the answers' tokens."""
+    def learn(self, ids: Tensor, weights: Tensor, share: float) -> Tensor:
+        """One step at `share` of the full learning rates; the losses as in loss_of()."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.lr * share
         with torch.autocast("cpu", torch.bfloat16):
-            loss, answers = loss_of(self.model, ids, weights)
+            loss, parts = loss_of(self.model, ids, weights)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if torch.distributed.is_initialized():
@@ -151,7 +160,7 @@ class Run:
         self.step += 1
         keep = min(AVERAGE, self.step / (self.step + 10))
         torch._foreach_lerp_(self.average, [p.detach() for p in self.model.parameters()], 1.0 - keep)
-        return float(answers)
+        return parts
 
     def _share_gradients(self) -> None:
         """The mean of all ranks' gradients, in one message."""
@@ -187,8 +196,11 @@ def train(options: argparse.Namespace) -> None:
         if run.step % options.log_every == 0 or run.step == options.steps:
             took = time.time() - begun
             left = (options.steps - run.step) * took / (run.step - first) / 60
-            loss = sum(recent) / len(recent)
-            print(f"step {run.step}/{options.steps} loss {loss:.4f} {seen / took:.0f} tok/s {left:.1f} min left", flush=True)
+            sums = torch.stack(recent).sum(0)
+            begin, rest = (sums[:, 0] / sums[:, 1]).tolist()
+            mean = (sums[:, 0].sum() / sums[:, 1].sum()).item()
+            losses = f"loss {mean:.4f} (first tokens {begin:.4f}, others {rest:.4f})"
+            print(f"step {run.step}/{options.steps} {losses} {seen / took:.0f} tok/s {left:.1f} min left", flush=True)
             recent = []
         if run.step % options.save_every == 0 or run.step == options.steps:
             run.save()

@@ -31,24 +31,15 @@ void spread(ThreadPool& pool, int threads, std::int64_t units, Body&& body) {
   }
 }
 
-struct ReadLoop {
-  const char* name;
-  std::uint64_t (*read)(const void* data, std::int64_t bytes);
-};
-
 void measure_reading(const Kernels& kernels, ThreadPool& pool, const LimitSettings& settings, const MemoryBlock& buffer,
                      MachineLimits& limits) {
-  const ReadLoop loops[] = {{"plain", kernels.probes.read_plain},
-                            {"prefetcht0", kernels.probes.read_prefetch},
-                            {"prefetchnta", kernels.probes.read_prefetch_once},
-                            {"four streams", kernels.probes.read_streams}};
   const std::int64_t slices = static_cast<std::int64_t>(buffer.bytes()) / kSliceBytes;
   std::atomic<std::uint64_t> seen{0};
   // Written first: memory that was never written is one page of zeros, which the caches hold.
   spread(pool, limits.threads, slices,
          [&](std::int64_t slice) { std::memset(buffer.data() + slice * kSliceBytes, 0x5a, kSliceBytes); });
   for (int pass = 0; pass < settings.passes; ++pass) {
-    for (const ReadLoop& loop : loops) {
+    for (const ReadLoop& loop : kernels.probes.read_loops) {
       const double begin = seconds_now();
       spread(pool, limits.threads, slices, [&](std::int64_t slice) {
         seen.fetch_or(loop.read(buffer.data() + slice * kSliceBytes, kSliceBytes), std::memory_order_relaxed);

@@ -15,7 +15,7 @@ constexpr std::int64_t kMaxBlockRows = 256;
 // A panel of x rows stays in the second-level cache while the weights pass by.
 constexpr std::int64_t kPanelBytes = std::int64_t{1} << 20;
 // Weights of one unit: large enough to stream, small enough that the threads end together.
-constexpr std::int64_t kUnitBytes = 128 * 1024;
+constexpr std::int64_t kUnitBytes = 256 * 1024;
 constexpr std::int64_t kUnitDots = 32 * 1024;  // dot products of one unit and weight: 128 KB of scratch
 constexpr std::int64_t kOutputStep = 8;        // kernels take outputs by eights or fours
 

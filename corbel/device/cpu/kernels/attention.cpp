@@ -1,5 +1,4 @@
-#include "corbel/device/cpu/kernels/kernels.h"
-#include "corbel/device/cpu/kernels/simd.h"
+#include "corbel/device/cpu/kernels/attention_blocks.h"
 
 // Attention of a tile of queries over one head's pages, block by block, chunk by chunk, in the order that
 // corbel/ops/attention.h states.
@@ -7,40 +6,8 @@
 namespace corbel::cpu::CORBEL_ISA {
 namespace {
 
-/// Elements of a page in its stored type.
-struct F32Cache {
-  static constexpr int64_t kBytes = 4;
-  CORBEL_INLINE Floats read(const unsigned char* p) { return load(reinterpret_cast<const float*>(p)); }
-  CORBEL_INLINE Floats read_first(const unsigned char* p, int64_t n) {
-    return load_first(reinterpret_cast<const float*>(p), n);
-  }
-};
-struct Bf16Cache {
-  static constexpr int64_t kBytes = 2;
-  CORBEL_INLINE Floats read(const unsigned char* p) { return load_bf16(p); }
-  CORBEL_INLINE Floats read_first(const unsigned char* p, int64_t n) { return load_bf16_first(p, n); }
-};
-
-/// What one query carries from block to block.
-struct Query {
-  const float* q;
-  float* out;
-  float* p;            // [kAttendBlock] weights of the current block
-  float* chunk_out;    // [padded head_dim]
-  float* total_out;    // [padded head_dim]
-  float maximum;       // of the chunk
-  float sum;
-  float total_maximum;  // of the chunks joined so far
-  float total_sum;
-  bool in_chunk;  // the chunk has a visible slot
-  bool in_total;
-};
-
-/// Addresses of one key block's two pages; a page that no query reaches is null.
-struct Block {
-  const unsigned char* page[2];
-  int64_t begin;  // first slot
-};
+// From so many queries on it pays to turn a block's keys, and to convert its values, once for all of them.
+constexpr int64_t kManyQueries = 12;
 
 CORBEL_INLINE float lane_0(Floats a) {
   float lanes[kWidth];
@@ -50,118 +17,156 @@ CORBEL_INLINE float lane_0(Floats a) {
 CORBEL_INLINE float exp_one(float x) { return lane_0(exp(broadcast(x))); }
 CORBEL_INLINE float fma_one(float a, float b, float c) { return lane_0(fma(broadcast(a), broadcast(b), broadcast(c))); }
 
-/// softmax_scale * q . key for 16 neighbouring keys.
-template <typename Cache>
-CORBEL_INLINE Floats scores_of_16(const float* q, const unsigned char* keys, int64_t head_dim, float scale) {
-  constexpr int kTogether = 4;
-  const int64_t key_bytes = head_dim * Cache::kBytes;
-  Floats sums[kWidth];
-  for (int first = 0; first < kWidth; first += kTogether) {
-    const unsigned char* const key = keys + first * key_bytes;
-    Floats sum[kTogether] = {zero(), zero(), zero(), zero()};
-    int64_t d = 0;
-    for (; d + kWidth <= head_dim; d += kWidth) {
-      const Floats qd = load(q + d);
-#pragma GCC unroll 4
-      for (int k = 0; k < kTogether; ++k) sum[k] = fma(qd, Cache::read(key + k * key_bytes + d * Cache::kBytes), sum[k]);
-    }
-    if (d < head_dim) {
-      const Floats qd = load_first(q + d, head_dim - d);
-#pragma GCC unroll 4
-      for (int k = 0; k < kTogether; ++k)
-        sum[k] = fma(qd, Cache::read_first(key + k * key_bytes + d * Cache::kBytes, head_dim - d), sum[k]);
-    }
-#pragma GCC unroll 4
-    for (int k = 0; k < kTogether; ++k) sums[first + k] = sum[k];
-  }
-  return mul(broadcast(scale), add_lanes_of_16(sums));
-}
-
-/// Turns the scores in query.p into weights, and updates maximum and sum; returns what the old output is scaled by.
-/// Slots from <= j < to of the block are visible.
-CORBEL_INLINE float soften(Query& query, int64_t from, int64_t to) {
-  const int64_t first = from / kWidth * kWidth;
+/// Turns the scores in query.p into weights, updates maximum and sum, and scales the old output.
+void soften(Query& query, int64_t padded) {
+  const int64_t first = query.from / kWidth * kWidth;
   const Floats nothing = broadcast(-__builtin_inff());
   Floats most = nothing;
-  for (int64_t j = first; j < to; j += kWidth)
-    most = max(most, select(lanes_between(from - j, to - j), load(query.p + j), nothing));
+  for (int64_t j = first; j < query.to; j += kWidth)
+    most = max(most, select(lanes_between(query.from - j, query.to - j), load(query.p + j), nothing));
   const float found = max_lane(most);
   const float maximum = found > query.maximum ? found : query.maximum;
   const float a = query.maximum == -__builtin_inff() ? 0.0F : exp_one(query.maximum - maximum);
   Floats sums = zero();
-  for (int64_t j = first; j < to; j += kWidth) {
+  for (int64_t j = first; j < query.to; j += kWidth) {
     const Floats weight = exp(sub(load(query.p + j), broadcast(maximum)));
-    const Floats visible = select(lanes_between(from - j, to - j), weight, zero());
+    const Floats visible = select(lanes_between(query.from - j, query.to - j), weight, zero());
     store(query.p + j, visible);
     sums = add(sums, visible);
   }
   query.maximum = maximum;
   query.sum = fma_one(query.sum, a, add_lanes(sums));
-  return a;
+  for (int64_t d = 0; d < padded; d += kWidth)
+    store(query.chunk_out + d, mul(load(query.chunk_out + d), broadcast(a)));
 }
 
-/// out[d] = out[d] * a, then + p[j] * value[j][d] for the visible slots ascending; kVectors times 16 values of d.
-template <typename Cache, int kVectors>
-CORBEL_INLINE void add_values(float* out, float a, const float* p, const Block& block, int64_t values_offset,
-                              int64_t value_bytes, int64_t from, int64_t to) {
-  Floats sum[kVectors];
-#pragma GCC unroll 4
-  for (int v = 0; v < kVectors; ++v) sum[v] = mul(load(out + v * kWidth), broadcast(a));
-  for (int half = 0; half < 2; ++half) {
-    const int64_t begin = from > half * kAttendPage ? from : half * kAttendPage;
-    const int64_t end = to < (half + 1) * kAttendPage ? to : (half + 1) * kAttendPage;
-    const unsigned char* value = block.page[half] + values_offset + (begin - half * kAttendPage) * value_bytes;
-    for (int64_t j = begin; j < end; ++j, value += value_bytes) {
-      const Floats weight = broadcast(p[j]);
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v)
-        sum[v] = fma(weight, Cache::read(value + v * kWidth * Cache::kBytes), sum[v]);
+/// Some queries, and the slots of the current block that any of them sees, and that all of them see.
+struct Group {
+  Query* const* queries;
+  int64_t count;
+  int64_t any_from = kAttendBlock;
+  int64_t any_to = 0;
+  int64_t all_from = 0;
+  int64_t all_to = kAttendBlock;
+};
+
+CORBEL_INLINE Group make_group(Query* const* queries, int64_t count) {
+  Group group{queries, count};
+  for (int64_t i = 0; i < count; ++i) {
+    const Query& query = *queries[i];
+    group.any_from = query.from < group.any_from ? query.from : group.any_from;
+    group.any_to = query.to > group.any_to ? query.to : group.any_to;
+    group.all_from = query.from > group.all_from ? query.from : group.all_from;
+    group.all_to = query.to < group.all_to ? query.to : group.all_to;
+  }
+  return group;
+}
+
+template <typename Cache, int kQueries>
+__attribute__((noinline)) void score_group(Query* const* queries, const BlockRows& keys, int64_t head_dim,
+                                           float scale) {
+  const Group group = make_group(queries, kQueries);
+  for (int64_t j = group.any_from / kWidth * kWidth; j < group.any_to; j += kWidth)
+    score_16_keys<Cache, kQueries>(queries, keys, j, head_dim, scale);
+}
+
+template <typename Cache, int kQueries>
+void add_group_values(Query* const* queries, const BlockRows& values, int64_t head_dim) {
+  const Group group = make_group(queries, kQueries);
+  if (group.all_from >= group.all_to) {
+    for (int i = 0; i < kQueries; ++i)
+      add_all_values<Cache, 1>(queries + i, values, head_dim, queries[i]->from, queries[i]->to);
+    return;
+  }
+  // Ascending for each query: what it sees before the others, what all see, what it sees beyond them.
+  for (int i = 0; i < kQueries; ++i)
+    add_all_values<Cache, 1>(queries + i, values, head_dim, queries[i]->from, group.all_from);
+  add_all_values<Cache, kQueries>(queries, values, head_dim, group.all_from, group.all_to);
+  for (int i = 0; i < kQueries; ++i)
+    add_all_values<Cache, 1>(queries + i, values, head_dim, group.all_to, queries[i]->to);
+}
+
+/// Element d of 16 neighbouring keys side by side: turned[d][j], for the keys that the group sees.
+template <typename Cache>
+void turn_keys(const Group& group, const BlockRows& keys, int64_t head_dim, float* turned) {
+  for (int64_t j = group.any_from / kWidth * kWidth; j < group.any_to; j += kWidth) {
+    const unsigned char* const key = BlockRows::row(keys, j);
+    for (int64_t d = 0; d < head_dim; d += kWidth) {
+      Floats square[kWidth];
+      for (int k = 0; k < kWidth; ++k) {
+        const unsigned char* const from = key + k * keys.row_bytes + d * Cache::kBytes;
+        square[k] = head_dim - d >= kWidth ? Cache::read(from) : Cache::read_first(from, head_dim - d);
+      }
+      transpose(square);
+      for (int k = 0; k < kWidth; ++k) store(turned + (d + k) * kAttendBlock + j, square[k]);
     }
   }
-#pragma GCC unroll 4
-  for (int v = 0; v < kVectors; ++v) store(out + v * kWidth, sum[v]);
 }
 
-/// The same for the last, partial vector of d.
+/// Values as f32 rows of `padded` elements.
 template <typename Cache>
-void add_values_tail(float* out, float a, const float* p, const Block& block, int64_t values_offset, int64_t value_bytes,
-                     int64_t from, int64_t to, int64_t lanes) {
-  Floats sum = mul(load(out), broadcast(a));
-  for (int64_t j = from; j < to; ++j) {
-    const unsigned char* const value = block.page[j / kAttendPage] + values_offset + j % kAttendPage * value_bytes;
-    sum = fma(broadcast(p[j]), Cache::read_first(value, lanes), sum);
+BlockRows convert_values(const Group& group, const BlockRows& values, int64_t head_dim, int64_t padded,
+                         float* converted) {
+  for (int64_t j = group.any_from; j < group.any_to; ++j) {
+    const unsigned char* const row = BlockRows::row(values, j);
+    int64_t d = 0;
+    for (; d + kWidth <= head_dim; d += kWidth) store(converted + j * padded + d, Cache::read(row + d * Cache::kBytes));
+    if (d < head_dim) store(converted + j * padded + d, Cache::read_first(row + d * Cache::kBytes, head_dim - d));
   }
-  store(out, sum);
+  const auto* const bytes = reinterpret_cast<const unsigned char*>(converted);
+  const int64_t row_bytes = padded * 4;
+  return {{bytes, bytes + kAttendPage * row_bytes}, row_bytes};
+}
+
+/// Scores of all queries of the group from turned keys.
+void score_many(const Group& group, const float* turned, int64_t padded, float scale) {
+  constexpr int64_t kStep = kTreeVectors * kWidth;
+  for (int64_t j = group.any_from / kStep * kStep; j < group.any_to; j += kStep) {
+    for (int64_t i = 0; i < group.count; i += kTreeQueries) {
+      const float* q[kTreeQueries];
+      float* p[kTreeQueries];
+      for (int64_t k = 0; k < kTreeQueries; ++k) {
+        const Query& query = *group.queries[i + k < group.count ? i + k : i];  // the odd one out is done twice
+        q[k] = query.q;
+        p[k] = query.p;
+      }
+      score_turned(q, p, turned, j, padded, scale);
+    }
+  }
 }
 
 template <typename Cache>
-void add_block_values(const AttendArgs& args, const Query& query, float a, const Block& block, int64_t from,
-                      int64_t to) {
-  const int64_t value_bytes = args.head_dim * Cache::kBytes;
-  int64_t d = 0;
-  for (; d + 4 * kWidth <= args.head_dim; d += 4 * kWidth) {
-    add_values<Cache, 4>(query.chunk_out + d, a, query.p, block, args.value_offset_bytes + d * Cache::kBytes,
-                         value_bytes, from, to);
-  }
-  for (; d + kWidth <= args.head_dim; d += kWidth) {
-    add_values<Cache, 1>(query.chunk_out + d, a, query.p, block, args.value_offset_bytes + d * Cache::kBytes,
-                         value_bytes, from, to);
-  }
-  if (d < args.head_dim) {
-    add_values_tail<Cache>(query.chunk_out + d, a, query.p, block, args.value_offset_bytes + d * Cache::kBytes,
-                           value_bytes, from, to, args.head_dim - d);
-  }
+void add_values_in_groups(const Group& group, const BlockRows& values, int64_t head_dim) {
+  int64_t i = 0;
+  for (; i + kGroupQueries <= group.count; i += kGroupQueries)
+    add_group_values<Cache, kGroupQueries>(group.queries + i, values, head_dim);
+  for (; i < group.count; ++i) add_group_values<Cache, 1>(group.queries + i, values, head_dim);
 }
 
+/// The block's keys and values for all queries that see some of it.
 template <typename Cache>
-void add_block(const AttendArgs& args, Query& query, const Block& block, int64_t from, int64_t to) {
-  for (int64_t j = from / kWidth * kWidth; j < to; j += kWidth) {
-    const unsigned char* const keys =
-        block.page[j / kAttendPage] + j % kAttendPage * args.head_dim * Cache::kBytes;
-    store(query.p + j, scores_of_16<Cache>(query.q, keys, args.head_dim, args.scale));
+void add_block(const AttendArgs& args, const Group& group, const BlockRows& keys, float* memory) {
+  const int64_t padded = (args.head_dim + kWidth - 1) / kWidth * kWidth;
+  BlockRows values = keys;
+  for (const unsigned char*& half : values.half)
+    if (half != nullptr) half += args.value_offset_bytes;
+  const bool many = group.count >= kManyQueries;
+  if (many) {
+    turn_keys<Cache>(group, keys, args.head_dim, memory);
+    score_many(group, memory, padded, args.scale);
+  } else {
+    int64_t i = 0;
+    for (; i + kGroupQueries <= group.count; i += kGroupQueries)
+      score_group<Cache, kGroupQueries>(group.queries + i, keys, args.head_dim, args.scale);
+    for (; i < group.count; ++i) score_group<Cache, 1>(group.queries + i, keys, args.head_dim, args.scale);
   }
-  const float a = soften(query, from, to);
-  add_block_values<Cache>(args, query, a, block, from, to);
+  for (int64_t i = 0; i < group.count; ++i) soften(*group.queries[i], padded);
+  if (many && Cache::kBytes != 4) {
+    values = convert_values<Cache>(group, values, args.head_dim, padded, memory + kAttendBlock * padded);
+    add_values_in_groups<F32Cache>(group, values, args.head_dim);
+  } else {
+    add_values_in_groups<Cache>(group, values, args.head_dim);
+  }
 }
 
 void begin_chunk(Query& query, int64_t padded) {
@@ -201,29 +206,61 @@ void finish(const Query& query, int64_t head_dim) {
   if (d < head_dim) store_first(query.out + d, mul(load(query.total_out + d), scale), head_dim - d);
 }
 
-int64_t make_queries(const AttendArgs& args, int64_t padded, Query* queries) {
+/// Lays the queries out in the scratch and returns what is left of it.
+float* make_queries(const AttendArgs& args, int64_t padded, Query* queries) {
   float* scratch = args.scratch;
-  const int64_t count = args.tokens * args.heads;
-  for (int64_t i = 0; i < count; ++i) {
+  for (int64_t i = 0; i < args.tokens * args.heads; ++i) {
     Query& query = queries[i];
     const int64_t token = i / args.heads;
     const int64_t head = i % args.heads;
-    query.q = args.q + token * args.q_token_stride + head * args.q_head_stride;
+    const float* const q = args.q + token * args.q_token_stride + head * args.q_head_stride;
     query.out = args.out + token * args.out_token_stride + head * args.out_head_stride;
     query.in_total = false;
-    query.p = scratch;
-    query.chunk_out = scratch + kAttendBlock;
+    query.q = scratch;  // a copy: padded with zeros, and out may be q
+    int64_t d = 0;
+    for (; d + kWidth <= args.head_dim; d += kWidth) store(scratch + d, load(q + d));
+    if (d < args.head_dim) store(scratch + d, load_first(q + d, args.head_dim - d));
+    query.p = scratch + padded;
+    query.chunk_out = query.p + kAttendBlock;
     query.total_out = query.chunk_out + padded;
     scratch = query.total_out + padded;
   }
+  return scratch;
+}
+
+/// Finds the queries that see some of the block that begins at slot `begin`.
+int64_t find_seeing(const AttendArgs& args, int64_t begin, Query* queries, Query** seeing) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < args.tokens * args.heads; ++i) {
+    const int64_t token = i / args.heads;
+    const int64_t from = args.first_slot[token] - begin;
+    const int64_t to = args.last_slot[token] + 1 - begin;
+    queries[i].from = from > 0 ? from : 0;
+    queries[i].to = to < kAttendBlock ? to : kAttendBlock;
+    if (queries[i].from >= queries[i].to) continue;
+    queries[i].in_chunk = true;
+    seeing[count++] = &queries[i];
+  }
   return count;
+}
+
+/// Both halves of a block; the page table has no entry for a half that nobody sees.
+template <typename Cache>
+BlockRows find_keys(const AttendArgs& args, const Group& group, int64_t begin) {
+  BlockRows keys{{nullptr, nullptr}, args.head_dim * Cache::kBytes};
+  const int64_t first_page = begin / kAttendPage;
+  if (group.any_from < kAttendPage) keys.half[0] = args.pages + args.page_table[first_page] * args.page_stride_bytes;
+  if (group.any_to > kAttendPage) keys.half[1] = args.pages + args.page_table[first_page + 1] * args.page_stride_bytes;
+  return keys;
 }
 
 template <typename Cache>
 void attend(const AttendArgs& args) {
   const int64_t padded = (args.head_dim + kWidth - 1) / kWidth * kWidth;
   Query queries[kAttendQueries];
-  const int64_t count = make_queries(args, padded, queries);
+  Query* seeing[kAttendQueries];
+  const int64_t count = args.tokens * args.heads;
+  float* const memory = make_queries(args, padded, queries);
   int64_t low = args.first_slot[0];
   int64_t high = args.last_slot[0];
   for (int64_t t = 1; t < args.tokens; ++t) {
@@ -233,21 +270,8 @@ void attend(const AttendArgs& args) {
   for (int64_t chunk = low / kAttendChunk * kAttendChunk; chunk <= high; chunk += kAttendChunk) {
     for (int64_t i = 0; i < count; ++i) begin_chunk(queries[i], padded);
     for (int64_t begin = chunk; begin < chunk + kAttendChunk && begin <= high; begin += kAttendBlock) {
-      if (begin + kAttendBlock <= low) continue;
-      Block block{{nullptr, nullptr}, begin};
-      for (int64_t half = 0; half < 2; ++half) {
-        if (begin + half * kAttendPage > high || begin + (half + 1) * kAttendPage <= low) continue;
-        block.page[half] = args.pages + args.page_table[begin / kAttendPage + half] * args.page_stride_bytes;
-      }
-      for (int64_t i = 0; i < count; ++i) {
-        const int64_t token = i / args.heads;
-        const int64_t from = args.first_slot[token] > begin ? args.first_slot[token] - begin : 0;
-        const int64_t past = args.last_slot[token] + 1 - begin;
-        const int64_t to = past < kAttendBlock ? past : kAttendBlock;
-        if (from >= to) continue;
-        queries[i].in_chunk = true;
-        add_block<Cache>(args, queries[i], block, from, to);
-      }
+      const Group group = make_group(seeing, find_seeing(args, begin, queries, seeing));
+      if (group.count > 0) add_block<Cache>(args, group, find_keys<Cache>(args, group, begin), memory);
     }
     for (int64_t i = 0; i < count; ++i) end_chunk(queries[i], padded);
   }

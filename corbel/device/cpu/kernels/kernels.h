@@ -43,25 +43,27 @@ struct AttendArgs {
   float* scratch = nullptr;             // attend_scratch_floats()
 };
 
-constexpr int64_t kAttendQueries = 32;  // most tokens * heads of one call
+constexpr int64_t kAttendQueries = 64;  // most tokens * heads of one call
 constexpr int64_t kAttendBlock = 128;   // kKeyBlockTokens
 constexpr int64_t kAttendPage = 64;     // kPageTokens
 constexpr int64_t kAttendChunk = 1024;  // kKeyBlockTokens * kChunkBlocks
 
-/// Per query: m, l of chunk and total (padded to 16), p of one block, o of chunk and total; then one block of keys and
-/// one of values as f32.
+/// Per query: q, the weights of one block, output of chunk and total; then one block of keys and one of values as f32.
 constexpr int64_t attend_scratch_floats(int64_t head_dim) {
   const int64_t padded = (head_dim + 15) / 16 * 16;
-  return kAttendQueries * (16 + kAttendBlock + 2 * padded) + 2 * kAttendBlock * padded;
+  return kAttendQueries * (kAttendBlock + 3 * padded) + 2 * kAttendBlock * padded;
 }
+
+/// A way to read memory: all of `bytes` bytes (a multiple of 4096), all their bits or-ed together.
+struct ReadLoop {
+  const char* name = nullptr;
+  uint64_t (*read)(const void* data, int64_t bytes) = nullptr;
+};
 
 /// Measures of what the level's instructions can do; see corbel/device/limits.h.
 struct ProbeKernels {
-  // Sums `bytes` bytes (a multiple of 4096) so that none of the loads can be left out.
-  uint64_t (*read_plain)(const void* data, int64_t bytes) = nullptr;
-  uint64_t (*read_prefetch)(const void* data, int64_t bytes) = nullptr;
-  uint64_t (*read_prefetch_once)(const void* data, int64_t bytes) = nullptr;  // non-temporal
-  uint64_t (*read_streams)(const void* data, int64_t bytes) = nullptr;        // four places at once
+  static constexpr int kReadLoops = 6;
+  ReadLoop read_loops[kReadLoops];
   // Run `rounds` rounds and return the number of operations (multiplications and additions) done.
   int64_t (*f32_operations)(int64_t rounds) = nullptr;
   int64_t (*bf16_operations)(int64_t rounds) = nullptr;  // null: the level has no such instruction
@@ -70,7 +72,7 @@ struct ProbeKernels {
 
 /// Peaks of AMX tiles; filled only where the machine and its kernel offer them.
 struct TileProbes {
-  bool (*enable)() = nullptr;  // asks the kernel for tile registers, for every thread started from then on
+  bool (*enable)() = nullptr;  // asks the system for tile registers, for all threads of the process
   int64_t (*bf16_operations)(int64_t rounds) = nullptr;
   int64_t (*int8_operations)(int64_t rounds) = nullptr;
 };

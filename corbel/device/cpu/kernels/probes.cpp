@@ -33,31 +33,32 @@ CORBEL_INLINE uint64_t any_bits(Register a) {
 
 enum class Ahead { nothing, t0, nta };
 
-template <Ahead kAhead>
-CORBEL_INLINE void read_line(const char* line, Register& sum) {
-  constexpr int64_t kBytesAhead = 2048;
-  if constexpr (kAhead == Ahead::t0) _mm_prefetch(line + kBytesAhead, _MM_HINT_T0);
-  if constexpr (kAhead == Ahead::nta) _mm_prefetch(line + kBytesAhead, _MM_HINT_NTA);
-  for (unsigned long part = 0; part < 64 / sizeof(Register); ++part)
-    sum = mix(sum, read_register(line + part * sizeof(Register)));
-}
-
-/// `kStreams` places at once, each a quarter (or all) of the range.
+/// kStreams places at once, each an equal part of the range, one line of each in turn.
 template <Ahead kAhead, int kStreams>
 uint64_t read_range(const void* data, int64_t bytes) {
+  constexpr int64_t kBytesAhead = 512;
   const char* const begin = static_cast<const char*>(data);
   const int64_t part = bytes / kStreams;
-  Register sums[4] = {no_bits(), no_bits(), no_bits(), no_bits()};
-  constexpr int64_t kLines = 4 / kStreams * 64;  // bytes per stream and turn: four lines in all
-  for (int64_t at = 0; at < part; at += kLines) {
+  Register sums[kStreams];
+#pragma GCC unroll 16
+  for (int stream = 0; stream < kStreams; ++stream) sums[stream] = no_bits();
+  for (int64_t at = 0; at < part; at += 64) {
+#pragma GCC unroll 16
+    for (int stream = 0; stream < kStreams; ++stream) {
+      const char* const line = begin + stream * part + at;
+      if constexpr (kAhead == Ahead::t0) _mm_prefetch(line + kBytesAhead, _MM_HINT_T0);
+      if constexpr (kAhead == Ahead::nta) _mm_prefetch(line + kBytesAhead, _MM_HINT_NTA);
 #pragma GCC unroll 4
-    for (int line = 0; line < 4; ++line)
-      read_line<kAhead>(begin + line % kStreams * part + at + line / kStreams * 64, sums[line]);
+      for (int64_t byte = 0; byte < 64; byte += static_cast<int64_t>(sizeof(Register)))
+        sums[stream] = mix(sums[stream], read_register(line + byte));
+    }
   }
-  return any_bits(mix(mix(sums[0], sums[1]), mix(sums[2], sums[3])));
+  Register all = no_bits();
+  for (int stream = 0; stream < kStreams; ++stream) all = mix(all, sums[stream]);
+  return any_bits(all);
 }
 
-// Ten independent chains cover latency 4 at two per cycle, and latency 6 at one.
+// Twelve independent chains cover a latency of 6 at two per cycle.
 #if defined(__AVX512F__)
 constexpr int kChains = 12;
 #else
@@ -141,10 +142,15 @@ int64_t int8_operations(int64_t rounds) {
 }  // namespace
 
 void add_probes(Kernels& table) {
-  table.probes.read_plain = read_range<Ahead::nothing, 1>;
-  table.probes.read_prefetch = read_range<Ahead::t0, 1>;
-  table.probes.read_prefetch_once = read_range<Ahead::nta, 1>;
-  table.probes.read_streams = read_range<Ahead::nothing, 4>;
+  constexpr ReadLoop kLoops[ProbeKernels::kReadLoops] = {
+      {"1 stream", read_range<Ahead::nothing, 1>},
+      {"8 streams", read_range<Ahead::nothing, 8>},
+      {"16 streams", read_range<Ahead::nothing, 16>},
+      {"4 streams, prefetcht0", read_range<Ahead::t0, 4>},
+      {"8 streams, prefetcht0", read_range<Ahead::t0, 8>},
+      {"8 streams, prefetchnta", read_range<Ahead::nta, 8>},
+  };
+  for (int loop = 0; loop < ProbeKernels::kReadLoops; ++loop) table.probes.read_loops[loop] = kLoops[loop];
   table.probes.f32_operations = f32_operations;
 #if defined(__AVX512BF16__)
   table.probes.bf16_operations = bf16_operations;

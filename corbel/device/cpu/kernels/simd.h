@@ -2,6 +2,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "corbel/ops/exp_constants.h"
+
 /// Sixteen floats as one value, whatever the level's registers: one zmm, two ymm or four xmm. All of a kernel's
 /// arithmetic goes through here, so that every level does the same operations in the same order.
 ///
@@ -134,6 +136,38 @@ CORBEL_INLINE Floats add_lanes_of_16(const Floats* a) {
   const __m512i order = _mm512_setr_epi32(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15);
   return {_mm512_permutexvar_ps(order, sums)};
 }
+
+/// Rows become columns.
+CORBEL_INLINE void transpose(Floats* square) {
+  __m512 twos[kWidth];
+#pragma GCC unroll 8
+  for (int i = 0; i < kWidth; i += 2) {
+    twos[i] = _mm512_unpacklo_ps(square[i].v, square[i + 1].v);
+    twos[i + 1] = _mm512_unpackhi_ps(square[i].v, square[i + 1].v);
+  }
+  __m512 fours[kWidth];  // fours[4 i + c], 128-bit part k: column 4 k + c of rows 4 i .. 4 i + 3
+#pragma GCC unroll 4
+  for (int i = 0; i < kWidth; i += 4) {
+#pragma GCC unroll 2
+    for (int c = 0; c < 2; ++c) {
+      const __m512d low = _mm512_castps_pd(twos[i + c]);
+      const __m512d high = _mm512_castps_pd(twos[i + c + 2]);
+      fours[i + 2 * c] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+      fours[i + 2 * c + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+    }
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    const __m512 a = _mm512_shuffle_f32x4(fours[c], fours[4 + c], 0x44);
+    const __m512 b = _mm512_shuffle_f32x4(fours[8 + c], fours[12 + c], 0x44);
+    const __m512 e = _mm512_shuffle_f32x4(fours[c], fours[4 + c], 0xee);
+    const __m512 f = _mm512_shuffle_f32x4(fours[8 + c], fours[12 + c], 0xee);
+    square[c].v = _mm512_shuffle_f32x4(a, b, 0x88);
+    square[4 + c].v = _mm512_shuffle_f32x4(a, b, 0xdd);
+    square[8 + c].v = _mm512_shuffle_f32x4(e, f, 0x88);
+    square[12 + c].v = _mm512_shuffle_f32x4(e, f, 0xdd);
+  }
+}
 #else
 #include "corbel/device/cpu/kernels/simd_narrow.inc"
 #endif
@@ -154,13 +188,13 @@ CORBEL_INLINE Ints round_to_bf16(Floats a) {
 
 /// corbel/ops/arithmetic.h's exp_f32, lane by lane the same operations.
 CORBEL_INLINE Floats exp(Floats x) {
-  const Floats n = round_even(mul(x, broadcast(0x1.715476p0F)));
-  const Floats r = fma(n, broadcast(-0x1.7f7d1cp-20F), fma(n, broadcast(-0x1.62e4p-1F), x));
+  const Floats n = round_even(mul(x, broadcast(ExpConstants::kLog2E)));
+  const Floats r = fma(n, broadcast(-ExpConstants::kLn2Low), fma(n, broadcast(-ExpConstants::kLn2High), x));
   const Floats one = broadcast(1.0F);
-  Floats p = fma(broadcast(0x1.6c16c2p-10F), r, broadcast(0x1.111112p-7F));
-  p = fma(p, r, broadcast(0x1.555556p-5F));
-  p = fma(p, r, broadcast(0x1.555556p-3F));
-  p = fma(p, r, broadcast(0.5F));
+  Floats p = fma(broadcast(ExpConstants::kC6), r, broadcast(ExpConstants::kC5));
+  p = fma(p, r, broadcast(ExpConstants::kC4));
+  p = fma(p, r, broadcast(ExpConstants::kC3));
+  p = fma(p, r, broadcast(ExpConstants::kC2));
   p = fma(p, r, one);
   p = fma(p, r, one);
   const Ints whole = to_ints(n);
@@ -169,8 +203,8 @@ CORBEL_INLINE Floats exp(Floats x) {
   const Floats half_scale = as_floats(shift_left<23>(add(bias, half)));
   const Floats rest_scale = as_floats(shift_left<23>(add(bias, sub(whole, half))));
   const Floats value = mul(mul(p, half_scale), rest_scale);
-  const Floats inside = select(less(x, broadcast(-87.3F)), zero(), value);
-  const Floats bounded = select(less(broadcast(88.7F), x), broadcast(__builtin_inff()), inside);
+  const Floats inside = select(less(x, broadcast(ExpConstants::kLow)), zero(), value);
+  const Floats bounded = select(less(broadcast(ExpConstants::kHigh), x), broadcast(__builtin_inff()), inside);
   return select(unordered(x), x, bounded);
 }
 

@@ -17,6 +17,7 @@ struct alignas(64) TileShapes {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 static_assert(sizeof(TileShapes) == 64);
+constexpr TileShapes kShapes;  // not on the stack: GCC 12 takes _tile_loadconfig to read its first word only
 
 bool enable() {
   constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
@@ -25,8 +26,7 @@ bool enable() {
 }
 
 void begin_tiles() {
-  const TileShapes shapes;
-  _tile_loadconfig(&shapes);
+  _tile_loadconfig(&kShapes);
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
