@@ -86,8 +86,9 @@ double memory_seconds(const TextModelInfo& info, double cached_tokens, const Mac
   return (static_cast<double>(info.step_read_bytes) + kv) / limits.read_bytes_per_s;
 }
 
+/// The bf16 arithmetic can be done by its own instruction or by two f32 ones per pair; the faster unit is the limit.
 double peak_of(const MachineLimits& limits, bool bf16_products) {
-  return bf16_products && limits.bf16_ops_per_s > 0.0 ? limits.bf16_ops_per_s : limits.f32_ops_per_s;
+  return bf16_products ? std::max(limits.bf16_ops_per_s, limits.f32_ops_per_s) : limits.f32_ops_per_s;
 }
 
 void finish_row(BenchRow& row, double arithmetic, double memory) {

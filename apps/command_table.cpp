@@ -8,12 +8,14 @@ int run_chat(const std::vector<std::string>& arguments);
 int run_bench(const std::vector<std::string>& arguments);
 int run_doctor(const std::vector<std::string>& arguments);
 int run_run(const std::vector<std::string>& arguments);
+int run_verify(const std::vector<std::string>& arguments);
 
 std::span<const Command> commands() {
   static constexpr std::array kCommands = {
       Command{"run", "answer one prompt", run_run},
       Command{"chat", "talk with a model", run_chat},
       Command{"bench", "measure prefill and decode beside what the machine could do", run_bench},
+      Command{"verify", "compare a model, module by module, with what Hugging Face answered", run_verify},
       Command{"doctor", "examine this machine: instruction sets, memory, speed, every op", run_doctor},
   };
   return kCommands;

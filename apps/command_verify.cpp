@@ -58,25 +58,25 @@ std::string scientific(double value) {
   return text;
 }
 
-std::string row_text(const std::string& module, const std::array<std::string, 4>& cells, std::size_t width) {
+std::string row_text(const std::string& module, const std::array<std::string, 5>& cells, std::size_t width) {
   char text[160];
-  std::snprintf(text, sizeof text, "  %10s  %12s  %-24s %s\n", cells[0].c_str(), cells[1].c_str(), cells[2].c_str(),
-                cells[3].c_str());
+  std::snprintf(text, sizeof text, "  %9s  %9s  %12s  %-24s %s\n", cells[0].c_str(), cells[1].c_str(), cells[2].c_str(),
+                cells[3].c_str(), cells[4].c_str());
   return module + std::string(width - module.size(), ' ') + text;
 }
 
 std::string table_text(const GoldenReport& report) {
   std::size_t width = std::string_view("module").size();
   for (const ModuleReport& module : report.modules) width = std::max(width, module.module.size());
-  std::string text = row_text("module", {"worst row", "PCC", "first bad element", ""}, width);
+  std::string text = row_text("module", {"worst row", "allowed", "PCC", "first bad element", ""}, width);
   for (const ModuleReport& module : report.modules) {
     char pcc[32];
     std::snprintf(pcc, sizeof pcc, "%.9f", module.comparison.pcc);
     const auto& bad = module.comparison.first_bad;
-    text += row_text(
-        module.module,
-        {scientific(module.comparison.worst_row_error), pcc, bad ? to_string(*bad) : "-", module.ok ? "ok" : "WRONG"},
-        width);
+    text += row_text(module.module,
+                     {scientific(module.comparison.worst_row_error), scientific(module.bound), pcc,
+                      bad ? to_string(*bad) : "-", module.ok ? "ok" : "WRONG"},
+                     width);
   }
   return text;
 }
@@ -103,7 +103,7 @@ std::string verdict_text(const GoldenReport& report, const Golden& golden, const
   const auto wrong = std::find_if(report.modules.begin(), report.modules.end(),
                                   [&](const ModuleReport& module) { return module.module == report.first_wrong; });
   return cat("WRONG: ", report.first_wrong, " is the first module that differs: worst row ",
-             scientific(wrong->comparison.worst_row_error), ", allowed ", scientific(report.bound), " (", how, ")\n");
+             scientific(wrong->comparison.worst_row_error), ", allowed ", scientific(wrong->bound), " (", how, ")\n");
 }
 
 Json report_json(const GoldenReport& report, const Golden& golden, const VerifyFlags& flags, const DeviceInfo& device) {
@@ -114,6 +114,7 @@ Json report_json(const GoldenReport& report, const Golden& golden, const VerifyF
     modules.push_back({{"module", module.module},
                        {"worst_row_error", module.comparison.worst_row_error},
                        {"worst_row", module.comparison.worst_row},
+                       {"bound", module.bound},
                        {"pcc", module.comparison.pcc},
                        {"finite", module.comparison.finite},
                        {"first_bad", bad ? Json::array({bad->row, bad->column}) : Json()},

@@ -10,8 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   const auto tokenizer = corbel::Tokenizer::from_json(bytes, "fuzz.json");
   if (!tokenizer) return 0;
-  const auto ids =
-      tokenizer->encode(bytes.substr(0, 4096), {.invalid_utf8 = corbel::InvalidUtf8::replace});
+  const auto ids = tokenizer->encode(bytes.substr(0, 4096), {.invalid_utf8 = corbel::InvalidUtf8::replace});
   if (!ids) return 0;
   const std::string text = tokenizer->decode(*ids);
   if (corbel::valid_utf8_prefix(text) != text.size()) std::abort();

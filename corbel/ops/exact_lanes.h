@@ -1,4 +1,5 @@
 #pragma once
+#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -62,18 +63,25 @@ inline void pair_up(const float* values, std::int64_t count, float* paired) noex
 /// step flushed (fma_flushed); then add_lanes.
 inline float dot_bf16(const float* x, const float* y, std::int64_t padded) noexcept {
   float lanes[kLanes] = {};
+  // fma_flushed in integers and without branches, so that compilers make vectors of it. Where a lane met the border at
+  // which the branch decides, which is rare, the sum is done again in its own words.
+  constexpr std::int32_t kSmallestNormal = 0x00800000;
+  std::int32_t at_border[kLanes] = {};
   for (std::int64_t i = 0; i < padded; i += kLanes) {
-    float rounded[kLanes];
-    bool at_border = false;
     for (int l = 0; l < kLanes; ++l) {
-      rounded[l] = std::fma(x[i + l], y[i + l], lanes[l]);
-      at_border |= std::fabs(rounded[l]) == 0x1p-126F;
+      const auto bits = std::bit_cast<std::int32_t>(std::fma(x[i + l], y[i + l], lanes[l]));
+      const std::int32_t magnitude = bits & 0x7fffffff;
+      const std::int32_t subnormal = (magnitude - kSmallestNormal) >> 31;  // all ones or none
+      at_border[l] |= (magnitude ^ kSmallestNormal) - 1;                   // negative when equal
+      lanes[l] = std::bit_cast<float>(bits & ~(subnormal & 0x7fffffff));   // the sign stays
     }
-    if (at_border) [[unlikely]] {
+  }
+  std::int32_t any = 0;
+  for (int l = 0; l < kLanes; ++l) any |= at_border[l];
+  if (any < 0) [[unlikely]] {
+    for (float& lane : lanes) lane = 0.0F;
+    for (std::int64_t i = 0; i < padded; i += kLanes)
       for (int l = 0; l < kLanes; ++l) lanes[l] = fma_flushed(x[i + l], y[i + l], lanes[l]);
-    } else {
-      for (int l = 0; l < kLanes; ++l) lanes[l] = flush_subnormal(rounded[l]);
-    }
   }
   return add_lanes(lanes);
 }

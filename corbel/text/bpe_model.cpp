@@ -48,9 +48,9 @@ void BpeModel::grow(std::size_t slots) {
 
 Result<void> BpeModel::add_merge(std::string_view left, std::string_view right) {
   const auto absent = [&](std::string_view what, std::string_view token) {
-    return fail(Code::bad_file, cat("merge ", next_rank_, " (\"", left.substr(0, 80), "\" \"", right.substr(0, 80),
-                                    "\") needs the ", what, " \"", token.substr(0, 160),
-                                    "\", which the vocabulary does not have"));
+    return fail(Code::bad_file,
+                cat("merge ", next_rank_, " (\"", left.substr(0, 80), "\" \"", right.substr(0, 80), "\") needs the ",
+                    what, " \"", token.substr(0, 160), "\", which the vocabulary does not have"));
   };
   const std::int32_t left_id = vocabulary_.find(left);
   if (left_id == kNoToken) return absent("token", left);

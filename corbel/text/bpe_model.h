@@ -15,8 +15,8 @@ namespace corbel {
 class BpeModel final : public TokenModel {
  public:
   struct Options {
-    bool ignore_merges = false;            // a piece that is a token as a whole is not built from merges
-    std::int32_t unknown_id = kNoToken;    // stands for bytes without a token; kNoToken: such bytes give no id
+    bool ignore_merges = false;          // a piece that is a token as a whole is not built from merges
+    std::int32_t unknown_id = kNoToken;  // stands for bytes without a token; kNoToken: such bytes give no id
   };
 
   BpeModel(Vocabulary vocabulary, Options options);

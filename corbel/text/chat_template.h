@@ -17,9 +17,9 @@ struct RenderOptions {
   std::optional<std::tm> now;  // the clock that strftime_now reads; the machine's local time when absent
 };
 
-/// A compiled chat template: Jinja as Hugging Face's apply_chat_template runs it (sandboxed, trim_blocks, lstrip_blocks,
-/// loop controls). A template is untrusted code: parsing is bounded in depth, rendering in steps, depth, memory and
-/// output. Immutable; any number of threads may render.
+/// A compiled chat template: Jinja as Hugging Face's apply_chat_template runs it (sandboxed, trim_blocks,
+/// lstrip_blocks, loop controls). A template is untrusted code: parsing is bounded in depth, rendering in steps, depth,
+/// memory and output. Immutable; any number of threads may render.
 class ChatTemplate {
  public:
   /// `name` stands in messages ("chat_template.jinja"). Refuses what does not parse, with line and column.

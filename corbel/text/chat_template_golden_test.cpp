@@ -51,8 +51,8 @@ TEST(ChatTemplateGolden, RendersEveryRecordedConversationAsPythonDoes) {
     const bool expects_text = row.contains("expected");
     Count& count = counts[agree];
     ++count.all;
-    const bool right = expects_text ? rendered.has_value() && *rendered == row["expected"].get<std::string>()
-                                    : !rendered.has_value();
+    const bool right =
+        expects_text ? rendered.has_value() && *rendered == row["expected"].get<std::string>() : !rendered.has_value();
     if (right) {
       ++count.right;
       continue;

@@ -15,7 +15,8 @@ Result<void> read_templates(const Json& found, const std::string& file, std::vec
     return {};
   }
   if (!found.is_array()) {
-    return fail(Code::bad_file, cat(file, ": \"chat_template\" must be a string or an array, found ", found.type_name()));
+    return fail(Code::bad_file,
+                cat(file, ": \"chat_template\" must be a string or an array, found ", found.type_name()));
   }
   for (const Json& entry : found) {
     const bool named = entry.is_object() && entry.contains("name") && entry["name"].is_string() &&
@@ -40,7 +41,8 @@ void read_special_tokens(const Json& config, std::vector<std::pair<std::string, 
 
 Result<Json> read_object(const std::filesystem::path& path) {
   CORBEL_ASSIGN(Json json, read_json_file(path));
-  if (!json.is_object()) return fail(Code::bad_file, cat(path.string(), ": must be an object, found ", json.type_name()));
+  if (!json.is_object())
+    return fail(Code::bad_file, cat(path.string(), ": must be an object, found ", json.type_name()));
   return json;
 }
 

@@ -32,30 +32,37 @@ constexpr Case kCases[] = {
     {"{{ {'a': [1, {}], 'b': []}|tojson(indent=2) }}", "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": []\n}"},
     {"{{ 'a' ~ 1 ~ none }} {{ 'ab' * 2 }} {{ [1] + [2] }} {{ '%s-%03d' % ('x', 7) }} {{ '{:>4}|{}'.format('q', 1) }}",
      "a1None abab [1, 2] x-007    q|1"},
-    {"{{ 'abc'[1:] }} {{ 'abc'[::-1] }} {{ [1,2,3][-1] }} {{ [1,2,3][:-1] }} {{ 'h\\u00e9llo'|length }} {{ 'abc'[9] is defined }}",
+    {"{{ 'abc'[1:] }} {{ 'abc'[::-1] }} {{ [1,2,3][-1] }} {{ [1,2,3][:-1] }} {{ 'h\\u00e9llo'|length }} {{ 'abc'[9] is "
+     "defined }}",
      "bc cba 3 [1, 2] 5 False"},
     {"{{ 1 < 2 < 3 }} {{ 1 < 3 < 2 }} {{ not 1 == 2 }} {{ 'a' in 'abc' }} {{ 'z' not in ['a'] }} {{ 1 in {1: 2} }}",
      "True False True True True True"},
-    {"{{ x is defined }} {{ x is none }} {{ none is none }} {{ '' is string }} {{ {} is mapping }} {{ true is number }}",
+    {"{{ x is defined }} {{ x is none }} {{ none is none }} {{ '' is string }} {{ {} is mapping }} {{ true is number "
+     "}}",
      "False False True True True True"},
     {"{{ x|default('d') }} {{ ''|default('d', true) }} {{ x }} {{ 5 if false }}", "d d  "},
     {"{% for a, b in {'x': 1, 'y': 2}.items() %}{{ loop.index }}{{ a }}{{ b }}{{ ',' if not loop.last }}{% endfor %}",
      "1x1,2y2"},
     {"{% for i in range(5) if i % 2 %}{{ i }}/{{ loop.length }} {% else %}none{% endfor %}", "1/2 3/2 "},
     {"{% for i in [] %}x{% else %}none{% endfor %}", "none"},
-    {"{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+    {"{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif %}{{ i }}{% "
+     "endfor %}",
      "013"},
-    {"{% set ns = namespace(n=0) %}{% for i in range(4) %}{% set ns.n = ns.n + i %}{% set q = i %}{% endfor %}{{ ns.n }}{{ q }}",
+    {"{% set ns = namespace(n=0) %}{% for i in range(4) %}{% set ns.n = ns.n + i %}{% set q = i %}{% endfor %}{{ ns.n "
+     "}}{{ q }}",
      "6"},
-    {"{% macro m(a, b='B') %}{{ a }}{{ b }}{{ c }}{% endmacro %}{% set c = 'C' %}{{ m('x') }}{{ m(b=1, a=2) }}", "xBC21C"},
+    {"{% macro m(a, b='B') %}{{ a }}{{ b }}{{ c }}{% endmacro %}{% set c = 'C' %}{{ m('x') }}{{ m(b=1, a=2) }}",
+     "xBC21C"},
     {"{% macro m() %}[{{ caller(3) }}]{% endmacro %}{% call(n) m() %}n={{ n }}{% endcall %}", "[n=3]"},
     {"{% set t %} hi {{ 1 }} {% endset %}{{ t|trim }}{% filter upper %}a{{ 'b' }}{% endfilter %}", "hi 1AB"},
     {"{{ [{'r': 'u', 'c': 1}, {'r': 'v', 'c': 2}]|selectattr('r', 'equalto', 'v')|map(attribute='c')|list }}", "[2]"},
     {"{{ [3, 1, 2]|sort|join(',') }} {{ ['b', 'A']|sort }} {{ [1, 1, 2]|unique|list }} {{ {'b': 1, 'A': 2}|dictsort }}",
      "1,2,3 ['A', 'b'] [1, 2] [('A', 2), ('b', 1)]"},
-    {"{{ 'a b  c'.split() }} {{ 'a,b,'.split(',') }} {{ ' x '.strip() }}| {{ 'abc'.rstrip('cb') }} {{ 'aXbX'.replace('X', '-') }}",
+    {"{{ 'a b  c'.split() }} {{ 'a,b,'.split(',') }} {{ ' x '.strip() }}| {{ 'abc'.rstrip('cb') }} {{ "
+     "'aXbX'.replace('X', '-') }}",
      "['a', 'b', 'c'] ['a', 'b', ''] x| a a-b-"},
-    {"{{ 'hello world'|title }} {{ 'aB'|capitalize }} {{ 'x\\ny'|indent(2) }} {{ 2.5|round }} {{ '12'|int + 1 }} {{ 'q'|int }}",
+    {"{{ 'hello world'|title }} {{ 'aB'|capitalize }} {{ 'x\\ny'|indent(2) }} {{ 2.5|round }} {{ '12'|int + 1 }} {{ "
+     "'q'|int }}",
      "Hello World Ab x\n  y 2.0 13 0"},
     {"a\n  {% if true %}\n  b\n  {% endif %}\nc {%- if true %} d {% endif -%} \n e", "a\n  b\nc d e"},
     {"{% raw %}{{ x }}{% endraw %}{# note #}|{%+ if true %}y{% endif %}", "{{ x }}|y"},
@@ -88,18 +95,22 @@ TEST(ChatTemplate, RefusesWhatPythonRefusesAndSaysWhere) {
 }
 
 TEST(ChatTemplate, DoesNotCompileWhatDoesNotParse) {
-  for (const char* source : {"{% if %}", "{{ 1 +", "{% for x in y %}", "{% endif %}", "{{ 'a }}", "{# ", "{% raw %}", "{{ (1 }}",
-                             "{% nope %}", "{{ a b }}", "{% set 1 = 2 %}", "{% break %}", "{{ 'a' is is }}", "{{ ? }}"}) {
+  for (const char* source :
+       {"{% if %}", "{{ 1 +", "{% for x in y %}", "{% endif %}", "{{ 'a }}", "{# ", "{% raw %}", "{{ (1 }}",
+        "{% nope %}", "{{ a b }}", "{% set 1 = 2 %}", "{% break %}", "{{ 'a' is string is string }}", "{{ ? }}"}) {
     EXPECT_THAT(rendered(source), HasSubstr("COMPILE t:")) << source;
   }
   EXPECT_THAT(rendered("ab\ncd {{ ) }}"), HasSubstr("t:2:7"));
 }
 
 TEST(ChatTemplate, StopsTemplatesThatDoNotStop) {
-  EXPECT_THAT(rendered("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}"), HasSubstr("too many steps"));
+  EXPECT_THAT(rendered("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}"),
+              HasSubstr("too many steps"));
   EXPECT_THAT(rendered("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), HasSubstr("deeper than"));
-  EXPECT_THAT(rendered("{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}"),
-              HasSubstr("too much text"));
+  EXPECT_THAT(
+      rendered(
+          "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}"),
+      HasSubstr("too much text"));
   EXPECT_THAT(rendered("{{ 'a' * 999999999999 }}"), HasSubstr("too big"));
   EXPECT_THAT(rendered("{{ range(1000000000) }}"), HasSubstr("range()"));
   EXPECT_THAT(rendered("{% set ns = namespace(s=[]) %}{% for i in range(9999) %}{% set ns.s = [ns.s] %}{% endfor %}"),
@@ -114,9 +125,12 @@ TEST(ChatTemplate, StopsTemplatesThatDoNotStop) {
 }
 
 TEST(ChatTemplate, ALoopKeptBeyondItsEndIsStillSafeToAsk) {
-  EXPECT_EQ(rendered("{% set ns = namespace() %}{% for i in [1, 2] %}{% set ns.l = loop %}{% endfor %}{{ ns.l.length }}"), "2");
-  EXPECT_THAT(rendered("{% set ns = namespace() %}{% for i in [1] %}{% set ns.c = loop.cycle %}{% endfor %}{{ ns.c(1) }}"),
-              HasSubstr("after the loop"));
+  EXPECT_EQ(
+      rendered("{% set ns = namespace() %}{% for i in [1, 2] %}{% set ns.l = loop %}{% endfor %}{{ ns.l.length }}"),
+      "2");
+  EXPECT_THAT(
+      rendered("{% set ns = namespace() %}{% for i in [1] %}{% set ns.c = loop.cycle %}{% endfor %}{{ ns.c(1) }}"),
+      HasSubstr("after the loop"));
 }
 
 TEST(ChatTemplateSource, PrefersTheFileThenTheConfigAndReadsSpecialTokens) {

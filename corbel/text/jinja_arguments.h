@@ -35,7 +35,9 @@ class Arguments {
   const Value* get(std::size_t i) const { return values_[i]; }
   const Value& operator[](std::size_t i) const { return *values_[i]; }
   /// Null when it was not given or is None.
-  const Value* given(std::size_t i) const { return values_[i] == nullptr || values_[i]->is_none() ? nullptr : values_[i]; }
+  const Value* given(std::size_t i) const {
+    return values_[i] == nullptr || values_[i]->is_none() ? nullptr : values_[i];
+  }
 
   std::int64_t integer(std::size_t i, std::int64_t fallback) const {
     if (values_[i] == nullptr) return fallback;

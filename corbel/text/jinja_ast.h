@@ -12,26 +12,26 @@ struct Expression;
 using ExpressionPtr = std::unique_ptr<Expression>;
 
 enum class ExpressionKind {
-  constant,     // value
-  name,         // name
-  tuple,        // parts
-  list,         // parts
-  dict,         // parts: key, value, key, value, ...
-  conditional,  // parts: value, condition, other (null: undefined)
-  logical_and,  // parts: two
-  logical_or,   // parts: two
-  logical_not,  // parts: one
-  comparison,   // parts: operands; operators[i] stands between parts i and i + 1 ("in" and "not in" among them)
-  binary,       // parts: two; name: the operator
-  concat,       // parts
-  negative,     // parts: one
-  positive,     // parts: one
-  attribute,    // parts: object; name
-  item,         // parts: object, index
-  slice,        // parts: start, stop, step (each may be null); only as an index
-  call,         // parts: callee, arguments...
-  filter,       // name; parts: input (null in a block), arguments...
-  test,         // name; parts: input, arguments...
+  constant,          // value
+  name,              // name
+  tuple,             // parts
+  list,              // parts
+  dict,              // parts: key, value, key, value, ...
+  conditional,       // parts: value, condition, other (null: undefined)
+  logical_and,       // parts: two
+  logical_or,        // parts: two
+  logical_not,       // parts: one
+  comparison,        // parts: operands; operators[i] stands between parts i and i + 1 ("in" and "not in" among them)
+  binary,            // parts: two; name: the operator
+  concat,            // parts
+  negative,          // parts: one
+  positive,          // parts: one
+  attribute,         // parts: object; name
+  item,              // parts: object, index
+  slice,             // parts: start, stop, step (each may be null); only as an index
+  call,              // parts: callee, arguments...
+  filter,            // name; parts: input (null in a block), arguments...
+  test,              // name; parts: input, arguments...
   namespace_target,  // parts: none; name: the variable; operators[0]: the attribute
 };
 

@@ -131,9 +131,8 @@ ExpressionPtr ExpressionParser::comparison() {
   ExpressionPtr made;
   while (true) {
     std::string op;
-    if (stream_.now().type == TokenType::op &&
-        (stream_.is_op("==") || stream_.is_op("!=") || stream_.is_op("<") || stream_.is_op("<=") || stream_.is_op(">") ||
-         stream_.is_op(">="))) {
+    if (stream_.now().type == TokenType::op && (stream_.is_op("==") || stream_.is_op("!=") || stream_.is_op("<") ||
+                                                stream_.is_op("<=") || stream_.is_op(">") || stream_.is_op(">="))) {
       op = stream_.now().text;
     } else if (stream_.is_name("in")) {
       op = "in";
@@ -358,10 +357,10 @@ ExpressionPtr ExpressionParser::test(ExpressionPtr input) {
   made->name = stream_.expect_name();
   made->parts.push_back(std::move(input));
   const TokenType type = stream_.now().type;
-  const bool operand = type == TokenType::text || type == TokenType::integer || type == TokenType::real ||
-                       stream_.is_op("[") || stream_.is_op("{") ||
-                       (type == TokenType::name && !stream_.is_name("else") && !stream_.is_name("or") &&
-                        !stream_.is_name("and"));
+  const bool operand =
+      type == TokenType::text || type == TokenType::integer || type == TokenType::real || stream_.is_op("[") ||
+      stream_.is_op("{") ||
+      (type == TokenType::name && !stream_.is_name("else") && !stream_.is_name("or") && !stream_.is_name("and"));
   if (stream_.is_op("(")) {
     arguments(*made);
   } else if (operand) {
@@ -430,7 +429,8 @@ void ExpressionParser::arguments(Expression& into) {
     } else if (stream_.skip_op("**")) {
       if (into.star_star != nullptr) stream_.fail("wrong order of arguments");
       into.star_star = expression();
-    } else if (stream_.now().type == TokenType::name && stream_.look().type == TokenType::op && stream_.look().text == "=") {
+    } else if (stream_.now().type == TokenType::name && stream_.look().type == TokenType::op &&
+               stream_.look().text == "=") {
       std::string name = stream_.next().text;
       stream_.next();
       into.named.emplace_back(std::move(name), expression());

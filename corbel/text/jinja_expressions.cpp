@@ -67,7 +67,8 @@ Value Interpreter::evaluate(const Expression& expression) {
     case ExpressionKind::dict: return evaluate_parts(expression);
     case ExpressionKind::conditional:
       if (is_true(evaluate(part(1)))) return evaluate(part(0));
-      return expression.parts[2] != nullptr ? evaluate(part(2)) : Value::undefined("the condition is false and has no else");
+      return expression.parts[2] != nullptr ? evaluate(part(2))
+                                            : Value::undefined("the condition is false and has no else");
     case ExpressionKind::logical_and: {
       Value left = evaluate(part(0));
       return is_true(left) ? evaluate(part(1)) : left;
@@ -107,7 +108,8 @@ Value Interpreter::evaluate_parts(const Expression& expression) {
     charge(expression.parts.size() * sizeof(Value));
     for (std::size_t i = 0; i < expression.parts.size(); i += 2) {
       Value key = evaluate(*expression.parts[i]);
-      if (key.as<DictPtr>() != nullptr || type_name(key) == "list") raise(cat("unhashable type: '", type_name(key), "'"));
+      if (key.as<DictPtr>() != nullptr || type_name(key) == "list")
+        raise(cat("unhashable type: '", type_name(key), "'"));
       dict.set(std::move(key), evaluate(*expression.parts[i + 1]));
     }
     return Value::dict(std::move(dict));
@@ -191,7 +193,8 @@ void Interpreter::evaluate_arguments(const Expression& expression, CallArgs& arg
   }
   for (std::size_t i = 0; i < args.named.size(); ++i) {
     for (std::size_t k = 0; k < i; ++k) {
-      if (args.named[i].first == args.named[k].first) raise(cat("the argument '", args.named[i].first, "' is given twice"));
+      if (args.named[i].first == args.named[k].first)
+        raise(cat("the argument '", args.named[i].first, "' is given twice"));
     }
   }
 }
@@ -205,7 +208,8 @@ Value Interpreter::evaluate_call(const Expression& expression) {
 }
 
 Value Interpreter::call(const Value& callee, CallArgs& args) {
-  if (const auto* undefined = callee.as<Undefined>()) raise(undefined->what != nullptr ? *undefined->what : "a value is undefined");
+  if (const auto* undefined = callee.as<Undefined>())
+    raise(undefined->what != nullptr ? *undefined->what : "a value is undefined");
   const auto* object = callee.as<ObjectPtr>();
   if (object == nullptr) raise(cat("a '", type_name(callee), "' is not callable"));
   const ObjectPtr held = *object;
@@ -235,7 +239,8 @@ Value Interpreter::evaluate_test(const Expression& expression) {
 
 Value Interpreter::attribute_of(const Value& object, std::string_view name) {
   if (const auto* undefined = object.as<Undefined>()) {
-    raise(cat(undefined->what != nullptr ? *undefined->what : "a value is undefined", "; it has no attribute '", name, "'"));
+    raise(cat(undefined->what != nullptr ? *undefined->what : "a value is undefined", "; it has no attribute '", name,
+              "'"));
   }
   if (const auto* held = object.as<ObjectPtr>()) return (*held)->attribute(name);
   if (Value method = method_of(object, name); !method.is_undefined()) return method;
@@ -252,10 +257,12 @@ Value Interpreter::item_of(const Value& object, const Value& index) {
   }
   const auto integer = index.to_integer();
   if (const auto* list = object.as<ListPtr>()) {
-    const bool indexed = (*list)->kind == ListKind::list || (*list)->kind == ListKind::tuple || (*list)->kind == ListKind::range;
+    const bool indexed =
+        (*list)->kind == ListKind::list || (*list)->kind == ListKind::tuple || (*list)->kind == ListKind::range;
     if (indexed && integer) {
       const auto at_index = in_range(*integer, (*list)->items.size());
-      return at_index ? (*list)->items[static_cast<std::size_t>(*at_index)] : Value::undefined("the list has no such item");
+      return at_index ? (*list)->items[static_cast<std::size_t>(*at_index)]
+                      : Value::undefined("the list has no such item");
     }
   } else if (object.is_text() && integer) {
     charge(object.text().size());
@@ -270,7 +277,8 @@ Value Interpreter::item_of(const Value& object, const Value& index) {
   if (!index.is_text()) return Value::undefined(cat("'", type_name(object), "' has no item ", to_repr(index)));
   if (const auto* held = object.as<ObjectPtr>()) return (*held)->attribute(index.text());
   Value method = method_of(object, index.text());
-  return method.is_undefined() ? Value::undefined(cat("'", type_name(object), "' has no item '", index.text(), "'")) : method;
+  return method.is_undefined() ? Value::undefined(cat("'", type_name(object), "' has no item '", index.text(), "'"))
+                               : method;
 }
 
 }  // namespace corbel::jinja

@@ -19,8 +19,8 @@ constexpr std::int64_t kMaxIndent = 1000;
 Value trim(Interpreter& interpreter, const Value& input, CallArgs& args) {
   const Arguments bound("trim", args, {"chars"});
   const std::string chars = bound.given(0) != nullptr ? bound.text(0, "") : "";
-  return interpreter.make_text(std::string(strip(to_text(input), bound.given(0) != nullptr ? &chars : nullptr, Side::both)),
-                               input.safe());
+  return interpreter.make_text(
+      std::string(strip(to_text(input), bound.given(0) != nullptr ? &chars : nullptr, Side::both)), input.safe());
 }
 
 Value tojson(Interpreter& interpreter, const Value& input, CallArgs& args) {
@@ -30,8 +30,10 @@ Value tojson(Interpreter& interpreter, const Value& input, CallArgs& args) {
   style.sort_keys = bound.truth(3, false);
   std::string indent;
   if (const Value* given = bound.given(1)) {
-    indent = given->is_text() ? given->text()
-                              : std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(bound.integer(1, 0), 0, kMaxIndent)), ' ');
+    indent =
+        given->is_text()
+            ? given->text()
+            : std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(bound.integer(1, 0), 0, kMaxIndent)), ' ');
     style.indent = &indent;
     style.item_separator = ",";
   }
@@ -104,7 +106,9 @@ Value replace(Interpreter& interpreter, const Value& input, CallArgs& args) {
   return interpreter.make_text(replaced(text, to_text(bound[0]), to, count));
 }
 
-Value string(Interpreter&, const Value& input, CallArgs&) { return input.is_text() ? input : Value::text(to_text(input)); }
+Value string(Interpreter&, const Value& input, CallArgs&) {
+  return input.is_text() ? input : Value::text(to_text(input));
+}
 Value safe(Interpreter&, const Value& input, CallArgs&) { return Value::text(to_text(input), true); }
 Value escape(Interpreter& interpreter, const Value& input, CallArgs&) {
   return input.safe() ? input : interpreter.make_text(escape_html(to_text(input)), true);
@@ -192,9 +196,10 @@ Value round_filter(Interpreter&, const Value& input, CallArgs& args) {
 Value indent(Interpreter& interpreter, const Value& input, CallArgs& args) {
   const Arguments bound("indent", args, {"width", "first", "blank"});
   if (!input.is_text()) raise(cat("indent() needs a string, found '", type_name(input), "'"));
-  const std::string margin = bound.get(0) != nullptr && bound[0].is_text()
-                                 ? bound[0].text()
-                                 : std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(bound.integer(0, 4), 0, kMaxIndent)), ' ');
+  const std::string margin =
+      bound.get(0) != nullptr && bound[0].is_text()
+          ? bound[0].text()
+          : std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(bound.integer(0, 4), 0, kMaxIndent)), ' ');
   const bool blank = bound.truth(2, false);
   std::string out = bound.truth(1, false) ? margin : "";
   const std::vector<std::string> lines = split_lines(input.text() + "\n");
@@ -256,12 +261,29 @@ Value center(Interpreter& interpreter, const Value& input, CallArgs& args) {
 }
 
 constexpr Filter kTextFilters[] = {
-    {"trim", trim},         {"tojson", tojson},       {"upper", upper},          {"lower", lower},
-    {"title", title},       {"replace", replace},     {"string", string},        {"safe", safe},
-    {"escape", escape},     {"e", escape},            {"forceescape", force_escape}, {"default", default_filter},
-    {"d", default_filter},  {"int", int_filter},      {"float", float_filter},   {"abs", abs_filter},
-    {"round", round_filter}, {"indent", indent},      {"format", format},        {"wordcount", wordcount},
-    {"truncate", truncate}, {"center", center},       {"capitalize", capitalize_filter},
+    {"trim", trim},
+    {"tojson", tojson},
+    {"upper", upper},
+    {"lower", lower},
+    {"title", title},
+    {"replace", replace},
+    {"string", string},
+    {"safe", safe},
+    {"escape", escape},
+    {"e", escape},
+    {"forceescape", force_escape},
+    {"default", default_filter},
+    {"d", default_filter},
+    {"int", int_filter},
+    {"float", float_filter},
+    {"abs", abs_filter},
+    {"round", round_filter},
+    {"indent", indent},
+    {"format", format},
+    {"wordcount", wordcount},
+    {"truncate", truncate},
+    {"center", center},
+    {"capitalize", capitalize_filter},
 };
 
 }  // namespace

@@ -45,7 +45,8 @@ std::string pad(std::string text, const Spec& spec, char fallback_align) {
   };
   if (align == '<') return text + fill(missing);
   if (align == '^') return fill(missing / 2) + text + fill(missing - missing / 2);
-  if (align == '=' && !text.empty() && (text[0] == '-' || text[0] == '+')) return text[0] + fill(missing) + text.substr(1);
+  if (align == '=' && !text.empty() && (text[0] == '-' || text[0] == '+'))
+    return text[0] + fill(missing) + text.substr(1);
   return fill(missing) + text;
 }
 
@@ -157,7 +158,8 @@ Value field_value(Interpreter& interpreter, std::string_view name, const CallArg
     if (index >= args.positional.size()) raise(cat("format() has no argument ", index));
     value = args.positional[index];
   } else {
-    const auto found = std::find_if(args.named.begin(), args.named.end(), [&](const auto& named) { return named.first == first; });
+    const auto found =
+        std::find_if(args.named.begin(), args.named.end(), [&](const auto& named) { return named.first == first; });
     if (found == args.named.end()) raise(cat("format() has no argument '", first, "'"));
     value = found->second;
   }

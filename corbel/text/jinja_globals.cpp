@@ -30,7 +30,8 @@ Value range(Interpreter& interpreter, CallArgs& args) {
   const std::int64_t step = bound.integer(2, 1);
   if (step == 0) raise("range() needs a step other than 0");
   constexpr std::int64_t kFar = 1LL << 60;
-  if (start < -kFar || start > kFar || stop < -kFar || stop > kFar || step < -kFar || step > kFar) raise("range() is too big");
+  if (start < -kFar || start > kFar || stop < -kFar || stop > kFar || step < -kFar || step > kFar)
+    raise("range() is too big");
   const std::int64_t distance = step > 0 ? stop - start : start - stop;
   const std::int64_t count = distance <= 0 ? 0 : (distance - 1) / (step > 0 ? step : -step) + 1;
   if (count > kMaxRange) raise(cat("range() has ", count, " items; the limit is ", kMaxRange));

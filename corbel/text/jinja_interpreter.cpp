@@ -47,7 +47,8 @@ class Loop final : public Object, public std::enable_shared_from_this<Loop> {
     if (name == "depth") return Value::integer(depth_ + 1);
     if (name == "depth0") return Value::integer(depth_);
     if (name == "previtem") {
-      return index_ > 0 ? (*items_)[static_cast<std::size_t>(index_) - 1] : Value::undefined("there is no previous item");
+      return index_ > 0 ? (*items_)[static_cast<std::size_t>(index_) - 1]
+                        : Value::undefined("there is no previous item");
     }
     if (name == "nextitem") {
       return index_ + 1 < count ? (*items_)[static_cast<std::size_t>(index_) + 1]
@@ -298,7 +299,8 @@ void Interpreter::assign(const Expression& target, Value value) {
     const Value* held = scope_->find(target.name);
     const auto* object = held != nullptr ? held->as<ObjectPtr>() : nullptr;
     auto* space = object != nullptr ? dynamic_cast<Namespace*>(object->get()) : nullptr;
-    if (space == nullptr) raise(cat("cannot set attribute '", target.operators[0], "' of '", target.name, "': not a namespace"));
+    if (space == nullptr)
+      raise(cat("cannot set attribute '", target.operators[0], "' of '", target.name, "': not a namespace"));
     space->set(target.operators[0], std::move(value));
     return;
   }

@@ -14,10 +14,10 @@ namespace corbel::jinja {
 
 /// A template is untrusted code: it may not take more than this.
 struct Budget {
-  std::int64_t steps = 10'000'000;        // statements, expressions and items touched: about a second
+  std::int64_t steps = 4'000'000;  // statements, expressions and items touched: about a second
   std::int64_t output_bytes = 64 << 20;
-  std::int64_t work_bytes = 1LL << 30;    // of all strings and lists ever made
-  int depth = 1000;                       // of calls and expressions in each other
+  std::int64_t work_bytes = 1LL << 30;  // of all strings and lists ever made
+  int depth = 1000;                     // of calls and expressions in each other
 };
 
 /// Variables of one region of a template. Names point into the template or into the caller's variables.

@@ -11,8 +11,9 @@
 namespace corbel::jinja {
 namespace {
 
-constexpr std::array<std::string_view, 24> kOperators = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~",
-                                                         "[",  "]",  "(",  ")",  "{",  "}",  ">", "<", "=", ".", ":", "|"};
+constexpr std::array<std::string_view, 24> kOperators = {"//", "**", "==", "!=", ">=", "<=", "+", "-",
+                                                         "/",  "*",  "%",  "~",  "[",  "]",  "(", ")",
+                                                         "{",  "}",  ">",  "<",  "=",  ".",  ":", "|"};
 
 std::string with_unix_newlines(std::string_view source) {
   std::string out;
@@ -75,7 +76,9 @@ class Lexer {
     tokens_.push_back({type, std::move(text), line, column});
   }
 
-  bool starts(std::size_t at, std::string_view what) const { return std::string_view(source_).substr(at).starts_with(what); }
+  bool starts(std::size_t at, std::string_view what) const {
+    return std::string_view(source_).substr(at).starts_with(what);
+  }
 
   std::size_t find_open(std::size_t from) const {
     for (std::size_t at = source_.find('{', from); at != std::string::npos; at = source_.find('{', at + 1)) {
@@ -160,7 +163,8 @@ class Lexer {
   void finish_raw(std::size_t open, std::size_t begin) {
     for (std::size_t at = source_.find("{%", begin); at != std::string::npos; at = source_.find("{%", at + 1)) {
       std::size_t inside = at + 2;
-      const char sign = inside < source_.size() && (source_[inside] == '-' || source_[inside] == '+') ? source_[inside] : '\0';
+      const char sign =
+          inside < source_.size() && (source_[inside] == '-' || source_[inside] == '+') ? source_[inside] : '\0';
       inside = skip_space(inside + (sign != '\0' ? 1 : 0));
       if (!starts(inside, "endraw")) continue;
       inside = skip_space(inside + 6);
@@ -280,7 +284,8 @@ class Lexer {
       const char* begin = source_.data() + at;
       const char* end = begin + std::min(digits, source_.size() - at);
       const auto parsed = std::from_chars(begin, end, code, 16);
-      if (parsed.ec != std::errc() || parsed.ptr != begin + digits || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
+      if (parsed.ec != std::errc() || parsed.ptr != begin + digits || code > 0x10FFFF ||
+          (code >= 0xD800 && code < 0xE000)) {
         fail(cat("a string has a wrong escape \\", c), at - 2);
       }
       append_utf8(out, code);

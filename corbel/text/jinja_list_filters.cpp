@@ -22,7 +22,8 @@ class AttributePath {
     for (std::size_t at = 0; at <= text.size();) {
       const std::size_t stop = std::min(text.find('.', at), text.size());
       const std::string part = text.substr(at, stop - at);
-      const bool digits = !part.empty() && part.size() < 10 && part.find_first_not_of("0123456789") == std::string::npos;
+      const bool digits =
+          !part.empty() && part.size() < 10 && part.find_first_not_of("0123456789") == std::string::npos;
       parts_.push_back(digits ? Value::integer(std::stoi(part)) : Value::text(part));
       at = stop + 1;
     }
@@ -114,7 +115,8 @@ Value dictsort(Interpreter& interpreter, const Value& input, CallArgs& args) {
   if (dict == nullptr) raise(cat("dictsort() needs a mapping, found '", type_name(input), "'"));
   std::vector<std::pair<Value, Value>> keyed;
   for (const auto& [key, value] : (*dict)->items) {
-    keyed.emplace_back(folded(by == "key" ? key : value, bound.truth(0, false)), Value::list({key, value}, ListKind::tuple));
+    keyed.emplace_back(folded(by == "key" ? key : value, bound.truth(0, false)),
+                       Value::list({key, value}, ListKind::tuple));
   }
   sort_by(interpreter, keyed, bound.truth(2, false));
   return seconds(interpreter, std::move(keyed));
@@ -310,17 +312,28 @@ Value attr(Interpreter& interpreter, const Value& input, CallArgs& args) {
 }
 
 constexpr Filter kListFilters[] = {
-    {"length", length_filter},          {"count", length_filter},
-    {"join", join},                     {"first", first},
-    {"last", last},                     {"list", list},
-    {"items", items},                   {"dictsort", dictsort},
-    {"sort", sort},                     {"unique", unique},
-    {"reverse", reverse},               {"map", map},
-    {"select", choose<true, false>},    {"reject", choose<false, false>},
-    {"selectattr", choose<true, true>}, {"rejectattr", choose<false, true>},
-    {"sum", sum},                       {"min", extreme<false>},
-    {"max", extreme<true>},             {"groupby", groupby},
-    {"batch", batch},                   {"slice", slice},
+    {"length", length_filter},
+    {"count", length_filter},
+    {"join", join},
+    {"first", first},
+    {"last", last},
+    {"list", list},
+    {"items", items},
+    {"dictsort", dictsort},
+    {"sort", sort},
+    {"unique", unique},
+    {"reverse", reverse},
+    {"map", map},
+    {"select", choose<true, false>},
+    {"reject", choose<false, false>},
+    {"selectattr", choose<true, true>},
+    {"rejectattr", choose<false, true>},
+    {"sum", sum},
+    {"min", extreme<false>},
+    {"max", extreme<true>},
+    {"groupby", groupby},
+    {"batch", batch},
+    {"slice", slice},
     {"attr", attr},
 };
 

@@ -200,7 +200,8 @@ Value find(Interpreter&, const Value& self, CallArgs& args) {
   const std::string what = Arguments("find", args, {"sub"}, 1).text(0, "");
   const std::string_view text = self.text();
   const std::size_t found = kLast ? text.rfind(what) : text.find(what);
-  if (found != std::string_view::npos) return Value::integer(static_cast<std::int64_t>(count_characters(text.substr(0, found))));
+  if (found != std::string_view::npos)
+    return Value::integer(static_cast<std::int64_t>(count_characters(text.substr(0, found))));
   if (kRaises) raise("substring not found");
   return Value::integer(-1);
 }
@@ -237,8 +238,12 @@ Value isupper(Interpreter& interpreter, const Value& self, CallArgs& args) {
   return Value::boolean(interpreter.apply_test("upper", self, args));
 }
 
-Value upper(Interpreter& interpreter, const Value& self, CallArgs&) { return same_kind(interpreter, self, to_upper(self.text())); }
-Value lower(Interpreter& interpreter, const Value& self, CallArgs&) { return same_kind(interpreter, self, to_lower(self.text())); }
+Value upper(Interpreter& interpreter, const Value& self, CallArgs&) {
+  return same_kind(interpreter, self, to_upper(self.text()));
+}
+Value lower(Interpreter& interpreter, const Value& self, CallArgs&) {
+  return same_kind(interpreter, self, to_lower(self.text()));
+}
 Value capitalize_method(Interpreter& interpreter, const Value& self, CallArgs&) {
   return same_kind(interpreter, self, capitalize(self.text()));
 }
@@ -280,7 +285,9 @@ Value zfill(Interpreter& interpreter, const Value& self, CallArgs& args) {
   return same_kind(interpreter, self, std::move(text));
 }
 
-Value format(Interpreter& interpreter, const Value& self, CallArgs& args) { return format_braces(interpreter, self, args); }
+Value format(Interpreter& interpreter, const Value& self, CallArgs& args) {
+  return format_braces(interpreter, self, args);
+}
 
 constexpr MethodEntry kTextMethods[] = {
     {"split", split},
@@ -372,13 +379,14 @@ Value list_index(Interpreter&, const Value& self, CallArgs& args) {
 Value list_count(Interpreter&, const Value& self, CallArgs& args) {
   const Arguments bound("count", args, {"value"}, 1);
   const auto& all = (*self.as<ListPtr>())->items;
-  return Value::integer(std::count_if(all.begin(), all.end(), [&](const Value& item) { return equal(item, bound[0]); }));
+  return Value::integer(
+      std::count_if(all.begin(), all.end(), [&](const Value& item) { return equal(item, bound[0]); }));
 }
 
 constexpr MethodEntry kListMethods[] = {
-    {"index", list_index}, {"count", list_count}, {"copy", copy},      {"append", refused}, {"extend", refused},
-    {"insert", refused},   {"pop", refused},      {"remove", refused}, {"sort", refused},   {"reverse", refused},
-    {"clear", refused},
+    {"index", list_index}, {"count", list_count}, {"copy", copy},     {"append", refused},
+    {"extend", refused},   {"insert", refused},   {"pop", refused},   {"remove", refused},
+    {"sort", refused},     {"reverse", refused},  {"clear", refused},
 };
 
 }  // namespace

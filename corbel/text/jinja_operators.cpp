@@ -53,7 +53,8 @@ Value integer_arithmetic(std::string_view op, std::int64_t a, std::int64_t b) {
     return Value::integer(checked(overflowed, out));
   }
   if (op == "**") {
-    return b >= 0 ? Value::integer(integer_power(a, b)) : Value::real(std::pow(static_cast<double>(a), static_cast<double>(b)));
+    return b >= 0 ? Value::integer(integer_power(a, b))
+                  : Value::real(std::pow(static_cast<double>(a), static_cast<double>(b)));
   }
   if (b == 0) raise("division by zero");
   if (op == "/") return Value::real(static_cast<double>(a) / static_cast<double>(b));
@@ -141,7 +142,8 @@ bool compare(std::string_view op, const Value& left, const Value& right) {
   if (op == "!=") return !equal(left, right);
   if (op == "in") return contains(right, left);
   if (op == "not in") return !contains(right, left);
-  if (left.is_number() && right.is_number() && (std::isnan(left.to_real()) || std::isnan(right.to_real()))) return false;
+  if (left.is_number() && right.is_number() && (std::isnan(left.to_real()) || std::isnan(right.to_real())))
+    return false;
   if (op == "<") return less(left, right);
   if (op == ">") return less(right, left);
   if (op == "<=") return !less(right, left);

@@ -59,7 +59,8 @@ class Parser {
     }
     --nesting_;
     if (ends.size() > 0 && !at_any(ends)) {
-      stream_.fail(cat("a block is not closed: \"", *(ends.end() - 1), "\" expected, found \"", stream_.now().text, "\""));
+      stream_.fail(
+          cat("a block is not closed: \"", *(ends.end() - 1), "\" expected, found \"", stream_.now().text, "\""));
     }
     return body;
   }
@@ -98,7 +99,8 @@ class Parser {
       end_tag();
       return made;
     }
-    stream_.fail(cat("the tag \"", name, "\" is not supported; known: if, for, set, macro, call, filter, with, break, "
+    stream_.fail(cat("the tag \"", name,
+                     "\" is not supported; known: if, for, set, macro, call, filter, with, break, "
                      "continue, generation, raw"));
   }
 

@@ -40,11 +40,11 @@ class ExpressionParser {
  public:
   explicit ExpressionParser(TokenStream& stream) : stream_(stream) {}
 
-  ExpressionPtr expression();            // with `a if b else c`
-  ExpressionPtr without_condition();     // for the items of a loop
+  ExpressionPtr expression();         // with `a if b else c`
+  ExpressionPtr without_condition();  // for the items of a loop
   ExpressionPtr tuple_or_expression(bool with_condition);
-  ExpressionPtr target(bool with_namespace);  // of an assignment or a loop
-  ExpressionPtr filters(ExpressionPtr input);  // `| name(args) ...`; the input may be null
+  ExpressionPtr target(bool with_namespace);                         // of an assignment or a loop
+  ExpressionPtr filters(ExpressionPtr input);                        // `| name(args) ...`; the input may be null
   ExpressionPtr filter_chain() { return filters(filter(nullptr)); }  // `name(args) | name ...` of {% filter %}
   ExpressionPtr postfix(ExpressionPtr object);
 

@@ -129,7 +129,8 @@ constexpr Test kTests[] = {
 };
 
 TestFunction find_test(std::string_view name) {
-  const auto* found = std::find_if(std::begin(kTests), std::end(kTests), [&](const Test& test) { return test.name == name; });
+  const auto* found =
+      std::find_if(std::begin(kTests), std::end(kTests), [&](const Test& test) { return test.name == name; });
   return found == std::end(kTests) ? nullptr : found->function;
 }
 

@@ -25,7 +25,7 @@ std::string_view strip(std::string_view text, const std::string* chars, Side sid
 std::vector<std::string> split_lines(std::string_view text);
 
 struct JsonStyle {
-  bool ascii = false;         // non-ASCII characters as \uXXXX
+  bool ascii = false;  // non-ASCII characters as \uXXXX
   bool sort_keys = false;
   const std::string* indent = nullptr;  // null: one line
   std::string item_separator = ", ";

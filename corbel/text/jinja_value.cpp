@@ -181,7 +181,9 @@ bool less(const Value& a, const Value& b) {
   if (a.is_text() && b.is_text()) return a.text() < b.text();  // UTF-8 sorts as code points do
   const auto* left = a.as<ListPtr>();
   const auto* right = b.as<ListPtr>();
-  const auto ordered = [](const ListPtr& list) { return list->kind == ListKind::list || list->kind == ListKind::tuple; };
+  const auto ordered = [](const ListPtr& list) {
+    return list->kind == ListKind::list || list->kind == ListKind::tuple;
+  };
   if (left != nullptr && right != nullptr && ordered(*left) && (*left)->kind == (*right)->kind) {
     const auto& x = (*left)->items;
     const auto& y = (*right)->items;

@@ -40,8 +40,8 @@ enum class ListKind { list, tuple, range, keys, values, items, generator };
 struct List {
   ListKind kind = ListKind::list;
   std::vector<Value> items;
-  int depth = 1;           // levels of containers; bounded, so that recursion over values is
-  bool consumed = false;   // a generator gives its items once
+  int depth = 1;          // levels of containers; bounded, so that recursion over values is
+  bool consumed = false;  // a generator gives its items once
 };
 
 /// Keeps insertion order. Immutable once a template can see it.
@@ -73,7 +73,7 @@ class Value {
  public:
   using State = std::variant<Undefined, None, bool, std::int64_t, double, Text, ListPtr, DictPtr, ObjectPtr>;
 
-  Value() = default;  // undefined
+  Value() = default;                                // undefined
   Value(State state) : state_(std::move(state)) {}  // NOLINT(google-explicit-constructor)
 
   static Value undefined(std::string what);
@@ -97,10 +97,10 @@ class Value {
   bool is_none() const noexcept { return as<None>() != nullptr; }
   bool is_text() const noexcept { return as<Text>() != nullptr; }
   bool is_number() const noexcept { return state_.index() >= 2 && state_.index() <= 4; }  // booleans count
-  const std::string& text() const;                  // REQUIRES is_text()
+  const std::string& text() const;                                                        // REQUIRES is_text()
   bool safe() const noexcept { return is_text() && as<Text>()->safe; }
-  std::optional<std::int64_t> to_integer() const;   // integers and booleans
-  double to_real() const;                           // REQUIRES is_number()
+  std::optional<std::int64_t> to_integer() const;  // integers and booleans
+  double to_real() const;                          // REQUIRES is_number()
 
  private:
   State state_;

@@ -56,9 +56,9 @@ class Nfc final : public Normalizer {
       at += c.bytes;
       utf8proc_int32_t parts[8];  // a canonical decomposition has at most 4
       int boundary = 0;
-      const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c.code), parts, 8,
-                                                 static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE),
-                                                 &boundary);
+      const auto count =
+          utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c.code), parts, 8,
+                                  static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE), &boundary);
       if (count < 0 || count > 8) return fail(Code::bad_request, cat("cannot normalize U+", static_cast<int>(c.code)));
       codes.insert(codes.end(), parts, parts + count);
     }
@@ -70,13 +70,15 @@ class Nfc final : public Normalizer {
         continue;
       }
       const auto last = std::find_if(first, codes.end(), [&](utf8proc_int32_t code) { return mark_class(code) == 0; });
-      std::stable_sort(first, last, [&](utf8proc_int32_t a, utf8proc_int32_t b) { return mark_class(a) < mark_class(b); });
+      std::stable_sort(first, last,
+                       [&](utf8proc_int32_t a, utf8proc_int32_t b) { return mark_class(a) < mark_class(b); });
       first = last;
     }
     const auto length = utf8proc_normalize_utf32(codes.data(), static_cast<utf8proc_ssize_t>(codes.size()),
                                                  static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
     if (length < 0) return fail(Code::bad_request, cat("cannot normalize text: ", utf8proc_errmsg(length)));
-    for (utf8proc_ssize_t i = 0; i < length; ++i) append_utf8(out, static_cast<char32_t>(codes[static_cast<std::size_t>(i)]));
+    for (utf8proc_ssize_t i = 0; i < length; ++i)
+      append_utf8(out, static_cast<char32_t>(codes[static_cast<std::size_t>(i)]));
     return {};
   }
 };

@@ -63,7 +63,8 @@ void join(const std::vector<Part>& parts, SplitBehavior behavior, std::vector<Sp
 
 void each_literal(std::string_view literal, std::string_view text, const std::function<void(Span)>& found) {
   if (literal.empty()) return;
-  for (std::size_t at = text.find(literal); at != std::string_view::npos; at = text.find(literal, at + literal.size())) {
+  for (std::size_t at = text.find(literal); at != std::string_view::npos;
+       at = text.find(literal, at + literal.size())) {
     found({static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(at + literal.size())});
   }
 }
@@ -81,8 +82,8 @@ void each_tile(Splitter splitter, std::string_view text, std::uint32_t base, std
   const char* end = at + text.size();
   while (at < end) {
     const char* stop = splitter(at, end);
-    pieces.push_back({base + static_cast<std::uint32_t>(at - text.data()),
-                      base + static_cast<std::uint32_t>(stop - text.data())});
+    pieces.push_back(
+        {base + static_cast<std::uint32_t>(at - text.data()), base + static_cast<std::uint32_t>(stop - text.data())});
     at = stop;
   }
 }

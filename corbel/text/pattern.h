@@ -18,8 +18,8 @@ struct Span {
   std::uint32_t end = 0;
 };
 
-/// A compiled regular expression, as tokenizer files carry them: Unicode aware, `\s` is White_Space, `^` and `$` match at
-/// lines as in Oniguruma's Ruby syntax. Compiled to machine code where the machine allows it. Any thread may match.
+/// A compiled regular expression, as tokenizer files carry them: Unicode aware, `\s` is White_Space, `^` and `$` match
+/// at lines as in Oniguruma's Ruby syntax. Compiled to machine code where the machine allows it. Any thread may match.
 class Regex {
  public:
   /// Refuses what does not compile, naming the expression and the place, and expressions beyond 64 KB.
@@ -53,8 +53,8 @@ class Pattern {
   static Pattern from_literal(std::string literal) { return Pattern(std::move(literal)); }
   static Pattern from_chars(CharTest test) { return Pattern(test); }
 
-  /// Appends the pieces of `text` (offsets plus `base`) to `pieces`; empty ones are left out. `invert`: matches count as
-  /// what lies between, and the other way round.
+  /// Appends the pieces of `text` (offsets plus `base`) to `pieces`; empty ones are left out. `invert`: matches count
+  /// as what lies between, and the other way round.
   Result<void> split(std::string_view text, std::uint32_t base, SplitBehavior behavior, bool invert,
                      std::vector<Span>& pieces) const;
 

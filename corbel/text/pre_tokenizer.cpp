@@ -39,7 +39,8 @@ class Split final : public PreTokenizer {
 
  private:
   /// Turns offsets into the spelling (ascending) into offsets of the bytes it spells: one byte per character.
-  static void bytes_of_chars(std::string_view spelled, std::uint32_t base, std::vector<Span>& spans, std::size_t first) {
+  static void bytes_of_chars(std::string_view spelled, std::uint32_t base, std::vector<Span>& spans,
+                             std::size_t first) {
     std::uint32_t at = 0;
     std::uint32_t byte = base;
     const auto byte_at = [&](std::uint32_t offset) {

@@ -12,9 +12,9 @@ namespace corbel {
 
 /// A stretch of text on its way through the pre-tokenizer's stages.
 struct Pieces {
-  std::string_view text;     // what spans point into; below 2 GB
-  std::string rewritten;     // owns the text once a stage has changed it
-  std::vector<Span> spans;   // ascending, not overlapping, not empty
+  std::string_view text;    // what spans point into; below 2 GB
+  std::string rewritten;    // owns the text once a stage has changed it
+  std::vector<Span> spans;  // ascending, not overlapping, not empty
   /// A byte-level stage has run: the model's alphabet is bytes, and stages after it see each byte as the visible
   /// character of byte_chars.h.
   bool bytes_as_chars = false;

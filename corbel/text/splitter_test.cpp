@@ -18,9 +18,10 @@ constexpr std::string_view kRegexes[] = {
 
 std::string random_text(std::mt19937& random) {
   // Weighted to what the expressions tell apart; the rest of Unicode now and then.
-  constexpr std::string_view kParts[] = {"'", "s", "S", "re", "LL", " ", "  ", "\t", "\n", "\r\n", "\r", "a", "Z", "7", "42",
-                                         "!", "-", "\u00e9", "\u017f", "\u00bd", "\u2163", "\u4e2d", "\u3000", "\u0085",
-                                         "\u00a0", "\ufeff", "\u180e", "\u0301", "\U0001F600", "_", "\u200d"};
+  constexpr std::string_view kParts[] = {
+      "'",      "s",      "S",      "re",     "LL",     " ",      "  ",         "\t",     "\n",     "\r\n",   "\r",
+      "a",      "Z",      "7",      "42",     "!",      "-",      "\u00e9",     "\u017f", "\u00bd", "\u2163", "\u4e2d",
+      "\u3000", "\u0085", "\u00a0", "\ufeff", "\u180e", "\u0301", "\U0001F600", "_",      "\u200d"};
   std::string text;
   const int length = static_cast<int>(random() % 24);
   for (int i = 0; i < length; ++i) {

@@ -17,8 +17,8 @@ class TokenModel {
   TokenModel& operator=(const TokenModel&) = delete;
   virtual ~TokenModel() = default;
 
-  /// Appends the ids of `piece` to `ids`. The piece is not empty; it is UTF-8, or any bytes where the pre-tokenizer said
-  /// that bytes are the alphabet. Refuses what the vocabulary has no token for.
+  /// Appends the ids of `piece` to `ids`. The piece is not empty; it is UTF-8, or any bytes where the pre-tokenizer
+  /// said that bytes are the alphabet. Refuses what the vocabulary has no token for.
   virtual Result<void> encode(std::string_view piece, std::vector<std::int32_t>& ids) const = 0;
 
   virtual const Vocabulary& vocabulary() const noexcept = 0;

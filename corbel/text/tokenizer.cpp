@@ -132,11 +132,12 @@ Result<void> Tokenizer::Parts::add_token(AddedToken token) {
   }
   const std::int32_t known = vocabulary.find(token.content);
   if (known != kNoToken && known != token.id) {
-    return fail(Code::bad_file, cat("\"", token.content, "\" has the id ", token.id, ", but the vocabulary says ", known));
+    return fail(Code::bad_file,
+                cat("\"", token.content, "\" has the id ", token.id, ", but the vocabulary says ", known));
   }
   if (known == kNoToken && vocabulary.has(token.id)) {
-    return fail(Code::bad_file, cat("\"", token.content, "\" has the id ", token.id, ", which the vocabulary gives to \"",
-                                    vocabulary.text(token.id), "\""));
+    return fail(Code::bad_file, cat("\"", token.content, "\" has the id ", token.id,
+                                    ", which the vocabulary gives to \"", vocabulary.text(token.id), "\""));
   }
   const auto index = static_cast<std::int32_t>(added.size());
   const auto by_id = added_by_id.try_emplace(token.id, index);
@@ -183,8 +184,9 @@ Result<std::vector<std::int32_t>> Tokenizer::encode(std::string_view text, Encod
   std::string replaced;
   if (const std::size_t valid = valid_utf8_prefix(text); valid < text.size()) {
     if (options.invalid_utf8 == InvalidUtf8::refuse) {
-      return fail(Code::bad_request, cat("cannot encode text: it is not valid UTF-8 at byte ", valid, " of ", text.size(),
-                                         " (found ", static_cast<int>(static_cast<std::uint8_t>(text[valid])), ")"));
+      return fail(Code::bad_request,
+                  cat("cannot encode text: it is not valid UTF-8 at byte ", valid, " of ", text.size(), " (found ",
+                      static_cast<int>(static_cast<std::uint8_t>(text[valid])), ")"));
     }
     replaced = replace_invalid_utf8(text);
     text = replaced;

@@ -29,7 +29,8 @@ struct DecodeOptions {
 };
 
 /// Text to token ids and back, exactly as the model was trained with: the stages of a Hugging Face tokenizer file
-/// (added tokens, normalizer, pre-tokenizer, model, post-processor, decoder). Immutable: any number of threads may call.
+/// (added tokens, normalizer, pre-tokenizer, model, post-processor, decoder). Immutable: any number of threads may
+/// call.
 class Tokenizer {
  public:
   struct Parts;  // the stages; corbel/text/tokenizer_parts.h, for readers of other file formats

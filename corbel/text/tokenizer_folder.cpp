@@ -66,8 +66,9 @@ Result<Stages> implied_stages(const Json& config, const std::string& source) {
     std::int64_t id = -1;
     const auto end = std::from_chars(key.data(), key.data() + key.size(), id);
     if (end.ec != std::errc() || end.ptr != key.data() + key.size() || !value.is_object()) {
-      return fail(Code::bad_file, cat(source, ": \"added_tokens_decoder\" must have ids as keys and objects as values, ",
-                                      "found \"", key, "\""));
+      return fail(Code::bad_file,
+                  cat(source, ": \"added_tokens_decoder\" must have ids as keys and objects as values, ", "found \"",
+                      key, "\""));
     }
     Json token = value;
     token["id"] = id;
@@ -112,13 +113,12 @@ Result<Tokenizer> load_vocab_and_merges(const std::filesystem::path& folder) {
   CORBEL_TRY(vocab.parse(vocab_text, vocab_source));
   const std::string merges_source = (folder / "merges.txt").string();
   CORBEL_ASSIGN(const std::string merges_text, read_text_file(merges_source, kMaxFileBytes));
-  return make_tokenizer(stages, folder.string(),
-                        [&](const ModelContext&) -> Result<std::unique_ptr<TokenModel>> {
-                          CORBEL_ASSIGN(Vocabulary tokens, read_vocabulary(vocab.object(), vocab_source, "vocab"));
-                          auto model = std::make_unique<BpeModel>(std::move(tokens), BpeModel::Options{});
-                          CORBEL_TRY(read_merge_lines(merges_text, merges_source, *model));
-                          return Result<std::unique_ptr<TokenModel>>(std::move(model));
-                        });
+  return make_tokenizer(stages, folder.string(), [&](const ModelContext&) -> Result<std::unique_ptr<TokenModel>> {
+    CORBEL_ASSIGN(Vocabulary tokens, read_vocabulary(vocab.object(), vocab_source, "vocab"));
+    auto model = std::make_unique<BpeModel>(std::move(tokens), BpeModel::Options{});
+    CORBEL_TRY(read_merge_lines(merges_text, merges_source, *model));
+    return Result<std::unique_ptr<TokenModel>>(std::move(model));
+  });
 }
 
 }  // namespace
@@ -130,7 +130,8 @@ Result<Tokenizer> Tokenizer::load(const std::filesystem::path& folder) {
     CORBEL_ASSIGN(const std::string bytes, read_text_file(file, kMaxFileBytes));
     return from_json(bytes, file.string());
   }
-  if (std::filesystem::exists(folder / "vocab.json", ignored) && std::filesystem::exists(folder / "merges.txt", ignored)) {
+  if (std::filesystem::exists(folder / "vocab.json", ignored) &&
+      std::filesystem::exists(folder / "merges.txt", ignored)) {
     return load_vocab_and_merges(folder);
   }
   return fail(Code::bad_file, cat("cannot load a tokenizer from ", folder.string(),

@@ -1,10 +1,11 @@
+#include "corbel/text/tokenizer_json.h"
+
 #include <simdjson.h>
 
 #include <nlohmann/json.hpp>
 
 #include "corbel/base/cat.h"
 #include "corbel/text/bpe_model.h"
-#include "corbel/text/tokenizer_json.h"
 #include "corbel/text/tokenizer_parts.h"
 #include "corbel/text/unicode.h"
 
@@ -81,8 +82,9 @@ Result<void> read_merges(const simdjson::dom::array& merges, const std::string& 
     if (merge.get(line) == simdjson::SUCCESS) {
       const std::size_t space = line.find(' ');
       if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos) {
-        return fail(Code::bad_file, cat(source, ": \"", field(), "\" must be two tokens with one space between, found \"",
-                                        line.substr(0, 160), "\""));
+        return fail(Code::bad_file,
+                    cat(source, ": \"", field(), "\" must be two tokens with one space between, found \"",
+                        line.substr(0, 160), "\""));
       }
       left = line.substr(0, space);
       right = line.substr(space + 1);
@@ -124,7 +126,8 @@ Result<void> read_bpe_options(const simdjson::dom::object& model, const std::str
   if (!unknown.empty()) {
     options.unknown_id = vocabulary.find(unknown);
     if (options.unknown_id == kNoToken) {
-      return fail(Code::bad_file, cat(source, ": \"model.unk_token\" is \"", unknown, "\", which \"model.vocab\" lacks"));
+      return fail(Code::bad_file,
+                  cat(source, ": \"model.unk_token\" is \"", unknown, "\", which \"model.vocab\" lacks"));
     }
   }
   return {};
@@ -132,8 +135,9 @@ Result<void> read_bpe_options(const simdjson::dom::object& model, const std::str
 
 Result<std::unique_ptr<TokenModel>> read_bpe(const simdjson::dom::object& model, const ModelContext& context) {
   if (!context.bytes_as_chars) {
-    return fail(Code::unsupported, cat(context.source, ": a \"BPE\" model is supported only behind the pre-tokenizer "
-                                                       "\"ByteLevel\", which \"pre_tokenizer\" does not have"));
+    return fail(Code::unsupported, cat(context.source,
+                                       ": a \"BPE\" model is supported only behind the pre-tokenizer "
+                                       "\"ByteLevel\", which \"pre_tokenizer\" does not have"));
   }
   simdjson::dom::object vocab;
   if (model["vocab"].get(vocab) != simdjson::SUCCESS) {
@@ -200,7 +204,8 @@ Result<void> ParsedJson::parse(std::string_view bytes, const std::string& source
   padded_ = simdjson::padded_string(bytes);
   element top;
   if (const auto error = parser_.parse(padded_).get(top); error != simdjson::SUCCESS) {
-    return fail(Code::bad_file, cat(source, ": not valid JSON (", bytes.size(), " bytes): ", simdjson::error_message(error)));
+    return fail(Code::bad_file,
+                cat(source, ": not valid JSON (", bytes.size(), " bytes): ", simdjson::error_message(error)));
   }
   if (top.get(object_) != simdjson::SUCCESS) return wrong_type(source, "", "an object", top);
   return {};
@@ -236,14 +241,16 @@ Result<Tokenizer> make_tokenizer(const Stages& stages, const std::string& source
   CORBEL_ASSIGN(parts->model, make_model(context));
   for (std::size_t i = 0; i < stages.added_tokens.size(); ++i) {
     const std::string place = cat("added_tokens[", i, "]");
-    if (!stages.added_tokens[i].is_object()) return fail(Code::bad_file, cat(source, ": \"", place, "\" must be an object"));
+    if (!stages.added_tokens[i].is_object())
+      return fail(Code::bad_file, cat(source, ": \"", place, "\" must be an object"));
     CORBEL_ASSIGN(AddedToken token, read_added_token(JsonFields(stages.added_tokens[i], source, place)));
-    if (auto added = parts->add_token(std::move(token)); !added) return forward_failure(added, cat(source, ": ", place));
+    if (auto added = parts->add_token(std::move(token)); !added)
+      return forward_failure(added, cat(source, ": ", place));
   }
   CORBEL_TRY(parts->finish());
   if (!stages.post_processor.is_null()) {
-    CORBEL_ASSIGN(parts->post_processor, make_post_processor(JsonFields(stages.post_processor, source, "post_processor"),
-                                                             parts->id_limit()));
+    CORBEL_ASSIGN(parts->post_processor,
+                  make_post_processor(JsonFields(stages.post_processor, source, "post_processor"), parts->id_limit()));
   }
   if (stages.decoder.is_null()) {
     parts->decoder = make_joining_decoder();

@@ -22,11 +22,11 @@ struct Tokenizer::Parts {
   std::unique_ptr<Decoder> decoder;  // never null
 
   std::vector<AddedToken> added;
-  std::unordered_map<std::string, std::int32_t> added_by_text;        // index into added
-  std::unordered_map<std::int32_t, std::int32_t> added_by_id;         // index into added
-  std::vector<std::int32_t> special_ids;                              // ascending
-  AddedTokenMatcher raw_matcher;         // tokens looked for in the text as it came
-  AddedTokenMatcher normalized_matcher;  // tokens looked for in the normalized text
+  std::unordered_map<std::string, std::int32_t> added_by_text;  // index into added
+  std::unordered_map<std::int32_t, std::int32_t> added_by_id;   // index into added
+  std::vector<std::int32_t> special_ids;                        // ascending
+  AddedTokenMatcher raw_matcher;                                // tokens looked for in the text as it came
+  AddedTokenMatcher normalized_matcher;                         // tokens looked for in the normalized text
   std::int32_t vocab_size = 0;
 
   /// REQUIRES: model and normalizer are set. Refuses an id or a content that the vocabulary or another added token has

@@ -196,10 +196,12 @@ TEST(TokenizerFile, EveryLieIsRefusedNamingFileAndField) {
   EXPECT_THAT(with("/model/merges/0", "a zz"), HasSubstr("\"zz\", which the vocabulary does not have"));
   EXPECT_THAT(with("/model/merges/0", "c c"), HasSubstr("needs the result \"cc\""));
   EXPECT_THAT(with("/model/merges/0", "abc"), HasSubstr("model.merges[0]"));
-  EXPECT_THAT(with("/model/type", "Magic"), HasSubstr("\"model.type\" is \"Magic\", which is not supported; known: \"BPE\""));
+  EXPECT_THAT(with("/model/type", "Magic"),
+              HasSubstr("\"model.type\" is \"Magic\", which is not supported; known: \"BPE\""));
   EXPECT_THAT(with("/model/dropout", 0.1), HasSubstr("model.dropout"));
   EXPECT_THAT(with("/model/unk_token", "<none>"), HasSubstr("model.unk_token"));
-  EXPECT_THAT(with("/normalizer", {{"type", "Precompiled"}}), HasSubstr("\"normalizer.type\" is \"Precompiled\", which is not supported; known: \"NFC\""));
+  EXPECT_THAT(with("/normalizer", {{"type", "Precompiled"}}),
+              HasSubstr("\"normalizer.type\" is \"Precompiled\", which is not supported; known: \"NFC\""));
   EXPECT_THAT(with("/normalizer", 7), HasSubstr("\"normalizer\" must be an object or null, found a number"));
   EXPECT_THAT(with("/pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {{{"type", "Nope"}}}}}),
               HasSubstr("\"pre_tokenizer.pretokenizers[0].type\" is \"Nope\""));
@@ -207,8 +209,9 @@ TEST(TokenizerFile, EveryLieIsRefusedNamingFileAndField) {
               HasSubstr("does not compile"));
   EXPECT_THAT(with("/pre_tokenizer", nullptr), HasSubstr("ByteLevel"));
   EXPECT_THAT(with("/decoder", {{"type", "CTC"}}), HasSubstr("\"decoder.type\" is \"CTC\""));
-  EXPECT_THAT(with("/post_processor", {{"type", "TemplateProcessing"}, {"single", {{{"SpecialToken", {{"id", "<q>"}}}}}}}),
-              HasSubstr("special_tokens"));
+  EXPECT_THAT(
+      with("/post_processor", {{"type", "TemplateProcessing"}, {"single", {{{"SpecialToken", {{"id", "<q>"}}}}}}}),
+      HasSubstr("special_tokens"));
   EXPECT_THAT(with("/added_tokens/0/id", 301), HasSubstr("clashes with"));
   EXPECT_THAT(with("/added_tokens/0/id", -3), HasSubstr("added_tokens[0]"));
   EXPECT_THAT(with("/added_tokens/0/id", 97), HasSubstr("which the vocabulary gives to \"a\""));
@@ -224,7 +227,8 @@ TEST(TokenizerFile, ATruncatedOrDeepFileIsRefused) {
     EXPECT_THAT(made.error().message, HasSubstr("cut.json"));
   }
   EXPECT_FALSE(Tokenizer::from_json(std::string(100000, '['), "deep.json").has_value());
-  EXPECT_FALSE(Tokenizer::from_json("{\"normalizer\":" + std::string(80, '[') + std::string(80, ']') + "}", "deep.json").has_value());
+  EXPECT_FALSE(Tokenizer::from_json("{\"normalizer\":" + std::string(80, '[') + std::string(80, ']') + "}", "deep.json")
+                   .has_value());
 }
 
 TEST(TokenizerFolder, VocabAndMergesGiveTheIdsOfTheSameTokenizerJson) {

@@ -34,7 +34,8 @@ extern const std::uint64_t kClasses[];
 inline constexpr char32_t kTableLimit = 0x32000;
 
 // What each class has, as bits: letter 1, number 2, space 4, mark 8, punctuation 16, word 32, unstable under NFC 64.
-inline constexpr std::uint8_t kTraits[16] = {0, 33, 34, 2, 4, 8 + 32 + 64, 16 + 32, 16, 32, 33 + 64, 4 + 64, 16 + 64, 64};
+inline constexpr std::uint8_t kTraits[16] = {0,  33, 34,      2,      4,       8 + 32 + 64, 16 + 32,
+                                             16, 32, 33 + 64, 4 + 64, 16 + 64, 64};
 }  // namespace unicode_detail
 
 inline CharClass char_class(char32_t code) noexcept {

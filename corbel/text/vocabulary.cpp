@@ -88,8 +88,8 @@ Result<void> Vocabulary::add(std::string_view token, std::int64_t id, std::strin
   }
   const auto small_id = static_cast<std::int32_t>(id);
   if (has(small_id)) {
-    return fail(Code::bad_file, cat("\"", field, "\" gives \"", token.substr(0, 80), "\" the id ", id,
-                                    ", which \"", text(small_id).substr(0, 80), "\" has already"));
+    return fail(Code::bad_file, cat("\"", field, "\" gives \"", token.substr(0, 80), "\" the id ", id, ", which \"",
+                                    text(small_id).substr(0, 80), "\" has already"));
   }
   if ((size_ + 1) * 4 > slots_.size() * 3) grow(std::bit_ceil(size_ * 2 + 16));
   const std::uint64_t hash = hash_bytes(token);

@@ -28,7 +28,9 @@ class Vocabulary {
 
   /// Is this exactly the token of `id`? Any id may be asked.
   bool is(std::int32_t id, std::string_view token) const noexcept { return has(id) && text(id) == token; }
-  bool has(std::int32_t id) const noexcept { return id >= 0 && id < limit() && begins_[static_cast<std::size_t>(id)] >= 0; }
+  bool has(std::int32_t id) const noexcept {
+    return id >= 0 && id < limit() && begins_[static_cast<std::size_t>(id)] >= 0;
+  }
   /// Empty for an id without a token.
   std::string_view text(std::int32_t id) const noexcept;
 
@@ -43,10 +45,10 @@ class Vocabulary {
   void grow(std::size_t slots);
   std::size_t slot_of(std::string_view token, std::uint64_t hash) const noexcept;
 
-  std::string bytes_;                  // all tokens, one after the other
-  std::vector<std::int64_t> begins_;   // per id: where its token starts in bytes_, -1 for a hole
-  std::vector<std::uint32_t> sizes_;   // per id
-  std::vector<Slot> slots_;            // open addressing, a power of two, at most 3/4 full
+  std::string bytes_;                 // all tokens, one after the other
+  std::vector<std::int64_t> begins_;  // per id: where its token starts in bytes_, -1 for a hole
+  std::vector<std::uint32_t> sizes_;  // per id
+  std::vector<Slot> slots_;           // open addressing, a power of two, at most 3/4 full
   std::size_t size_ = 0;
 };
 

@@ -109,19 +109,23 @@ bool has_q_bias(const FaultScene& scene) { return scene.tensors.has("model.layer
 bool has_layers(const FaultScene& scene) { return integer(scene.config, "num_hidden_layers", 0) > 1; }
 bool decodes(const FaultScene& scene) { return scene.golden.greedy().size() > 1; }
 
-// Where a mistake inside attention, before its output projection, comes to light.
-#define CORBEL_IN_ATTENTION "model.layers.0.self_attn.o_proj", "model.layers.0.self_attn"
+/// Where a mistake inside attention, before its output projection, comes to light; `before`: a module ahead of that.
+std::vector<std::string_view> in_attention(std::string_view before = {}) {
+  std::vector<std::string_view> modules = {"model.layers.0.self_attn.o_proj", "model.layers.0.self_attn"};
+  if (!before.empty()) modules.insert(modules.begin(), before);
+  return modules;
+}
 constexpr std::string_view kFfn = "model.layers.0.mlp";
 
 std::vector<Fault> config_faults() {
   return {
       {.name = "rope_base",
        .what = "rope_theta is twice what it should be",
-       .shows_in = {CORBEL_IN_ATTENTION},
+       .shows_in = in_attention(),
        .edit_config = double_rope_theta},
       {.name = "rope_scaling_dropped",
        .what = "rope_scaling is ignored",
-       .shows_in = {CORBEL_IN_ATTENTION},
+       .shows_in = in_attention(),
        .visible = scales_positions,
        .edit_config = drop_rope_scaling},
       {.name = "norm_eps",
@@ -153,7 +157,7 @@ std::vector<Fault> weight_faults() {
        .edit_weights = broken::layers_swapped},
       {.name = "transposed_weight",
        .what = "the query projection of layer 0 lies in memory column after column",
-       .shows_in = {"model.layers.0.self_attn.q_proj", CORBEL_IN_ATTENTION},
+       .shows_in = in_attention("model.layers.0.self_attn.q_proj"),
        .edit_weights = broken::projection_transposed},
       {.name = "one_wrong_weight_element",
        .what = "one number of one matrix is 1",
@@ -169,7 +173,7 @@ std::vector<Fault> weight_faults() {
        .edit_weights = broken::final_norm_ignored},
       {.name = "bias_dropped",
        .what = "the bias of the query projection of layer 0 is ignored",
-       .shows_in = {"model.layers.0.self_attn.q_proj", CORBEL_IN_ATTENTION},
+       .shows_in = in_attention("model.layers.0.self_attn.q_proj"),
        .visible = has_q_bias,
        .edit_weights = broken::bias_dropped},
       {.name = "head_rows_shifted",
@@ -183,15 +187,15 @@ std::vector<Fault> attention_faults() {
   return {
       {.name = "attention_scale",
        .what = "scores are divided by the root of all heads' dimensions, not of one head's",
-       .shows_in = {CORBEL_IN_ATTENTION},
+       .shows_in = in_attention(),
        .edit_ops = broken::attention_scale},
       {.name = "mask_off_by_one",
        .what = "every row of a prefill sees the token behind it",
-       .shows_in = {CORBEL_IN_ATTENTION},
+       .shows_in = in_attention(),
        .edit_ops = broken::mask_off_by_one},
       {.name = "wrong_kv_head",
        .what = "query head h reads key head h % kv_heads in place of h / (q_heads / kv_heads)",
-       .shows_in = {CORBEL_IN_ATTENTION},
+       .shows_in = in_attention(),
        .visible = groups_heads,
        .edit_ops = broken::wrong_kv_head},
       {.name = "window_dropped",
@@ -206,7 +210,7 @@ std::vector<Fault> attention_faults() {
        .edit_ops = broken::window_off_by_one},
       {.name = "kv_slot_off_by_one",
        .what = "keys and values are stored one slot late",
-       .shows_in = {CORBEL_IN_ATTENTION},
+       .shows_in = in_attention(),
        .edit_ops = broken::kv_slot_off_by_one},
       {.name = "decode_misses_own_token",
        .what = "a decoded token does not see itself; prefill is right",
@@ -215,11 +219,11 @@ std::vector<Fault> attention_faults() {
        .edit_ops = broken::decode_misses_own_token},
       {.name = "position_off_by_one",
        .what = "all positions but the first are one too high",
-       .shows_in = {CORBEL_IN_ATTENTION},
+       .shows_in = in_attention(),
        .edit_ops = broken::position_off_by_one},
       {.name = "rope_layout",
        .what = "rotary pairs are neighbours in place of halves",
-       .shows_in = {CORBEL_IN_ATTENTION},
+       .shows_in = in_attention(),
        .edit_ops = broken::rope_layout},
   };
 }
@@ -228,7 +232,7 @@ std::vector<Fault> other_faults() {
   return {
       {.name = "qk_norm_dropped",
        .what = "norms of query and key heads are left out",
-       .shows_in = {"model.layers.0.self_attn.q_norm", CORBEL_IN_ATTENTION},
+       .shows_in = in_attention("model.layers.0.self_attn.q_norm"),
        .visible = has_head_norms,
        .edit_ops = broken::qk_norm_dropped},
       {.name = "norm_gamma_plus_one",
@@ -245,8 +249,6 @@ std::vector<Fault> other_faults() {
        .edit_ops = broken::token_id_off_by_one},
   };
 }
-
-#undef CORBEL_IN_ATTENTION
 
 std::vector<Fault> make_faults() {
   std::vector<Fault> faults;

@@ -1,6 +1,7 @@
 #include "corbel/verify/golden_report.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -25,9 +26,38 @@ std::vector<float> kept_rows(const TensorView& view, const std::vector<std::int3
   return kept;
 }
 
+/// How many roundings lie before a module's output. Follows the modules in running order.
+class RoundingCount {
+ public:
+  explicit RoundingCount(const Roundings& roundings)
+      : product_(roundings.products ? 1 : 0), cached_(roundings.cache ? 2 : 0) {}
+
+  int before(std::string_view module) {
+    constexpr std::string_view kLayers = ".layers.";
+    const auto at = module.find(kLayers);
+    const int layer_total = 4 * product_ + cached_;
+    if (at == std::string_view::npos) return layers_ * layer_total + (module == "lm_head" ? product_ : 0);
+    const char* digits = module.data() + at + kLayers.size();
+    int layer = 0;
+    std::from_chars(digits, module.data() + module.size(), layer);
+    layers_ = std::max(layers_, layer + 1);
+    const auto ends = [&](std::string_view part) { return module.ends_with(part); };
+    int within = layer_total;
+    if (ends(".input_layernorm")) within = 0;
+    if (ends(".q_proj") || ends(".k_proj") || ends(".v_proj") || ends(".q_norm") || ends(".k_norm")) within = product_;
+    if (ends(".o_proj") || ends(".self_attn") || ends(".post_attention_layernorm")) within = 2 * product_ + cached_;
+    return layer * layer_total + within;
+  }
+
+ private:
+  int product_, cached_;
+  int layers_ = 0;  // seen so far
+};
+
 class Comparer {
  public:
-  Comparer(const Golden& golden, GoldenReport& report) : golden_(golden), report_(report) {}
+  Comparer(const Golden& golden, RoundingCount roundings, std::int64_t hidden, GoldenReport& report)
+      : golden_(golden), roundings_(roundings), hidden_(hidden), report_(report) {}
 
   static void tap(void* user, std::string_view module, std::string_view part, const TensorView& value) {
     static_cast<Comparer*>(user)->see(cat(module, part), value);
@@ -59,8 +89,9 @@ class Comparer {
   }
 
   void compare(const std::string& name, const std::vector<float>& actual, const Golden::Values& expected) {
-    ModuleReport module{.module = name};
-    const auto comparison = compare_rows(actual, expected.numbers, expected.columns, report_.bound);
+    ModuleReport module{.module = name, .bound = golden_bound(roundings_.before(name), hidden_)};
+    report_.bound = std::max(report_.bound, module.bound);
+    const auto comparison = compare_rows(actual, expected.numbers, expected.columns, module.bound);
     if (!comparison) {
       if (misfit_.empty()) {
         misfit_ = cat("\"", name, "\" has ", expected.numbers.size(), " numbers in the golden, the model gives ",
@@ -69,12 +100,14 @@ class Comparer {
       return;
     }
     module.comparison = *comparison;
-    module.ok = comparison->within(report_.bound);
+    module.ok = comparison->within(module.bound);
     if (!module.ok && report_.first_wrong.empty()) report_.first_wrong = name;
     report_.modules.push_back(std::move(module));
   }
 
   const Golden& golden_;
+  RoundingCount roundings_;
+  std::int64_t hidden_;
   GoldenReport& report_;
   std::string misfit_;
 };
@@ -232,9 +265,11 @@ double GoldenReport::worst_error() const {
   return worst;
 }
 
-double golden_bound(const Roundings& roundings, int layers) {
-  if (!roundings.products && !roundings.cache) return 1e-5;
-  return 8.0 * 0x1p-9 * std::sqrt(6.0 * layers);
+double golden_bound(int roundings, std::int64_t hidden) {
+  if (roundings == 0) return 1e-5;
+  constexpr double kUnit = 0.4 * 0x1p-8;
+  const double spread = 1.0 + 16.0 / std::sqrt(static_cast<double>(hidden));
+  return 4.0 * spread * kUnit * std::sqrt(static_cast<double>(roundings));
 }
 
 Result<GoldenReport> compare_with_golden(const TextModel& model, Device& device, const Golden& golden,
@@ -246,9 +281,8 @@ Result<GoldenReport> compare_with_golden(const TextModel& model, Device& device,
                 StepRunner::make(
                     model, device,
                     {.step_rows = tokens, .logit_rows = tokens, .sequences = 1, .context_tokens = tokens + decoded}));
-  GoldenReport report{.bound = golden_bound(roundings, model.info().layers)};
-  report.greedy_checked = !roundings.products && !roundings.cache;
-  Comparer comparer(golden, report);
+  GoldenReport report{.greedy_checked = !roundings.any()};
+  Comparer comparer(golden, RoundingCount(roundings), model.info().hidden, report);
   runner.set_tap(Comparer::tap, &comparer);
   const auto logits = runner.run(prompt_plan(runner, golden));
   runner.set_tap(nullptr, nullptr);

@@ -97,8 +97,7 @@ TEST_P(GoldenOfModel, EveryModuleAndTheGreedyIdsMatchTransformers) {
   ASSERT_TRUE(report) << report.error().message;
   ASSERT_GE(report->modules.size(), 4U) << "the taps and the golden share too few names";
   for (const ModuleReport& module : report->modules) EXPECT_TRUE(module.ok) << describe(module);
-  for (const ModuleReport& module : report->modules) RecordProperty("zz_" + module.module, std::to_string(module.comparison.worst_row_error*1e6));
-  RecordProperty("worst_row_error", std::to_string(report->worst_error()));
+  RecordProperty("worst_row_error", cat(report->worst_error()));
   if (report->greedy_checked) {
     EXPECT_EQ(report->greedy, golden->greedy());
     EXPECT_EQ(report->frozen_equal, static_cast<int>(golden->greedy_frozen().size()));

@@ -1,4 +1,5 @@
 """The golden of any Hugging Face folder: what transformers answers to one prompt, in float32."""
+import json
 from pathlib import Path
 
 import torch
@@ -55,7 +56,8 @@ def record_folder(folder: Path, out: Path, text: str, prompt_ids: list[int]) -> 
     rows = torch.tensor(rows_of(len(ids), outputs))
     columns = torch.linspace(0, logits.shape[1] - 1, min(COLUMNS, logits.shape[1]), dtype=torch.float64).round().long()
     peak, uniform = attention_peak(result.attentions)
-    stored = str(getattr(model.config, "dtype", "") or "").replace("torch.", "")
+    config = json.loads((folder / "config.json").read_text())
+    stored = config.get("dtype") or config.get("torch_dtype") or ""
     noise = worst_row(logits, step(model.double(), ids, positions, None).logits[0])
     i64 = lambda v: torch.tensor(v, dtype=torch.int64)  # noqa: E731
     tensors = {"prompt_ids": i64(ids), "positions": i64(positions), "greedy_ids": i64(answer[:clear]), "rows": rows,

@@ -23,7 +23,7 @@ from cards import write_card
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_BYTES = 400_000
 BUILT_IN = ROOT / "share" / "pico"
-BUILT_IN_PROMPT = "What is a KV cache, and why does every decoded token read all of it?"
+BUILT_IN_PROMPT = "What is a KV cache, and why does every decoded token have to read all of it once more?"
 
 
 def folder_bytes(folder: Path) -> int:
