@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <clocale>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <cwchar>
@@ -19,28 +20,39 @@ namespace {
 
 constexpr int kHistoryLines = 1000;
 
+/// Waits for input. False when Ctrl-C came first, however short before: the signal is blocked between the look at the
+/// flag and the wait.
+bool wait_for_input() {
+  sigset_t blocked;
+  sigset_t before;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGINT);
+  sigprocmask(SIG_BLOCK, &blocked, &before);
+  bool ready = false;
+  while (!ready && !interrupted()) {
+    pollfd waiting = {STDIN_FILENO, POLLIN, 0};
+    const int found = ppoll(&waiting, 1, nullptr, &before);
+    ready = found > 0 || (found < 0 && errno != EINTR);  // errors show in read()
+  }
+  sigprocmask(SIG_SETMASK, &before, nullptr);
+  return ready;
+}
+
 /// One character of the terminal. The library's own reader starts again after a signal; this one ends the line, so that
 /// Ctrl-C gives a new prompt.
 int read_character(EditLine*, wchar_t* character) {
   std::mbstate_t state = {};
-  while (true) {
-    pollfd waiting = {STDIN_FILENO, POLLIN, 0};
-    if (poll(&waiting, 1, -1) < 0) {
-      if (errno == EINTR && !interrupted()) continue;  // the window changed its size
-      return -1;
-    }
+  while (wait_for_input()) {
     char byte = 0;
     const ssize_t count = read(STDIN_FILENO, &byte, 1);
-    if (count < 0 && errno == EINTR && !interrupted()) continue;
+    if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return static_cast<int>(count);
     const std::size_t used = std::mbrtowc(character, &byte, 1, &state);
     if (used == static_cast<std::size_t>(-2)) continue;  // the first bytes of a longer character
-    if (used == static_cast<std::size_t>(-1)) {
-      state = {};
-      continue;  // no character in this locale
-    }
-    return 1;
+    if (used != static_cast<std::size_t>(-1)) return 1;
+    state = {};  // no character in this locale
   }
+  return -1;
 }
 
 }  // namespace

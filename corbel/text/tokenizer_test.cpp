@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -162,21 +161,13 @@ TEST(StreamDecoder, GivesTheTextOfDecodeForAnyIdsAndNeverHalfACharacter) {
   }
 }
 
-TEST(Tokenizer, AMegabyteOfOneCharacterTakesTimeInProportion) {
-  // Four times the text may take six times as long (n log n and noise), not sixteen.
+TEST(Tokenizer, AMegabyteOfOneCharacterComesBackWhole) {
+  // Quadratic merging would take hours here; how fast it is stands in bench/, not in a test.
   const Tokenizer tokenizer = small();
-  const auto seconds = [&](std::size_t bytes) {
-    const std::string text(bytes, 'a');
-    double best = 1e9;
-    for (int i = 0; i < 3; ++i) {
-      const std::clock_t begin = std::clock();
-      EXPECT_TRUE(tokenizer.encode(text).has_value());
-      best = std::min(best, static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC);
-    }
-    return best;
-  };
-  const double small_time = seconds(1 << 18);
-  EXPECT_LT(seconds(1 << 20), 8 * small_time + 0.01);
+  const std::string text(1 << 20, 'a');
+  const auto ids = tokenizer.encode(text);
+  ASSERT_TRUE(ids.has_value());
+  EXPECT_EQ(tokenizer.decode(*ids), text);
 }
 
 TEST(TokenizerFile, EveryLieIsRefusedNamingFileAndField) {

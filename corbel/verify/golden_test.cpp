@@ -105,5 +105,17 @@ TEST(Golden, AFileThatIsNotThereIsNamed) {
   EXPECT_CONTAINS(golden.error().message, "/nowhere/golden.safetensors");
 }
 
+TEST(GoldenBound, IsHundredThousandthWhereNothingIsRounded) {
+  EXPECT_EQ(golden_bound(0, 32), 1e-5);
+  EXPECT_EQ(golden_bound(0, 8192), 1e-5);
+}
+
+TEST(GoldenBound, GrowsWithTheRootOfRoundingsAndShrinksWithTheWidth) {
+  EXPECT_DOUBLE_EQ(golden_bound(12, 1024), 2.0 * golden_bound(3, 1024));
+  EXPECT_LT(golden_bound(3, 4096), golden_bound(3, 256));
+  // 4 * (1 + 16 / 32) * 0.4 / 256: what one rounding of a row of 1,024 may do.
+  EXPECT_DOUBLE_EQ(golden_bound(1, 1024), 0.009375);
+}
+
 }  // namespace
 }  // namespace corbel
