@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include "apps/answer_report.h"
@@ -125,14 +126,12 @@ void ChatLoop::load(const std::string& argument) {
 }
 
 void ChatLoop::obey(const std::string& line) {
-  const std::size_t blank = line.find(' ');
-  const std::string name = line.substr(0, blank);
-  std::string argument =
-      blank == std::string::npos
-          ? std::string()
-          : line.substr(line.find_first_not_of(' ', blank) == std::string::npos ? line.size()
-                                                                                : line.find_first_not_of(' ', blank));
+  const std::string name = line.substr(0, line.find(' '));
+  std::string argument = line.substr(std::min(line.find_first_not_of(' ', name.size()), line.size()));
   while (argument.ends_with(' ')) argument.pop_back();
+  if (flags_.raw && (name == "/system" || name == "/save" || name == "/load")) {
+    return print_error(cat(name, " works on messages; --raw has none"));
+  }
   for (const SlashCommand& command : slash_commands()) {
     if (command.name == name) return (this->*command.run)(argument);
   }
@@ -222,7 +221,8 @@ int run_chat(const std::vector<std::string>& arguments) {
     return kWrongUsage;
   }
   if (!flags.models.empty()) flags.model = flags.models.front();
-  if (const auto valid = flags.generation.validate(); !valid) {
+  for (const auto& valid : {flags.generation.validate(), flags.device.validate()}) {
+    if (valid) continue;
     print_error(valid.error().message);
     return kWrongUsage;
   }

@@ -115,7 +115,8 @@ int run_run(const std::vector<std::string>& arguments) {
   line.example("git diff | corbel run --model qwen3-0.6b --system \"Review this change.\" -");
   if (const auto code = line.parse(arguments)) return *code;
   if (const auto code = refuse_prompt(flags)) return *code;
-  if (const auto valid = flags.generation.validate(); !valid) {
+  for (const auto& valid : {flags.generation.validate(), flags.device.validate()}) {
+    if (valid) continue;
     print_error(valid.error().message);
     return kWrongUsage;
   }

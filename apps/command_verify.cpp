@@ -96,6 +96,9 @@ std::string verdict_text(const GoldenReport& report, const Golden& golden, const
                ": worst row ", scientific(report.worst_error()), ", allowed ", scientific(report.bound), " (", how,
                ")\n");
   }
+  if (report.first_wrong == "greedy" && report.greedy == golden.greedy()) {
+    return cat("WRONG: the prefill and the greedy ids agree, the logits behind the last id do not (", how, ")\n");
+  }
   if (report.first_wrong == "greedy") {
     return cat("WRONG: greedy ids differ from place ", report.greedy_equal, " on, though every module agrees (", how,
                ")\n");

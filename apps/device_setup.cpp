@@ -7,6 +7,13 @@ namespace {
 
 constexpr Strategy kStrategies[] = {Strategy::balanced, Strategy::performance, Strategy::accuracy, Strategy::memory};
 
+std::vector<std::string> device_names() {
+  std::vector<std::string> names;
+  for (const DeviceEntry& entry : linked_devices()) names.push_back(entry.name);
+  names.emplace_back("reference");
+  return names;
+}
+
 std::vector<std::string> strategy_names() {
   std::vector<std::string> names;
   for (const Strategy strategy : kStrategies) names.emplace_back(strategy_name(strategy));
@@ -16,7 +23,7 @@ std::vector<std::string> strategy_names() {
 }  // namespace
 
 void DeviceChoice::add_flags(CommandLine& line) {
-  line.text("--device", device, "where to run: cpu, or reference (slow, exact)");
+  line.choice("--device", device, device_names(), "where to run; reference is slow and exact");
   line.integer("--threads", threads, "threads (default: every processor this process may use)");
   line.choice("--missing-ops", missing_ops, {"strict", "reference"},
               "what to do when the device lacks an op: refuse, or run its reference on the host");
@@ -30,11 +37,14 @@ Strategy DeviceChoice::chosen_strategy() const {
   return Strategy::balanced;
 }
 
-Result<OpenDevice> open_device(const DeviceChoice& choice) {
+Result<void> DeviceChoice::validate() const {
   constexpr std::int64_t kMostThreads = 1024;
-  if (choice.threads && (*choice.threads < 1 || *choice.threads > kMostThreads)) {
-    return fail(Code::bad_request, cat("--threads is ", *choice.threads, "; it must be 1 to ", kMostThreads));
-  }
+  if (!threads || (*threads >= 1 && *threads <= kMostThreads)) return {};
+  return fail(Code::bad_request, cat("--threads is ", *threads, "; it must be 1 to ", kMostThreads));
+}
+
+Result<OpenDevice> open_device(const DeviceChoice& choice) {
+  CORBEL_TRY(choice.validate());
   OpenDevice open;
   if (choice.device == "reference") {
     open.device = make_reference_device();

@@ -18,6 +18,8 @@ struct DeviceChoice {
   std::optional<std::int64_t> threads;
 
   void add_flags(CommandLine& line);
+  /// Refuses values out of range, before anything is loaded: wrong usage.
+  Result<void> validate() const;
   Strategy chosen_strategy() const;
 };
 

@@ -37,6 +37,9 @@ Result<void> GenerationFlags::validate() const {
     if (!value || *value >= least) return {};
     return fail(Code::bad_request, cat(flag, " is ", *value, "; it must be ", least, " or more"));
   };
+  if (raw && !system.empty()) {
+    return fail(Code::bad_request, "--system needs the model's chat template, which --raw leaves out");
+  }
   CORBEL_TRY(at_least("--max-tokens", max_tokens, 0));
   CORBEL_TRY(at_least("--context", context, 1));
   CORBEL_TRY(at_least("--seed", seed, 0));

@@ -157,8 +157,8 @@ int main(int argc, char** argv) {
       std::printf(" arithmetic %s, %.2f GB of bf16 weights\n", to_string(arithmetic).c_str(),
                   static_cast<double>(model.weight_bytes) / 1e9);
       report_decode(**device, model, limits.read_bytes_per_s);
-      const bool has_bf16 = arithmetic == Arithmetic::bf16 && limits.bf16_ops_per_s > 0;
-      if (all) report_prefill(**device, model, has_bf16 ? limits.bf16_ops_per_s : limits.f32_ops_per_s);
+      const bool bf16 = arithmetic == Arithmetic::bf16;
+      if (all) report_prefill(**device, model, bf16 ? limits.bf16_ops_per_s : limits.f32_ops_per_s);
       if (!all) break;
     }
   }

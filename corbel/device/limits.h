@@ -20,7 +20,7 @@ struct MachineLimits {
   std::string read_loop;        // which shape that was
   // Multiplications and additions per second, on registers alone, all threads together.
   double f32_ops_per_s = 0;
-  double bf16_ops_per_s = 0;
+  double bf16_ops_per_s = 0;  // by a bf16 instruction or by f32 multiply-adds on split pairs, whichever is faster
   double int8_ops_per_s = 0;
   double tile_bf16_ops_per_s = 0;  // AMX tiles: what a kernel made for them could reach
   double tile_int8_ops_per_s = 0;

@@ -90,6 +90,13 @@ TEST(Linear, TakesSubnormalsAsZeroInBf16AndKeepsThemInF32) {
   EXPECT_EQ(multiply({0x1p-64F}, {0x1p-64F}, Arithmetic::bf16).front(), 0.0F);
 }
 
+TEST(Linear, JudgesSubnormalsInBf16AfterRoundingToTwentyFourBits) {
+  // 2^-126 - part * 2^-126, the odd element first; see FmaFlushed in arithmetic_test.cpp.
+  const std::vector<float> weights = {0x1p-63F, 0x1p-63F};
+  EXPECT_EQ(multiply({-0x1p-25F * 0x1p-63F, 0x1p-63F}, weights, Arithmetic::bf16).front(), 0x1p-126F);
+  EXPECT_EQ(multiply({-0x1.4p-25F * 0x1p-63F, 0x1p-63F}, weights, Arithmetic::bf16).front(), 0.0F);
+}
+
 /// Everything a layer does, in double from the same stored weights, with the bound of its arithmetic.
 struct Bounded {
   double value;

@@ -161,7 +161,7 @@ std::vector<Fault> weight_faults() {
        .edit_weights = broken::projection_transposed},
       {.name = "one_wrong_weight_element",
        .what = "one number of one matrix is 1",
-       .shows_in = {"model.layers.0.mlp.down_proj", kFfn},
+       .shows_in = {kFfn},
        .edit_weights = broken::one_element_wrong},
       {.name = "nan_weight",
        .what = "one number of one matrix is NaN",

@@ -13,6 +13,8 @@
 namespace corbel {
 namespace {
 
+constexpr const char* kLastLogits = "greedy_logits_last";
+
 /// Picks from [*, view.columns()] the rows that the golden kept; empty `rows` keeps all.
 std::vector<float> kept_rows(const TensorView& view, const std::vector<std::int32_t>& rows) {
   const Rows<const float> values(view);
@@ -36,7 +38,8 @@ class RoundingCount {
     constexpr std::string_view kLayers = ".layers.";
     const auto at = module.find(kLayers);
     const int layer_total = 4 * product_ + cached_;
-    if (at == std::string_view::npos) return layers_ * layer_total + (module == "lm_head" ? product_ : 0);
+    if (at == std::string_view::npos)
+      return layers_ == 0 ? 0 : layers_ * layer_total + (module == "model.norm" ? 0 : product_);
     const char* digits = module.data() + at + kLayers.size();
     int layer = 0;
     std::from_chars(digits, module.data() + module.size(), layer);
@@ -61,6 +64,13 @@ class Comparer {
 
   static void tap(void* user, std::string_view module, std::string_view part, const TensorView& value) {
     static_cast<Comparer*>(user)->see(cat(module, part), value);
+  }
+  /// Logits of the last greedy step: what decoding computes, beyond which token comes first.
+  void see_last_logits(const TensorView& logits) {
+    if (const auto expected = golden_.find(kLastLogits)) {
+      const float* row = Rows<const float>(logits)[logits.rows() - 1];
+      compare(kLastLogits, std::vector<float>(row, row + logits.columns()), *expected);
+    }
   }
   /// A module whose output has another size than the golden's: it is of another model. Empty: none.
   const std::string& misfit() const { return misfit_; }
@@ -134,9 +144,9 @@ StepPlan prompt_plan(const StepRunner& runner, const Golden& golden) {
   return plan;
 }
 
-/// Goes on from the logits of the prompt's last row. rope_length 0: that of each step's own position, as Hugging Face
-/// has it.
-Result<std::vector<std::int32_t>> decode_greedily(StepRunner& runner, StepPlan plan, TensorView logits,
+/// Goes on from the logits of the prompt's last row; `logits` are then those of the last step. rope_length 0: that of
+/// each step's own position, as Hugging Face has it.
+Result<std::vector<std::int32_t>> decode_greedily(StepRunner& runner, StepPlan plan, TensorView& logits,
                                                   std::size_t count, std::int32_t rope_length) {
   std::vector<std::int32_t> ids;
   std::int64_t row = plan.rows() - 1;
@@ -179,21 +189,24 @@ Result<void> check_fits(const TextModel& model, const Golden& golden) {
   return {};
 }
 
-/// Compares greedy ids; only when the modules are well, since their errors say more.
-Result<void> check_greedy(StepRunner& runner, const Golden& golden, const TensorView& prompt_logits,
+/// Compares greedy ids and, where they agree, the logits behind the last one.
+Result<void> check_greedy(StepRunner& runner, const Golden& golden, TensorView logits, Comparer& comparer,
                           GoldenReport& report) {
   const StepPlan plan = prompt_plan(runner, golden);
   const std::size_t count = golden.greedy().size();
-  CORBEL_ASSIGN(report.greedy, decode_greedily(runner, plan, prompt_logits, count, 0));
+  CORBEL_ASSIGN(report.greedy, decode_greedily(runner, plan, logits, count, 0));
   report.greedy_equal = leading_equal(report.greedy, golden.greedy());
   bool equal = report.greedy == golden.greedy();
+  if (equal) comparer.see_last_logits(logits);
   if (!golden.greedy_frozen().empty()) {
-    CORBEL_ASSIGN(const TensorView logits, runner.run(plan));
+    CORBEL_ASSIGN(logits, runner.run(plan));
     CORBEL_ASSIGN(const auto frozen, decode_greedily(runner, plan, logits, count, golden.rope_length()));
     report.frozen_equal = leading_equal(frozen, golden.greedy_frozen());
     equal = equal && frozen == golden.greedy_frozen();
   }
-  if (report.greedy_checked && !equal && report.first_wrong.empty()) report.first_wrong = "greedy";
+  const bool only_logits_differ = report.first_wrong == kLastLogits;
+  if (only_logits_differ || (report.greedy_checked && !equal && report.first_wrong.empty()))
+    report.first_wrong = "greedy";
   return {};
 }
 
@@ -290,7 +303,8 @@ Result<GoldenReport> compare_with_golden(const TextModel& model, Device& device,
   if (!logits && report.first_wrong.empty()) return forward_failure(logits);
   if (!logits) return report;  // NaN on the way: the taps have named the module
   if (report.modules.empty()) return other_model(golden, "none of its outputs is of a module that this model has");
-  CORBEL_TRY(check_greedy(runner, golden, *logits, report));
+  CORBEL_TRY(check_greedy(runner, golden, *logits, comparer, report));
+  if (!comparer.misfit().empty()) return other_model(golden, comparer.misfit());
   return report;
 }
 

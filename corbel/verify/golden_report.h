@@ -28,7 +28,8 @@ struct GoldenReport {
   int greedy_equal = 0;  // leading ids that agree
   /// The same with rotary scalings fixed at the golden's length, where the golden has that: leading ids that agree.
   int frozen_equal = 0;
-  /// First module beyond the bound; "greedy" when only the ids differ; empty when all is well.
+  /// First module beyond the bound; "greedy" when prefill is right and decoding is not: other ids, or the same with
+  /// other logits behind the last one. Empty when all is well.
   std::string first_wrong;
   bool passed() const { return first_wrong.empty(); }
   double worst_error() const;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -124,6 +125,17 @@ TEST_F(Generate, TheSecondTurnSaysWhatAFreshSessionSays) {
   auto expected = generate(*fresh.session, tokenizer_, second, sampled_);
   ASSERT_TRUE(expected);
   EXPECT_EQ(answer->ids, expected->ids);
+}
+
+TEST_F(Generate, ThePenaltySeesTheAnswerSoFar) {
+  prompt_.resize(1);
+  GenerateOptions options;
+  options.sampling.repetition_penalty = 1e9;  // a token that occurred never wins against one that did not
+  options.max_tokens = 15;
+  std::vector<std::int32_t> ids = run(options).ids;
+  ids.push_back(prompt_[0]);
+  std::sort(ids.begin(), ids.end());
+  EXPECT_EQ(std::adjacent_find(ids.begin(), ids.end()), ids.end());
 }
 
 TEST_F(Generate, OptionsOutOfRangeAreRefused) {

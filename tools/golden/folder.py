@@ -7,7 +7,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from golden_file import write_golden
-from tiny import Recorder, attention_peak, greedy_margins, step, worst_row
+from tiny import Recorder, attention_peak, greedy_steps, step, worst_row
 
 MARGIN = 100  # a greedy token whose lead is smaller proves nothing: rounding could turn it
 GREEDY = 32
@@ -43,7 +43,7 @@ def record_folder(folder: Path, out: Path, text: str, prompt_ids: list[int]) -> 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager",
                                                  local_files_only=True).eval()
     positions = list(range(len(ids)))
-    answer, margins = greedy_margins(model, ids, positions, GREEDY)
+    answer, margins, _ = greedy_steps(model, ids, positions, GREEDY)
     clear = next((i for i, margin in enumerate(margins) if margin < MARGIN), len(margins))
     if clear == 0:
         raise SystemExit(f"{folder}: the first greedy token leads by {margins[0]:.0f} tolerances only, {MARGIN} are needed; "
@@ -58,9 +58,11 @@ def record_folder(folder: Path, out: Path, text: str, prompt_ids: list[int]) -> 
     peak, uniform = attention_peak(result.attentions)
     config = json.loads((folder / "config.json").read_text())
     stored = config.get("dtype") or config.get("torch_dtype") or ""
+    last = greedy_steps(model, ids, positions, clear)[2].float().contiguous()
     noise = worst_row(logits, step(model.double(), ids, positions, None).logits[0])
     i64 = lambda v: torch.tensor(v, dtype=torch.int64)  # noqa: E731
     tensors = {"prompt_ids": i64(ids), "positions": i64(positions), "greedy_ids": i64(answer[:clear]), "rows": rows,
+               "greedy_logits_last": last,
                **{name: value[rows].contiguous() for name, value in outputs.items()},
                "logits_columns": columns, "logits_at_columns": logits[:, columns].contiguous()}
     metadata = {"format": "corbel.golden.v1", "architecture": type(model).__name__,

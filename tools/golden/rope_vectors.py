@@ -66,6 +66,7 @@ def main() -> None:
     for name, config, lengths in CASES:
         base = {"hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2, "max_position_embeddings": 2048}
         parsed = transformers.LlamaConfig(**json.loads(json.dumps({**base, **config})))
+        parsed.standardize_rope_params()  # as models do again, when the config has all its fields
         text = json.dumps({"max_position_embeddings": 2048, **config})
         for length in lengths:
             f, attention = frequencies(parsed.rope_parameters, 16, parsed.max_position_embeddings, length)

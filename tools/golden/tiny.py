@@ -170,11 +170,6 @@ def greedy(model, ids, positions, count, freeze_rope=False):
     return out, min(margins), last
 
 
-def greedy_margins(model, ids, positions, count):
-    out, margins, _ = greedy_steps(model, ids, positions, count)
-    return out, margins
-
-
 def attention_peak(attentions) -> tuple[float, float]:
     """Mean over layers, heads and rows >= 8 of the largest probability, and the same for uniform attention."""
     peak = torch.stack([a[0, :, 8:].max(-1).values.mean() for a in attentions]).mean()

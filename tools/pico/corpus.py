@@ -1,6 +1,6 @@
 """Writes the training text of pico: conversations, one JSON object per line, the same bytes on every machine.
 
-    python3 tools/pico/corpus.py --out corpus.jsonl [--conversations 60000] [--seed 1]
+    python3 tools/pico/corpus.py --out corpus.jsonl [--conversations 60000] [--seed 1] [--mix first]
     python3 tools/pico/corpus.py --held-out          writes heldout.jsonl beside this file
     python3 tools/pico/corpus.py --check corpus.jsonl  no held-out question occurs in it
 
@@ -32,13 +32,17 @@ TOPIC_FILES = (
     ("questions.txt", "question"),
     ("pairs.txt", "pair"),
 )
+# Of 100 turns, those below the numbers are: about a topic, outside of the domain, an opener; the rest are stories.
+# Training begins with the first mix, which also makes the tokenizer; the second asks more for what is learned last.
+MIXES = {"first": (68, 80, 93), "second": (50, 70, 84)}
 Turn = tuple[str, str]
 
 
 class Library:
     """All data files, read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, mix: str = "first") -> None:
+        self.mix = MIXES[mix]
         self.topics = [topic for name, group in TOPIC_FILES for topic in read_topics(name, group)]
         self.nouns = [t for t in self.topics if t.group not in ("howto", "question", "pair")]
         self.opener_lines = [(topic, name) for topic in read_topics("openers.txt", "opener") for name in topic.names]
@@ -142,12 +146,13 @@ def follow(topic: Topic, said: str, library: Library, prng: Prng) -> tuple[Topic
 
 def single(library: Library, prng: Prng) -> tuple[Topic | None, Turn]:
     """One turn of any kind; the topic is None where there is nothing to follow up."""
+    inside_below, outside_below, opener_below = library.mix
     roll = prng.below(100)
-    if roll < 68:
+    if roll < inside_below:
         return inside(library, prng)
-    if roll < 80:
+    if roll < outside_below:
         return None, outside(library, prng)
-    if roll < 93:
+    if roll < opener_below:
         return None, opener(library, prng)
     return None, story(library, prng)
 
@@ -179,8 +184,8 @@ def held_texts() -> set[str]:
     return texts
 
 
-def write_corpus(path: pathlib.Path, count: int, seed: int) -> None:
-    library, prng, forbidden = Library(), Prng(seed), held_texts()
+def write_corpus(path: pathlib.Path, count: int, seed: int, mix: str = "first") -> None:
+    library, prng, forbidden = Library(mix), Prng(seed), held_texts()
     with path.open("w", encoding="utf-8", newline="\n") as out:
         written = 0
         while written < count:
@@ -232,6 +237,7 @@ def main() -> int:
     parser.add_argument("--out", type=pathlib.Path, help="write the corpus to this file")
     parser.add_argument("--conversations", type=int, default=60000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--mix", choices=sorted(MIXES), default="first")
     parser.add_argument("--held-out", action="store_true", help="write heldout.jsonl")
     parser.add_argument("--check", type=pathlib.Path, metavar="CORPUS", help="exit 1 if a held-out text is in the corpus")
     options = parser.parse_args()
@@ -240,7 +246,7 @@ def main() -> int:
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
         (HERE / "heldout.jsonl").write_text("".join(lines), encoding="utf-8")
     if options.out:
-        write_corpus(options.out, options.conversations, options.seed)
+        write_corpus(options.out, options.conversations, options.seed, options.mix)
     if options.check and check(options.check) > 0:
         return 1
     return 0

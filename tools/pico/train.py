@@ -10,6 +10,7 @@ Needs torch (CPU is enough). The loss counts an answer's first tokens most, and 
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import json
 import os
@@ -29,8 +30,10 @@ from tokenizer import Tokenizer
 
 # The first tokens of an answer decide which answer it is; what follows is then nearly given.
 FIRST_TOKENS, FIRST_WEIGHT = 6, 3.0
-# Most single answers are therefore cut after some tokens: more questions are seen in the same time.
-CUT_TOKENS, CUT_SHARE = 12, 0.75
+# Most single answers are therefore cut after some tokens: more questions are seen in the same time. A story stays whole.
+CUT_TOKENS, CUT_SHARE = 16, 0.75
+# Words taken over from the question or from earlier in a story count more; ids below are letters and frequent pieces.
+COPIED_WEIGHT, COPIED_FROM = 4.0, 700
 AVERAGE = 0.99  # weight average over about the last 100 steps: what is exported
 SEED = 20240607
 
@@ -42,24 +45,37 @@ class Document:
     cut: int  # length with a shortened answer; the full length for conversations of several turns
 
 
+def answer_weights(body: list[int], asked: set[int], is_story: bool) -> list[float]:
+    """Weights of predicting body[1:]; body[0] is the newline that the template gives."""
+    seen, weights = set(asked), []
+    for i, token in enumerate(body[1:]):
+        copied = token >= COPIED_FROM and token in seen
+        weights.append(COPIED_WEIGHT if copied else FIRST_WEIGHT if i < FIRST_TOKENS else 1.0)
+        if is_story:
+            seen.add(token)
+    return weights
+
+
 def read_documents(corpus: pathlib.Path, tokenizer: Tokenizer, longest: int) -> list[Document]:
     """Conversations as ids; those longer than `longest` tokens are cut at the end."""
     special = tokenizer.specials
+    talks = [json.loads(line)["messages"] for line in corpus.open(encoding="utf-8")]
+    # An answer that occurs once is no answer to learn by heart: it is a story.
+    times = collections.Counter(text for talk in talks for role, text in talk if role == "assistant")
     documents = []
-    for line in corpus.open(encoding="utf-8"):
+    for talk in talks:
         ids, weights = [special["<|begin|>"]], [0.0]
-        messages = json.loads(line)["messages"]
-        cut = 0
-        for role, text in messages:
+        cut, asked = 0, set()
+        for role, text in talk:
             body = [*tokenizer.encode("\n" + text), special["<|end|>"]]
-            ahead = FIRST_TOKENS if role == "assistant" else 0
-            rest = 1.0 if role == "assistant" else 0.0
-            answer_weights = [FIRST_WEIGHT if i < ahead else rest for i in range(len(body) - 1)]
-            cut = len(ids) + 2 + CUT_TOKENS
+            is_story = times[text] == 1
+            cut = len(ids) + len(body) + 2 if is_story else len(ids) + 2 + CUT_TOKENS
             ids += [special[f"<|{role}|>"], *body, *tokenizer.encode("\n")]
             # The role sign, the newline after it and the newline behind <|end|> are always given by the template.
-            weights += [0.0, 0.0, *answer_weights, 0.0]
-        cut = cut if sum(role == "assistant" for role, _ in messages) == 1 else len(ids)
+            wanted = answer_weights(body, asked, is_story) if role == "assistant" else [0.0] * (len(body) - 1)
+            weights += [0.0, 0.0, *wanted, 0.0]
+            asked = set(body)
+        cut = cut if sum(role == "assistant" for role, _ in talk) == 1 else len(ids)
         documents.append(Document(ids[:longest], weights[:longest], min(cut, len(ids), longest)))
     return documents
 

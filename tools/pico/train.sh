@@ -8,15 +8,22 @@ work=${WORK:-$here/../../build/pico}
 out=${OUT:-$here/../../share/pico}
 mkdir -p "$work" "$out"
 
-"$python" "$here/corpus.py" --out "$work/corpus.jsonl" --check "$work/corpus.jsonl"
-"$python" "$here/tokenizer.py" --corpus "$work/corpus.jsonl" --out "$out"
+"$python" "$here/corpus.py" --out "$work/first.jsonl" --check "$work/first.jsonl"
+"$python" "$here/corpus.py" --out "$work/second.jsonl" --seed 2 --mix second --check "$work/second.jsonl"
+"$python" "$here/tokenizer.py" --corpus "$work/first.jsonl" --out "$out"
 
-rm -f "$work/rendezvous"
+# train CORPUS OPTION...: both ranks, from the last checkpoint on
 train() {
-  OMP_NUM_THREADS=1 "$python" -u "$here/train.py" --corpus "$work/corpus.jsonl" --tokenizer "$out" --work "$work" \
-    --out "$out" --ranks 2 --rank "$1" "${@:2}"
+  local corpus=$1 first
+  shift
+  rm -f "$work/rendezvous"
+  local command=("$python" -u "$here/train.py" --corpus "$work/$corpus.jsonl" --tokenizer "$out" --work "$work" --out "$out" --ranks 2)
+  OMP_NUM_THREADS=1 "${command[@]}" --rank 1 "$@" &
+  first=$!
+  OMP_NUM_THREADS=1 "${command[@]}" --rank 0 "$@"
+  wait "$first"
 }
-train 1 "$@" &
-train 0 "$@"
-wait
+# The first part keeps the learning rate, the second lets it fall to zero.
+train first --steps 1250 --decay 1
+train second --steps 1900 --decay 650
 "$python" "$here/grade.py" --python --model "$out"

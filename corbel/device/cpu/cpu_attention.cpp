@@ -52,7 +52,8 @@ void attend_tile(const Call& call, const Tile& tile, const std::int32_t* slots, 
   std::int32_t first_slots[kAttendQueries];
   for (std::int64_t row = 0; row < tile.rows; ++row) {
     const std::int64_t slot = slots[tile.first_row + row];
-    first_slots[row] = spec.window == 0 ? 0 : static_cast<std::int32_t>(std::max<std::int64_t>(0, slot - spec.window + 1));
+    first_slots[row] =
+        spec.window == 0 ? 0 : static_cast<std::int32_t>(std::max<std::int64_t>(0, slot - spec.window + 1));
   }
   const std::int64_t kv_head = tile.first_head / (spec.q_heads / page.kv_heads);
   AttendArgs args;
@@ -107,7 +108,8 @@ void run_prefill(const Prepared<AttentionPrefill>& self, const AttentionPrefill:
     call.state.pool->parallel_for(row_tiles * heads, [&](std::int64_t unit, int worker) {
       // Last rows first: they see the most, and what is left at the end should be small.
       const std::int64_t row_tile = row_tiles - 1 - unit / heads;
-      Tile tile{.sequence = spans[s][0], .first_row = first + row_tile * tile_rows, .rows = 0, .first_head = 0, .heads = 0};
+      Tile tile{
+          .sequence = spans[s][0], .first_row = first + row_tile * tile_rows, .rows = 0, .first_head = 0, .heads = 0};
       tile.rows = std::min(tile_rows, rows - row_tile * tile_rows);
       place_heads(call.spec, unit % heads, tile);
       attend_tile(call, tile, slots, worker);

@@ -12,7 +12,8 @@ namespace corbel {
 /// unknown or that the machine lacks is refused.
 Result<std::unique_ptr<Device>> make_cpu_device(const DeviceSettings& settings, ThreadPool& pool);
 
-/// Levels with kernels of their own that this machine can run, best first: of "avx512bf16", "avx512", "v3" (AVX2), "v2".
+/// Levels with kernels of their own that this machine can run, best first: of "avx512bf16", "avx512", "v3" (AVX2),
+/// "v2".
 std::vector<std::string> cpu_device_levels();
 
 }  // namespace corbel

@@ -142,8 +142,8 @@ TEST(CpuLinear, TakesMoreRowsThanOneBlockAndManyOutputs) {
   gated.outputs[1] = {.features = 40, .format = &f16_format()};
   gated.arithmetic = Arithmetic::f32;
   gated.add_residual = true;
-  expect_reference_bits<Linear>({linear_case(300, 40, gated),
-                                 linear_case(259, 64, one_weight(300, bf16_format(), Arithmetic::bf16))});
+  expect_reference_bits<Linear>(
+      {linear_case(300, 40, gated), linear_case(259, 64, one_weight(300, bf16_format(), Arithmetic::bf16))});
 }
 
 void decode_halves(const std::byte* stored, std::int64_t count, float* values) noexcept {

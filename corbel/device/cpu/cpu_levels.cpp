@@ -4,9 +4,9 @@
 
 namespace corbel::cpu {
 
-#define CORBEL_LEVEL(name)   \
-  namespace name {           \
-  Kernels make_kernels();    \
+#define CORBEL_LEVEL(name) \
+  namespace name {         \
+  Kernels make_kernels();  \
   }
 CORBEL_LEVEL(avx512bf16)
 CORBEL_LEVEL(avx512)
@@ -19,7 +19,9 @@ TileProbes make_tile_probes();
 
 namespace {
 
-bool has_v3() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
+bool has_v3() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
 
 bool has_avx512() {
   return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

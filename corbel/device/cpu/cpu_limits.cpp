@@ -89,7 +89,8 @@ Result<MachineLimits> CpuDevice::measure_limits(const LimitSettings& settings) {
     measure_reading(kernels_, *pool(), settings, buffer, limits);
   }
   limits.f32_ops_per_s = measure_peak(*pool(), limits.threads, kernels_.probes.f32_operations);
-  limits.bf16_ops_per_s = measure_peak(*pool(), limits.threads, kernels_.probes.bf16_operations);
+  limits.bf16_ops_per_s =
+      std::max(limits.f32_ops_per_s, measure_peak(*pool(), limits.threads, kernels_.probes.bf16_operations));
   limits.int8_ops_per_s = measure_peak(*pool(), limits.threads, kernels_.probes.int8_operations);
   // Tiles are asked for by the threads that use them: the permission is the process's.
   if (const TileProbes tiles = usable_tile_probes(); tiles.enable != nullptr && tiles.enable()) {

@@ -17,7 +17,7 @@ TEST(CpuLimits, GivesEveryFigureThatTheLevelHas) {
     EXPECT_GT(limits->read_bytes_per_s, 1e8) << level;
     EXPECT_FALSE(limits->read_loop.empty()) << level;
     EXPECT_GT(limits->f32_ops_per_s, 1e7) << level;
-    EXPECT_EQ(limits->bf16_ops_per_s > 0, device->info().has_bf16_dot) << level;
+    EXPECT_GE(limits->bf16_ops_per_s, limits->f32_ops_per_s) << level;
     EXPECT_EQ(limits->int8_ops_per_s > 0, level != "v2") << level;
   }
 }

@@ -25,7 +25,7 @@ using DotFunction = void (*)(const DotArgs&);
 
 struct LinearState {
   OpState op;
-  DotFunction dots[Linear::kMaxWeights] = {};  // null: decode rows to f32 first
+  DotFunction dots[Linear::kMaxWeights] = {};  // null: decode rows to f32 first; in bf16 arithmetic by the panel
   std::int64_t weight_row_bytes[Linear::kMaxWeights] = {};
   std::int64_t block_rows = 0;
 };
@@ -35,7 +35,7 @@ const LinearState& linear_state(const Prepared<Linear>& self) noexcept {
 }
 
 DotFunction find_dot(const Kernels& kernels, Arithmetic arithmetic, const WeightFormat& format) {
-  if (arithmetic == Arithmetic::bf16) return kernels.dot_bf16;
+  if (arithmetic == Arithmetic::bf16) return kernels.dot_bf16_split;
   if (&format == &f32_format()) return kernels.dot_f32;
   if (&format == &bf16_format()) return kernels.dot_bf16_f32;
   if (&format == &f16_format()) return kernels.dot_f16_f32;
@@ -44,6 +44,7 @@ DotFunction find_dot(const Kernels& kernels, Arithmetic arithmetic, const Weight
 
 /// Rows of x as the arithmetic takes them.
 struct Panel {
+  DotFunction dot;  // that takes x in this form; null: the weight's own
   const std::byte* data;
   std::int64_t stride_bytes;
   std::int64_t first_row;
@@ -114,6 +115,7 @@ void dot_range(const Prepared<Linear>& self, const std::byte* weight, const Outp
   args.in = spec.in_features;
   args.out = dots;
   args.out_stride = range.count;
+  if (x.dot != nullptr) return x.dot(args);
   if (const DotFunction dot = state.dots[range.weight]; dot != nullptr) return dot(args);
 
   // A format without a kernel of its own: a few rows at a time, decoded.
@@ -176,20 +178,26 @@ void run_unit(const Prepared<Linear>& self, const Linear::Args& args, const Outp
 }
 
 /// Rounds the rows to bf16 into the shared scratch when the arithmetic wants it.
-Panel make_panel(const Prepared<Linear>& self, const TensorView& x, std::int64_t first_row, std::int64_t rows) noexcept {
+Panel make_panel(const Prepared<Linear>& self, const TensorView& x, std::int64_t first_row,
+                 std::int64_t rows) noexcept {
   const Linear::Spec& spec = self.spec();
   const OpState& op = linear_state(self).op;
   const Rows<const float> source(x);
   if (spec.arithmetic == Arithmetic::f32) {
-    return {reinterpret_cast<const std::byte*>(source[first_row]),
+    return {nullptr, reinterpret_cast<const std::byte*>(source[first_row]),
             x.row_stride * static_cast<std::int64_t>(sizeof(float)), first_row, rows};
   }
-  const std::int64_t stride = round_up(spec.in_features, 32) * 2;
+  const bool by_pairs = rows < op.split_from_rows;
+  const std::int64_t stride = round_up(spec.in_features, 32) * (by_pairs ? 2 : 4);
   std::byte* const target = op.scratch->shared();
   for_rows(*op.pool, rows, spec.in_features, [&](std::int64_t row, int) {
-    op.kernels->to_bf16(source[first_row + row], spec.in_features, target + row * stride);
+    if (by_pairs)
+      op.kernels->to_bf16(source[first_row + row], spec.in_features, target + row * stride);
+    else
+      op.kernels->split_bf16(source[first_row + row], spec.in_features,
+                             reinterpret_cast<float*>(target + row * stride));
   });
-  return {target, stride, first_row, rows};
+  return {by_pairs ? op.kernels->dot_bf16_pairs : op.kernels->dot_bf16_split, target, stride, first_row, rows};
 }
 
 void run_linear(const Prepared<Linear>& self, const Linear::Args& args, RunContext&) noexcept {
@@ -199,16 +207,15 @@ void run_linear(const Prepared<Linear>& self, const Linear::Args& args, RunConte
   for (std::int64_t first = 0; first < rows; first += state.block_rows) {
     const Panel x = make_panel(self, args.x, first, std::min(state.block_rows, rows - first));
     const Units units(spec, state, x.rows);
-    state.op.pool->parallel_for(units.total, [&](std::int64_t unit, int worker) {
-      run_unit(self, args, units.range(spec, unit), x, worker);
-    });
+    state.op.pool->parallel_for(
+        units.total, [&](std::int64_t unit, int worker) { run_unit(self, args, units.range(spec, unit), x, worker); });
   }
 }
 
 Result<Prepared<Linear>> prepare_linear(const Linear::Spec& spec, const Device& device) {
   LinearState state;
   const bool bf16 = spec.arithmetic == Arithmetic::bf16;
-  const std::int64_t x_row_bytes = round_up(spec.in_features, 32) * (bf16 ? 2 : 4);
+  const std::int64_t x_row_bytes = round_up(spec.in_features, 32) * static_cast<std::int64_t>(sizeof(float));
   state.block_rows = std::clamp<std::int64_t>(kPanelBytes / x_row_bytes, 32, kMaxBlockRows);
   const std::int64_t shared_bytes = bf16 ? state.block_rows * x_row_bytes : 0;
   CORBEL_ASSIGN(const OpState plain, cpu_device(device).state());
@@ -219,7 +226,8 @@ Result<Prepared<Linear>> prepare_linear(const Linear::Spec& spec, const Device& 
     state.weight_row_bytes[w] = format.bytes(spec.in_features);
     if (state.dots[w] == nullptr) decoded_in = spec.in_features;
   }
-  CORBEL_ASSIGN(state.op, cpu_device(device).state(unit_memory_bytes(decoded_in), static_cast<std::size_t>(shared_bytes)));
+  CORBEL_ASSIGN(state.op,
+                cpu_device(device).state(unit_memory_bytes(decoded_in), static_cast<std::size_t>(shared_bytes)));
   return Prepared<Linear>(spec, run_linear, std::make_shared<const LinearState>(std::move(state)));
 }
 

@@ -29,6 +29,7 @@ struct Scratch {
 struct OpState {
   const Kernels* kernels = nullptr;
   ThreadPool* pool = nullptr;
+  std::int64_t split_from_rows = 1;        // from so many rows on, bf16 dot products take x split
   std::shared_ptr<const Scratch> scratch;  // null when the op needs none
 };
 
@@ -43,6 +44,7 @@ class CpuDevice final : public Device {
 
  private:
   const Kernels& kernels_;
+  const std::int64_t split_from_rows_;
   mutable std::mutex mutex_;  // guards scratch_: models may be loaded from several threads
   mutable std::shared_ptr<const Scratch> scratch_;
 };
@@ -68,7 +70,8 @@ constexpr std::int64_t kElementsPerUnit = 16 * 1024;
 /// body(row, worker) for all rows, in units of whole rows of about kElementsPerUnit elements.
 template <typename Body>
 void for_rows(ThreadPool& pool, std::int64_t rows, std::int64_t elements_per_row, Body&& body) noexcept {
-  const std::int64_t per_unit = std::max<std::int64_t>(1, kElementsPerUnit / std::max<std::int64_t>(1, elements_per_row));
+  const std::int64_t per_unit =
+      std::max<std::int64_t>(1, kElementsPerUnit / std::max<std::int64_t>(1, elements_per_row));
   const std::int64_t units = (rows + per_unit - 1) / per_unit;
   pool.parallel_for(units, [&](std::int64_t unit, int worker) {
     const std::int64_t end = std::min(rows, (unit + 1) * per_unit);

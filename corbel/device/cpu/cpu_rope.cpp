@@ -40,7 +40,8 @@ void run_rope_apply(const Prepared<RopeApply>& self, const RopeApply::Args& args
   const HeadRows<float> x(args.x, spec.head_dim);
   const auto* table = static_cast<const float*>(args.table.data);
   const std::int64_t half = spec.rotary_dim / 2;
-  const auto rotate = spec.layout == RopeApply::Layout::half ? state.kernels->rope_half : state.kernels->rope_interleaved;
+  const auto rotate =
+      spec.layout == RopeApply::Layout::half ? state.kernels->rope_half : state.kernels->rope_interleaved;
   for_rows(*state.pool, x.rows(), spec.heads * spec.rotary_dim, [&](std::int64_t row, int) {
     const float* const cosines = table + row * spec.rotary_dim;
     for (std::int64_t head = 0; head < spec.heads; ++head) rotate(x(row, head), cosines, cosines + half, half);

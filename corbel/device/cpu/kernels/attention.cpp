@@ -36,8 +36,7 @@ void soften(Query& query, int64_t padded) {
   }
   query.maximum = maximum;
   query.sum = fma_one(query.sum, a, add_lanes(sums));
-  for (int64_t d = 0; d < padded; d += kWidth)
-    store(query.chunk_out + d, mul(load(query.chunk_out + d), broadcast(a)));
+  for (int64_t d = 0; d < padded; d += kWidth) store(query.chunk_out + d, mul(load(query.chunk_out + d), broadcast(a)));
 }
 
 /// Some queries, and the slots of the current block that any of them sees, and that all of them see.

@@ -7,7 +7,7 @@ namespace corbel::cpu {
 
 /// lanes[row][output] of x . W^T: for each of `rows` rows and `outputs` weights rows, one dot product of length `in`.
 struct DotArgs {
-  const void* x = nullptr;  // f32, or bf16 for the bf16 arithmetic; any alignment
+  const void* x = nullptr;  // f32; for bf16 arithmetic as the kernel says; any alignment
   int64_t x_stride_bytes = 0;
   int64_t rows = 0;
   const void* weight = nullptr;  // first of the weight's rows, any alignment
@@ -82,11 +82,13 @@ struct Kernels {
   void (*dot_f32)(const DotArgs&);       // f32 weights, f32 arithmetic
   void (*dot_bf16_f32)(const DotArgs&);  // bf16 weights, f32 arithmetic
   void (*dot_f16_f32)(const DotArgs&);
-  void (*dot_bf16)(const DotArgs&);  // bf16 weights and x, bf16 arithmetic
+  void (*dot_bf16_pairs)(const DotArgs&);  // bf16 weights and x, bf16 arithmetic; null: no such instruction
+  void (*dot_bf16_split)(const DotArgs&);  // the same bits from x as split_bf16 lays it out
   void (*apply)(Function function, float* values, int64_t count);
   void (*add)(const float* a, const float* b, float* out, int64_t count);
   void (*multiply)(const float* a, const float* b, float* out, int64_t count);
   void (*to_bf16)(const float* from, int64_t count, void* to);
+  void (*split_bf16)(const float* from, int64_t count, float* to);  // to: a multiple of 32 elements
   void (*from_bf16)(const void* from, int64_t count, float* to);
   void (*rms_norm)(const float* x, const float* gamma, float* out, int64_t hidden, float eps, int plus_one);
   void (*layer_norm)(const float* x, const float* gamma, const float* beta, float* out, int64_t hidden, float eps);

@@ -143,12 +143,9 @@ int64_t int8_operations(int64_t rounds) {
 
 void add_probes(Kernels& table) {
   constexpr ReadLoop kLoops[ProbeKernels::kReadLoops] = {
-      {"1 stream", read_range<Ahead::nothing, 1>},
-      {"8 streams", read_range<Ahead::nothing, 8>},
-      {"16 streams", read_range<Ahead::nothing, 16>},
-      {"4 streams, prefetcht0", read_range<Ahead::t0, 4>},
-      {"8 streams, prefetcht0", read_range<Ahead::t0, 8>},
-      {"8 streams, prefetchnta", read_range<Ahead::nta, 8>},
+      {"1 stream", read_range<Ahead::nothing, 1>},         {"8 streams", read_range<Ahead::nothing, 8>},
+      {"16 streams", read_range<Ahead::nothing, 16>},      {"4 streams, prefetcht0", read_range<Ahead::t0, 4>},
+      {"8 streams, prefetcht0", read_range<Ahead::t0, 8>}, {"8 streams, prefetchnta", read_range<Ahead::nta, 8>},
   };
   for (int loop = 0; loop < ProbeKernels::kReadLoops; ++loop) table.probes.read_loops[loop] = kLoops[loop];
   table.probes.f32_operations = f32_operations;

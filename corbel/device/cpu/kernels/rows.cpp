@@ -13,7 +13,9 @@ CORBEL_INLINE void for_vectors(int64_t count, Body body) {
   for (; i + kWidth <= count; i += kWidth) body(i, int64_t{kWidth});
   if (i < count) body(i, count - i);
 }
-CORBEL_INLINE Floats load_some(const float* p, int64_t lanes) { return lanes == kWidth ? load(p) : load_first(p, lanes); }
+CORBEL_INLINE Floats load_some(const float* p, int64_t lanes) {
+  return lanes == kWidth ? load(p) : load_first(p, lanes);
+}
 CORBEL_INLINE void store_some(float* p, Floats a, int64_t lanes) {
   if (lanes == kWidth)
     store(p, a);
@@ -42,6 +44,19 @@ void floats_to_bf16(const float* from, int64_t count, void* to) {
     else
       store_u16_first(halves + i, rounded, lanes);
   });
+}
+
+/// Rounds to bf16 and lays out, for each 32 elements, the 16 odd ones, then the 16 even ones, as f32; the tail is
+/// padded with zeros.
+void split_to_bf16(const float* from, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; i += 2 * kWidth) {
+    const int64_t inside = count - i < 2 * kWidth ? count - i : 2 * kWidth;
+    uint16_t pairs[2 * kWidth] = {};
+    floats_to_bf16(from + i, inside, pairs);
+    const Ints rounded = load_pairs(pairs);
+    store(to + i, odd_of_pairs(rounded));
+    store(to + i + kWidth, even_of_pairs(rounded));
+  }
 }
 
 void bf16_to_floats_row(const void* from, int64_t count, float* to) {
@@ -109,9 +124,8 @@ void rms_norm_row(const float* x, const float* gamma, float* out, int64_t hidden
 
 void layer_norm_row(const float* x, const float* gamma, const float* beta, float* out, int64_t hidden, float eps) {
   Floats sum = zero();
-  for_vectors(hidden, [&](int64_t i, int64_t lanes) __attribute__((always_inline)) {
-    sum = add(sum, load_some(x + i, lanes));
-  });
+  for_vectors(hidden, [&](int64_t i, int64_t lanes)
+                          __attribute__((always_inline)) { sum = add(sum, load_some(x + i, lanes)); });
   const Floats mean = broadcast(add_lanes(sum) / static_cast<float>(hidden));
   Floats squares = zero();
   for_vectors(hidden, [&](int64_t i, int64_t lanes) __attribute__((always_inline)) {
@@ -155,6 +169,7 @@ void add_rows(Kernels& table) {
   table.add = add_vectors;
   table.multiply = multiply_vectors;
   table.to_bf16 = floats_to_bf16;
+  table.split_bf16 = split_to_bf16;
   table.from_bf16 = bf16_to_floats_row;
   table.rms_norm = rms_norm_row;
   table.layer_norm = layer_norm_row;

@@ -7,8 +7,8 @@
 /// Sixteen floats as one value, whatever the level's registers: one zmm, two ymm or four xmm. All of a kernel's
 /// arithmetic goes through here, so that every level does the same operations in the same order.
 ///
-/// Only kernel sources include this file; everything is in the level's own namespace and always inlined, so that nothing
-/// compiled for one ISA can be linked into code for another.
+/// Only kernel sources include this file; everything is in the level's own namespace and always inlined, so that
+/// nothing compiled for one ISA can be linked into code for another.
 #define CORBEL_INLINE static inline __attribute__((always_inline))
 
 namespace corbel::cpu::CORBEL_ISA {
@@ -31,7 +31,9 @@ CORBEL_INLINE __mmask16 first_lanes(int64_t count) { return static_cast<__mmask1
 CORBEL_INLINE Floats zero() { return {_mm512_setzero_ps()}; }
 CORBEL_INLINE Floats broadcast(float x) { return {_mm512_set1_ps(x)}; }
 CORBEL_INLINE Floats load(const float* p) { return {_mm512_loadu_ps(p)}; }
-CORBEL_INLINE Floats load_first(const float* p, int64_t count) { return {_mm512_maskz_loadu_ps(first_lanes(count), p)}; }
+CORBEL_INLINE Floats load_first(const float* p, int64_t count) {
+  return {_mm512_maskz_loadu_ps(first_lanes(count), p)};
+}
 CORBEL_INLINE void store(float* p, Floats a) { _mm512_storeu_ps(p, a.v); }
 CORBEL_INLINE void store_first(float* p, Floats a, int64_t count) { _mm512_mask_storeu_ps(p, first_lanes(count), a.v); }
 CORBEL_INLINE Floats add(Floats a, Floats b) { return {_mm512_add_ps(a.v, b.v)}; }
@@ -176,6 +178,10 @@ CORBEL_INLINE void transpose(Floats* square) {
 CORBEL_INLINE Floats bf16_to_floats(Ints u16) { return as_floats(shift_left<16>(u16)); }
 CORBEL_INLINE Floats load_bf16(const void* p) { return bf16_to_floats(load_u16(p)); }
 CORBEL_INLINE Floats load_bf16_first(const void* p, int64_t count) { return bf16_to_floats(load_u16_first(p, count)); }
+
+/// The odd and the even elements of 16 pairs of bfloat16.
+CORBEL_INLINE Floats odd_of_pairs(Ints pairs) { return as_floats(bit_and(pairs, broadcast_int(-0x10000))); }
+CORBEL_INLINE Floats even_of_pairs(Ints pairs) { return as_floats(shift_left<16>(pairs)); }
 
 /// Rounds to bfloat16, ties to even; NaN stays a quiet NaN. Not vcvtneps2bf16, which takes subnormals as zero.
 CORBEL_INLINE Ints round_to_bf16(Floats a) {
