@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "corbel/base/disk_names.h"
+
 namespace corbel::app {
 namespace {
 
@@ -32,7 +34,7 @@ ModelSearch model_search() {
   return {.hf_hub_cache = environment("HF_HUB_CACHE"),
           .hf_home = environment("HF_HOME"),
           .hf_model = environment("HF_MODEL"),
-          .llama_dir = environment("LLAMA_DIR"),
+          .model_folder = environment(disk_names::kModelFolderVariable.data()),
           .home = environment("HOME")};
 }
 

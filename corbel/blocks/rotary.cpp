@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <numbers>
 
-#include "corbel/format/disk_names.h"
+#include "corbel/base/disk_names.h"
 
 namespace corbel {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "corbel/format/disk_names.h"
+#include "corbel/base/disk_names.h"
 
 namespace corbel {
 namespace {

@@ -7,9 +7,9 @@
 #include <tuple>
 #include <vector>
 
+#include "corbel/base/disk_names.h"
 #include "corbel/base/mapped_file.h"
 #include "corbel/base/quote.h"
-#include "corbel/format/disk_names.h"
 
 namespace corbel {
 namespace {
@@ -144,20 +144,22 @@ bool looks_like_repository(std::string_view text) {
 
 Result<fs::path> resolve_model_path(const std::string& model, const ModelSearch& search) {
   if (model.empty()) {
-    if (!search.hf_model.empty() && !search.llama_dir.empty() && search.hf_model != search.llama_dir)
-      return fail(Code::bad_request, cat("HF_MODEL is ", quote(search.hf_model), " and LLAMA_DIR is ",
-                                         quote(search.llama_dir), "; unset one, or name the model"));
+    if (!search.hf_model.empty() && !search.model_folder.empty() && search.hf_model != search.model_folder)
+      return fail(Code::bad_request,
+                  cat("HF_MODEL is ", quote(search.hf_model), " and ", disk_names::kModelFolderVariable, " is ",
+                      quote(search.model_folder), "; unset one, or name the model"));
     ModelSearch rest = search;
     rest.hf_model.clear();
-    rest.llama_dir.clear();
+    rest.model_folder.clear();
     if (!search.hf_model.empty()) {
       const Result<fs::path> found = resolve_model_path(search.hf_model, rest);
       return found ? found : Result<fs::path>(forward_failure(found, "HF_MODEL"));
     }
-    if (search.llama_dir.empty()) return fs::path();
-    const fs::path folder = expand_home(search.llama_dir, search);
+    if (search.model_folder.empty()) return fs::path();
+    const fs::path folder = expand_home(search.model_folder, search);
     if (!is_there(folder))
-      return fail(Code::bad_request, cat("LLAMA_DIR is ", quote(search.llama_dir), ", which does not exist"));
+      return fail(Code::bad_request,
+                  cat(disk_names::kModelFolderVariable, " is ", quote(search.model_folder), ", which does not exist"));
     return folder;
   }
   const fs::path path = expand_home(model, search);

@@ -12,7 +12,7 @@ struct ModelSearch {
   std::string hf_hub_cache;  // HF_HUB_CACHE, else hf_home/hub, else home/.cache/huggingface/hub
   std::string hf_home;       // HF_HOME
   std::string hf_model;      // HF_MODEL: the model when none is given; spelled as `model` may be
-  std::string llama_dir;     // LLAMA_DIR: a folder, the model when neither is given
+  std::string model_folder;  // disk_names::kModelFolderVariable: a folder, the model when neither is given
   std::string home;          // HOME
 };
 
@@ -21,9 +21,9 @@ struct ModelSearch {
 ///   2. ORG/NAME, or the repository of an alias ("llama-3.2-1b"; case does not matter), in the Hugging Face cache:
 ///      models--ORG--NAME/snapshots/HASH, HASH from refs/main, or the newest snapshot where there are no refs
 ///   3. HOME/models/ORG/NAME, HOME/models/NAME, and for an alias HOME/models/ALIAS
-/// An empty `model` means hf_model or llama_dir, and without both an empty path: the built-in model.
+/// An empty `model` means hf_model or model_folder, and without both an empty path: the built-in model.
 /// Refused: what is found nowhere (the message lists the places), names that lead out of a folder, an incomplete
-/// download, hf_model and llama_dir both set. Reads the file system only; never the network.
+/// download, hf_model and model_folder both set. Reads the file system only; never the network.
 Result<std::filesystem::path> resolve_model_path(const std::string& model, const ModelSearch& search);
 
 /// True when `text` has the form ORG/NAME that a hub accepts; says nothing about whether it exists.

@@ -9,7 +9,7 @@
 #include <chrono>
 #include <fstream>
 
-#include "corbel/format/disk_names.h"
+#include "corbel/base/disk_names.h"
 
 namespace corbel {
 namespace {
@@ -144,19 +144,19 @@ TEST_F(ModelPath, NamesThatLeadOutOfAFolderAreRefused) {
 TEST_F(ModelPath, WithoutAModelTheEnvironmentDecidesAndThenTheBuiltInModelIsMeant) {
   EXPECT_EQ(*resolve_model_path("", search_), fs::path());
   const fs::path path = folder("checkpoint");
-  search_.llama_dir = path;
+  search_.model_folder = path;
   EXPECT_EQ(found(""), "checkpoint");
   folder("models/net");
   EXPECT_EQ(found("net"), "models/net");  // a model that is named wins
   search_.hf_model = "org/net";
   EXPECT_EQ(found(""),
             cat("HF_MODEL is \"org/net\" and LLAMA_DIR is \"", path.string(), "\"; unset one, or name the model"));
-  search_.llama_dir.clear();
+  search_.model_folder.clear();
   EXPECT_EQ(found(""), "models/net");
   search_.hf_model = "org/other";
   EXPECT_THAT(found(""), testing::StartsWith("HF_MODEL: no model \"org/other\": "));
   search_.hf_model.clear();
-  search_.llama_dir = "/no/such";
+  search_.model_folder = "/no/such";
   EXPECT_EQ(found(""), "LLAMA_DIR is \"/no/such\", which does not exist");
 }
 

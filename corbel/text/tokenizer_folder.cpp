@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "corbel/base/cat.h"
+#include "corbel/base/disk_names.h"
 #include "corbel/base/mapped_file.h"
 #include "corbel/text/bpe_model.h"
 #include "corbel/text/tokenizer_json.h"
@@ -22,9 +23,9 @@ constexpr TokenizerClass kClasses[] = {
     {"PreTrainedTokenizerFast", "", ""},
     {"GPT2Tokenizer", "", ""},
     {"GPT2TokenizerFast", "", ""},
-    {"Qwen2Tokenizer", "NFC",
+    {disk_names::kNfcSingleDigitTokenizer, "NFC",
      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
-    {"Qwen2TokenizerFast", "NFC",
+    {disk_names::kNfcSingleDigitTokenizerFast, "NFC",
      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
 };
 

@@ -8,6 +8,13 @@ namespace corbel::disk_names {
 /// config.json, rope type: frequencies kept, blended or divided by their wavelength.
 inline constexpr std::string_view kRopeByWavelength = "llama3";
 
+/// tokenizer_config.json, "tokenizer_class" of folders with vocab.json and merges.txt alone: NFC, digits one by one.
+inline constexpr std::string_view kNfcSingleDigitTokenizer = "Qwen2Tokenizer";
+inline constexpr std::string_view kNfcSingleDigitTokenizerFast = "Qwen2TokenizerFast";
+
+/// Environment variable that names the default model's folder.
+inline constexpr std::string_view kModelFolderVariable = "LLAMA_DIR";
+
 struct ModelAlias {
   std::string_view alias;
   std::string_view repository;  // ORG/NAME
