@@ -8,11 +8,13 @@ constexpr std::int64_t kMaxWidth = std::int64_t{1} << 22;
 constexpr std::int64_t kMaxVocab = std::int64_t{1} << 26;
 constexpr std::int64_t kMaxLayers = 4096;
 
-Result<AttentionSpec> read_attention(const JsonFields& config, std::int64_t hidden) {
+Result<AttentionSpec> read_attention(const JsonFields& config, std::int64_t hidden, const DecoderDefaults& defaults) {
   AttentionSpec attention{.hidden = hidden};
   CORBEL_ASSIGN(attention.q_heads, config.require_int("num_attention_heads", 1, kMaxWidth));
-  CORBEL_ASSIGN(attention.kv_heads, config.get_int("num_key_value_heads", attention.q_heads, 1, kMaxWidth));
-  CORBEL_ASSIGN(attention.head_dim, config.get_int("head_dim", 0, 1, 1024));
+  CORBEL_ASSIGN(attention.kv_heads,
+                config.get_int("num_key_value_heads", defaults.kv_heads > 0 ? defaults.kv_heads : attention.q_heads, 1,
+                               kMaxWidth));
+  CORBEL_ASSIGN(attention.head_dim, config.get_int("head_dim", defaults.head_dim, 1, 1024));
   if (attention.head_dim == 0) {
     if (hidden % attention.q_heads != 0) {
       return fail(Code::bad_file,
@@ -51,7 +53,7 @@ std::vector<WeightRole> hf_decoder_roles() {
   };
 }
 
-Result<CausalLmDescription> read_decoder_config(const ModelSource& source) {
+Result<CausalLmDescription> read_decoder_config(const ModelSource& source, const DecoderDefaults& defaults) {
   const JsonFields& config = source.config;
   CausalLmDescription description{.roles = hf_decoder_roles()};
   CausalLmSpec& spec = description.spec;
@@ -62,7 +64,7 @@ Result<CausalLmDescription> read_decoder_config(const ModelSource& source) {
   const RmsNormSpec norm{.hidden = hidden, .eps = eps};
 
   DecoderLayerSpec layer{.input_norm = norm, .post_attention_norm = norm};
-  CORBEL_ASSIGN(layer.attention, read_attention(config, hidden));
+  CORBEL_ASSIGN(layer.attention, read_attention(config, hidden, defaults));
   layer.ffn.hidden = hidden;
   CORBEL_ASSIGN(layer.ffn.ffn, config.require_int("intermediate_size", 1, kMaxWidth));
   CORBEL_ASSIGN(layer.ffn.bias, config.get_bool("mlp_bias", false));

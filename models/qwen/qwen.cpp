@@ -20,8 +20,9 @@ Result<void> apply_sliding_window(const JsonFields& config, CausalLmSpec& spec) 
 }
 
 Result<std::unique_ptr<TextModel>> make_qwen(const ModelSource& source, const Device& device) {
-  CORBEL_ASSIGN(CausalLmDescription description, read_decoder_config(source));
   const bool normalizes_heads = source.architecture == "Qwen3ForCausalLM";
+  CORBEL_ASSIGN(CausalLmDescription description,
+                read_decoder_config(source, {.kv_heads = 32, .head_dim = normalizes_heads ? 128 : 0}));
   for (DecoderLayerSpec& layer : description.spec.layers) {
     AttentionSpec& attention = layer.attention;
     if (normalizes_heads) {
