@@ -12,7 +12,7 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
 
 # GCC 12 sees uninitialized members in every moved std::variant (its bug 105562): that one warning is off.
 # -ffp-contract=off: the compiler may not decide where a product and a sum are rounded once or twice (law 4).
-add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers -Wno-maybe-uninitialized -ffp-contract=off)
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> -ffp-contract=off)
 # The baseline is x86-64-v2; faster levels are compiled per kernel file (corbel_kernels).
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
   add_compile_options(-march=x86-64-v2)
