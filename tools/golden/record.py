@@ -23,7 +23,7 @@ from cards import write_card
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_BYTES = 400_000
 BUILT_IN = ROOT / "share" / "pico"
-BUILT_IN_PROMPT = "What is a KV cache, and why does every decoded token have to read all of it once more?"
+BUILT_IN_PROMPT = "Explain grouped-query attention and tell me why the KV cache becomes smaller with it."
 
 
 def folder_bytes(folder: Path) -> int:
