@@ -66,6 +66,16 @@ void project_output(const AttentionArgs& args, const TensorView& q, const Attent
   context.tap(weights.module, "", args.out);
 }
 
+/// Projections once over all rows; attention by the kind of row: spans first, then decode rows.
+void run_rows(const AttentionArgs& args, const AttentionSpec& spec, const AttentionWeights& weights,
+              const KvLayer& cache, RunContext& context) noexcept {
+  const ArenaScope scope(*context.scratch);
+  const TensorView q = project(args, spec, weights, cache, context);
+  if (args.step.prefill_spans > 0) attend_spans(args, q, weights, cache, context);
+  if (args.step.rows > args.step.prefill_rows) attend_decode_rows(args, q, weights, cache, context);
+  project_output(args, q, weights, context);
+}
+
 }  // namespace
 
 float AttentionSpec::scale() const {
@@ -138,27 +148,17 @@ Result<AttentionWeights> make_attention_weights(const AttentionSpec& spec, const
 
 void prefill_forward(const AttentionPrefillArgs& args, const AttentionSpec& spec, const AttentionImplConfig&,
                      const AttentionWeights& weights, const KvLayer& cache, RunContext& context) noexcept {
-  const ArenaScope scope(*context.scratch);
-  const TensorView q = project(args, spec, weights, cache, context);
-  attend_spans(args, q, weights, cache, context);
-  project_output(args, q, weights, context);
+  run_rows(args, spec, weights, cache, context);
 }
 
 void decode_forward(const AttentionDecodeArgs& args, const AttentionSpec& spec, const AttentionImplConfig&,
                     const AttentionWeights& weights, const KvLayer& cache, RunContext& context) noexcept {
-  const ArenaScope scope(*context.scratch);
-  const TensorView q = project(args, spec, weights, cache, context);
-  attend_decode_rows(args, q, weights, cache, context);
-  project_output(args, q, weights, context);
+  run_rows(args, spec, weights, cache, context);
 }
 
 void step_forward(const AttentionStepArgs& args, const AttentionSpec& spec, const AttentionImplConfig&,
                   const AttentionWeights& weights, const KvLayer& cache, RunContext& context) noexcept {
-  const ArenaScope scope(*context.scratch);
-  const TensorView q = project(args, spec, weights, cache, context);
-  if (args.step.prefill_spans > 0) attend_spans(args, q, weights, cache, context);
-  if (args.step.rows > args.step.prefill_rows) attend_decode_rows(args, q, weights, cache, context);
-  project_output(args, q, weights, context);
+  run_rows(args, spec, weights, cache, context);
 }
 
 }  // namespace corbel
