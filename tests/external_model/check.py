@@ -23,7 +23,7 @@ CHECKPOINT = ROOT / "models/llama/goldens/mha_f32"
 
 def run(*command: str | Path) -> str:
     done = subprocess.run([str(word) for word in command], check=False, capture_output=True, text=True,
-                          env={**os.environ, "CCACHE_NOHASHDIR": "1"})
+                          env={**os.environ, "CCACHE_NOHASHDIR": "1", "NINJA_STATUS": "[%f/%t] "})
     if done.returncode != 0:
         raise AssertionError(f"{' '.join(str(word) for word in command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     return done.stdout
