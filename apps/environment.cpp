@@ -34,7 +34,7 @@ ModelSearch model_search() {
   return {.hf_hub_cache = environment("HF_HUB_CACHE"),
           .hf_home = environment("HF_HOME"),
           .hf_model = environment("HF_MODEL"),
-          .model_folder = environment(disk_names::kModelFolderVariable.data()),
+          .model_folder = environment(std::string(disk_names::kModelFolderVariable).c_str()),
           .home = environment("HOME")};
 }
 

@@ -4,6 +4,7 @@
  * Text is UTF-8, ends with a zero byte and is copied by the library. Handles are freed with the function named after
  * them; null is fine. One thread at a time may use a model and its chats; corbel_chat_cancel may be called from any
  * thread. */
+/* NOLINTBEGIN(readability-identifier-naming, modernize-use-using): this header is C. */
 #ifndef CORBEL_CORBEL_H_
 #define CORBEL_CORBEL_H_
 
@@ -91,3 +92,4 @@ CORBEL_API void corbel_chat_reset(corbel_chat* chat);
 #endif
 
 #endif /* CORBEL_CORBEL_H_ */
+/* NOLINTEND(readability-identifier-naming, modernize-use-using) */

@@ -119,10 +119,9 @@ std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std:
     if (drawn < reached) return candidate.id;
   }
   // Rounding may leave the sum a little below 1: the last token that can be drawn at all.
-  for (auto last = remaining.rbegin(); last != remaining.rend(); ++last) {
-    if (last->probability > 0.0) return last->id;
-  }
-  return remaining.back().id;
+  const auto last = std::find_if(remaining.rbegin(), remaining.rend(),
+                                 [](const Candidate& candidate) { return candidate.probability > 0.0; });
+  return last == remaining.rend() ? remaining.back().id : last->id;
 }
 
 }  // namespace corbel

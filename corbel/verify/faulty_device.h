@@ -18,32 +18,32 @@ class FaultyDevice final : public Device {
   void set_head_dim(std::int64_t head_dim) { head_dim_ = head_dim; }
 
   /// Hands the op another spec than the model asked for.
-  template <typename Op, void (*Change)(typename Op::Spec&)>
+  template <typename Op, void (*kChange)(typename Op::Spec&)>
   void change_spec() {
     table_.template entry<Op>().prepare = [](const typename Op::Spec& spec, const Device& device) {
       typename Op::Spec changed = spec;
-      Change(changed);
+      kChange(changed);
       return inner_of(device).prepare<Op>(changed);
     };
   }
 
-  /// Runs `Broken` in place of the op; it gets the true op, ready to be called. `Broken` may allocate: a fault is no
+  /// Runs `kBroken` in place of the op; it gets the true op, ready to be called. `kBroken` may allocate: a fault is no
   /// hot path.
   template <typename Op,
-            void (*Broken)(const Prepared<Op>& truth, const typename Op::Args& args, RunContext& context) noexcept>
+            void (*kBroken)(const Prepared<Op>& truth, const typename Op::Args& args, RunContext& context) noexcept>
   void replace_run() {
     table_.template entry<Op>().prepare = [](const typename Op::Spec& spec, const Device& device) {
-      return wrap<Op, Broken>(spec, device);
+      return wrap<Op, kBroken>(spec, device);
     };
   }
 
   /// The same where only some specs are broken.
-  template <typename Op, bool (*Concerns)(const typename Op::Spec&, const FaultyDevice&),
-            void (*Broken)(const Prepared<Op>& truth, const typename Op::Args& args, RunContext& context) noexcept>
+  template <typename Op, bool (*kConcerns)(const typename Op::Spec&, const FaultyDevice&),
+            void (*kBroken)(const Prepared<Op>& truth, const typename Op::Args& args, RunContext& context) noexcept>
   void replace_run_where() {
     table_.template entry<Op>().prepare = [](const typename Op::Spec& spec, const Device& device) {
       const auto& self = static_cast<const FaultyDevice&>(device);
-      return Concerns(spec, self) ? wrap<Op, Broken>(spec, device) : self.inner_.prepare<Op>(spec);
+      return kConcerns(spec, self) ? wrap<Op, kBroken>(spec, device) : self.inner_.prepare<Op>(spec);
     };
   }
 
@@ -51,11 +51,11 @@ class FaultyDevice final : public Device {
   static const Device& inner_of(const Device& device) { return static_cast<const FaultyDevice&>(device).inner_; }
 
   template <typename Op,
-            void (*Broken)(const Prepared<Op>& truth, const typename Op::Args& args, RunContext& context) noexcept>
+            void (*kBroken)(const Prepared<Op>& truth, const typename Op::Args& args, RunContext& context) noexcept>
   static Result<Prepared<Op>> wrap(const typename Op::Spec& spec, const Device& device) {
     CORBEL_ASSIGN(Prepared<Op> truth, inner_of(device).prepare<Op>(spec));
     const auto run = [](const Prepared<Op>& self, const typename Op::Args& args, RunContext& context) noexcept {
-      Broken(*static_cast<const Prepared<Op>*>(self.state()), args, context);
+      kBroken(*static_cast<const Prepared<Op>*>(self.state()), args, context);
     };
     return Prepared<Op>(spec, run, std::make_shared<const Prepared<Op>>(std::move(truth)));
   }

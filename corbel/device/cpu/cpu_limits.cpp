@@ -8,8 +8,7 @@
 
 // What the machine can do at best, measured with the level's own instructions and the pool's threads.
 
-namespace corbel {
-namespace cpu {
+namespace corbel::cpu {
 namespace {
 
 constexpr std::int64_t kSliceBytes = std::int64_t{1} << 20;
@@ -100,5 +99,4 @@ Result<MachineLimits> CpuDevice::measure_limits(const LimitSettings& settings) {
   return limits;
 }
 
-}  // namespace cpu
-}  // namespace corbel
+}  // namespace corbel::cpu
