@@ -132,7 +132,7 @@ void fill_answer(const GenerateResult& result, corbel_answer* answer) {
                        .generated_tokens = result.figures.generated_tokens,
                        .first_token_seconds = result.figures.first_token_seconds,
                        .decode_tokens_per_second = result.figures.decode_tokens_per_second(),
-                       // The names are literals. NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage)
+                       // The names are literals and end in a zero byte.
                        .finish_reason = finish_reason_name(result.finish).data()};
   std::memcpy(answer, &filled, std::min(answer->size, sizeof filled));
 }

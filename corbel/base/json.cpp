@@ -183,8 +183,6 @@ Result<Json> parse_json(std::string_view text, std::string_view source) {
   const char* progress = text.data();
   DocumentBuilder builder(text, &progress);
   try {
-    // Both ends are given: the data need not end in a zero byte.
-    // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage)
     const CountingIterator begin(text.data(), &progress);
     const CountingIterator end(text.data() + text.size(), &progress);
     if (Json::sax_parse(begin, end, static_cast<nlohmann::json_sax<Json>*>(&builder)))

@@ -172,13 +172,13 @@ std::vector<OpCase<AttentionPrefill>> AttentionPrefill::cases(CaseScale scale) {
   add({.cache = {bf16, {}}, .group = 4}, {{1, 0, 70}, {0, 3, 5}});
   add({.cache = {{1, 40, DType::f32}, {}}, .group = 3, .window = 50}, {{0, 120, 20}});
   if (scale == CaseScale::quick) return cases;
-  const std::array<std::vector<Span>, 5> kSpans = {{{{0, 0, 1}},
-                                                    {{0, 0, 33}, {2, 60, 9}},
-                                                    {{1, 126, 5}, {0, 0, 17}},
-                                                    {{0, 1020, 8}},
-                                                    {{0, 63, 3}, {1, 0, 64}, {2, 250, 16}}}};
+  const std::array<std::vector<Span>, 5> spans = {{{{0, 0, 1}},
+                                                   {{0, 0, 33}, {2, 60, 9}},
+                                                   {{1, 126, 5}, {0, 0, 17}},
+                                                   {{0, 1020, 8}},
+                                                   {{0, 63, 3}, {1, 0, 64}, {2, 250, 16}}}};
   int number = 0;
-  for (const AttentionPlan& plan : small_plans()) add(plan, kSpans[number++ % kSpans.size()]);
+  for (const AttentionPlan& plan : small_plans()) add(plan, spans[number++ % spans.size()]);
   for (const std::int64_t window : {0, 1, 63, 128, 1000})
     add({.cache = {bf16, {}}, .group = 2, .window = window}, {{0, 0, 300}, {1, 1000, 40}, {2, 2090, 10}});
   for (const CaseShape& shape : case_shapes()) {

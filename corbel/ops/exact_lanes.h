@@ -77,7 +77,7 @@ inline float dot_bf16(const float* x, const float* y, std::int64_t padded) noexc
     }
   }
   std::int32_t any = 0;
-  for (int l = 0; l < kLanes; ++l) any |= at_border[l];
+  for (const std::int32_t border : at_border) any |= border;
   if (any < 0) [[unlikely]] {
     for (float& lane : lanes) lane = 0.0F;
     for (std::int64_t i = 0; i < padded; i += kLanes)

@@ -90,6 +90,7 @@ class WeightRow {
 };
 
 /// One feature of one weight for all rows: dot product, + bias, activation.
+// The body of one loop, called in two places. NOLINTNEXTLINE(readability-function-size)
 void feature_of_rows(const Linear::Spec& spec, const Linear::Args& args, int w, std::int64_t feature,
                      const PreparedRows& x, WeightRow& weight, float* results) noexcept {
   const std::int64_t rows = args.x.rows();

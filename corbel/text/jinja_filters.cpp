@@ -148,7 +148,7 @@ std::optional<double> parse_real(const std::string& source) {
 
 Value int_filter(Interpreter&, const Value& input, CallArgs& args) {
   const Arguments bound("int", args, {"default", "base"});
-  const Value fallback = bound.get(0) != nullptr ? bound[0] : Value::integer(0);
+  Value fallback = bound.get(0) != nullptr ? bound[0] : Value::integer(0);
   if (const auto integer = input.to_integer()) return Value::integer(*integer);
   std::optional<double> real;
   if (input.is_number()) real = input.to_real();

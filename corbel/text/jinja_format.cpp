@@ -57,7 +57,7 @@ std::string grouped(std::string digits) {
   return digits;
 }
 
-std::string signed_text(std::string text, bool negative, char sign) {
+std::string signed_text(const std::string& text, bool negative, char sign) {
   if (negative) return "-" + text;
   return sign == '+' || sign == ' ' ? std::string(1, sign) + text : text;
 }
