@@ -47,6 +47,7 @@ int read_character(EditLine*, wchar_t* character) {
     const ssize_t count = read(STDIN_FILENO, &byte, 1);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return static_cast<int>(count);
+    if (byte == 0) continue;  // a Ctrl-D typed before the switch to single keys arrives so
     const std::size_t used = std::mbrtowc(character, &byte, 1, &state);
     if (used == static_cast<std::size_t>(-2)) continue;  // the first bytes of a longer character
     if (used != static_cast<std::size_t>(-1)) return 1;
@@ -122,6 +123,7 @@ LineReader::Line LineReader::next(const std::string& prompt) {
     return line;
   }
   editor_->prompt = prompt;
+  el_set(editor_->line, EL_PREP_TERM, 1);  // before the prompt shows: who sees it may press Ctrl-D
   int length = 0;
   const char* text = el_gets(editor_->line, &length);
   if (interrupted()) {

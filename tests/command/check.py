@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Runs the corbel command as its users do. usage: check.py CORBEL SOURCE_FOLDER"""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -172,31 +171,35 @@ class Chats(unittest.TestCase):
     def test_two_models_exit_2(self):
         self.assertEqual(run("chat", "a", "b")[0], 2)
 
+    def leaves_a_terminal(self, ahead, keys):
+        """Exit code of `corbel chat` after `ahead`, typed while it starts, and then `keys` at its prompt."""
+        with tempfile.TemporaryDirectory() as home:
+            child, terminal = pty.fork()
+            if child == 0:
+                os.environ["HOME"] = home
+                os.execv(CORBEL, [CORBEL, "chat"])
+            os.write(terminal, ahead)
+            seen = read_until(terminal, b"> ")
+            for key in keys:
+                os.write(terminal, bytes([key]))
+                seen += read_until(terminal, b"Ctrl-C again leaves" if key == 3 else b"")
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline:
+                done, status = os.waitpid(child, os.WNOHANG)
+                if done:
+                    os.close(terminal)
+                    return os.waitstatus_to_exitcode(status)
+                seen += read_until(terminal, b"", 0.1)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            self.fail(f"the command did not leave; it showed {seen!r}")
+
     def test_at_a_terminal_ctrl_c_twice_leaves_with_130_and_ctrl_d_with_0(self):
-        for keys, expected in ((b"\x03\x03", 130), (b"\x04", 0)):
-            with tempfile.TemporaryDirectory() as home:
-                child, terminal = pty.fork()
-                if child == 0:
-                    os.environ["HOME"] = home
-                    os.execv(CORBEL, [CORBEL, "chat"])
-                read_until(terminal, b"> ")
-                for key in keys:
-                    os.write(terminal, bytes([key]))
-                    read_until(terminal, b"leaves" if key == 3 else b"")
-                deadline = time.monotonic() + 20
-                while time.monotonic() < deadline:
-                    done, status = os.waitpid(child, os.WNOHANG)
-                    if done:
-                        break
-                    read_until(terminal, b"", 0.1)
-                    if expected == 0:  # typed between the prompt and the switch to single keys, Ctrl-D is lost: press again
-                        with contextlib.suppress(OSError):
-                            os.write(terminal, keys)
-                else:
-                    os.kill(child, signal.SIGKILL)
-                    self.fail("the command did not leave")
-                os.close(terminal)
-                self.assertEqual(os.waitstatus_to_exitcode(status), expected)
+        self.assertEqual(self.leaves_a_terminal(b"", b"\x03\x03"), 130)
+        self.assertEqual(self.leaves_a_terminal(b"", b"\x04"), 0)
+
+    def test_ctrl_d_typed_while_the_model_loads_leaves_the_line_empty(self):
+        self.assertEqual(self.leaves_a_terminal(b"\x04\x04", b"\x04"), 0)
 
 
 def read_until(terminal, text, seconds=20.0):
