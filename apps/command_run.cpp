@@ -5,6 +5,7 @@
 #include "apps/answer_report.h"
 #include "apps/command.h"
 #include "apps/generation_flags.h"
+#include "apps/json_lines.h"
 #include "apps/terminal.h"
 #include "corbel/base/quote.h"
 #include "corbel/chat/chat_session.h"
@@ -49,15 +50,9 @@ std::optional<int> refuse_prompt(const RunFlags& flags) {
   return kWrongUsage;
 }
 
-Result<std::string> read_standard_input() {
-  std::string text;
-  char part[1 << 16];
-  while (const std::size_t count = std::fread(part, 1, sizeof part, stdin)) {
-    text.append(part, count);
-    if (text.size() > kMostPromptBytes) {
-      return fail(Code::bad_request, cat("the prompt on standard input is longer than ", kMostPromptBytes, " bytes"));
-    }
-  }
+/// Without the line ends that a pipe adds.
+Result<std::string> read_prompt() {
+  CORBEL_ASSIGN(std::string text, read_standard_input("the prompt", kMostPromptBytes));
   while (text.ends_with('\n')) text.pop_back();
   return text;
 }
@@ -126,7 +121,7 @@ int run_run(const std::vector<std::string>& arguments) {
       print_error("no prompt: corbel run \"your prompt\", or corbel chat to talk");
       return kWrongUsage;
     }
-    auto text = read_standard_input();
+    auto text = read_prompt();
     if (!text) return report(text.error());
     prompt = *std::move(text);
   } else {

@@ -8,6 +8,8 @@ int run_chat(const std::vector<std::string>& arguments);
 int run_bench(const std::vector<std::string>& arguments);
 int run_doctor(const std::vector<std::string>& arguments);
 int run_run(const std::vector<std::string>& arguments);
+int run_template(const std::vector<std::string>& arguments);
+int run_tokenize(const std::vector<std::string>& arguments);
 int run_verify(const std::vector<std::string>& arguments);
 
 std::span<const Command> commands() {
@@ -16,6 +18,8 @@ std::span<const Command> commands() {
       Command{"chat", "talk with a model", run_chat},
       Command{"bench", "measure prefill and decode beside what the machine could do", run_bench},
       Command{"verify", "compare a model, module by module, with what Hugging Face answered", run_verify},
+      Command{"tokenize", "show the pieces and ids that a text becomes, or the text of ids", run_tokenize},
+      Command{"template", "show the prompt that a model's chat template makes of messages", run_template},
       Command{"doctor", "examine this machine: instruction sets, memory, speed, every op", run_doctor},
   };
   return kCommands;

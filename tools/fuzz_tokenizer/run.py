@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Compares `corbel tokenize` with Hugging Face tokenizers, SentencePiece and tiktoken on random texts.
+
+  usage: run.py --corbel COMMAND --work FOLDER [--data FOLDER] [--count N] [--seed N] [--only SUBSTRING] [--report FILE]
+
+Every kind of tokenizer gets the same texts (strings.py), but for its own special tokens. Compared: ids with and without special
+tokens, decoded text, and the text of random ids. Differences are shown with the text's number; exit code 1 when there is one.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import pathlib
+import platform
+import random
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import kinds  # noqa: E402
+import strings  # noqa: E402
+
+CHUNK = 5000
+SHOWN = 5
+
+
+class Corbel:
+    """One `corbel tokenize --jsonl`, spoken with in chunks."""
+
+    def __init__(self, command, path):
+        self.process = subprocess.Popen([command, "tokenize", str(path), "--jsonl"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="surrogatepass")
+
+    def ask(self, rows):
+        """Starts on the rows; the result is called for the answers."""
+        answers = []
+        def write():
+            try:
+                for row in rows:
+                    self.process.stdin.write(json.dumps(row) + "\n")
+                self.process.stdin.flush()
+            except BrokenPipeError:
+                pass
+        def read():
+            for _ in rows:
+                line = self.process.stdout.readline()
+                if not line:
+                    return
+                answers.append(json.loads(line))
+        threads = [threading.Thread(target=write), threading.Thread(target=read)]
+        for thread in threads:
+            thread.start()
+        def finish():
+            for thread in threads:
+                thread.join()
+            if len(answers) != len(rows):
+                raise RuntimeError(f"corbel stopped: {self.process.stderr.read().strip()}")
+            return answers
+        return finish
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Tally:
+    def __init__(self, name):
+        self.name, self.texts, self.id_lists, self.bytes, self.left_out, self.differences, self.seconds = name, 0, 0, 0, 0, 0, 0.0
+
+    def differs(self, what, number, given, ours, theirs):
+        self.differences += 1
+        if self.differences <= SHOWN:
+            print(f"\n  {self.name}: {what} of text {number} differs\n    given  {given!r}\n    corbel {ours!r}\n    oracle {theirs!r}", flush=True)
+
+
+def random_ids(rng, size, count):
+    return [[rng.randrange(size) for _ in range(rng.randint(1, 12))] for _ in range(count)]
+
+
+def compare(subject, tally, args, numbers):
+    """One tokenizer on the texts of those numbers."""
+    corbel = Corbel(args.corbel, subject.path)
+    tokens = sorted(subject.oracle.tokens)
+    try:
+        for first in range(numbers.start, numbers.stop, CHUNK):
+            chosen = []
+            for number in range(first, min(first + CHUNK, numbers.stop)):
+                text = strings.text(args.seed, number, tokens)
+                if any(part in text for part in subject.oracle.avoid) or subject.leave_out(text):
+                    tally.left_out += 1
+                    continue
+                chosen.append((number, text))
+            texts = [text for _, text in chosen]
+            finish = corbel.ask([{"text": text} for text in texts])
+            with_special, without = subject.oracle.encode(texts)
+            ours = finish()
+            decoded = subject.oracle.decode(with_special)
+            for (number, text), a, b, c, row in zip(chosen, with_special, without, decoded, ours):
+                if row.get("ids") != a:
+                    tally.differs("ids", number, text, row.get("ids", row), a)
+                elif row["ids_no_special"] != b:
+                    tally.differs("ids_no_special", number, text, row["ids_no_special"], b)
+                elif row["decoded"] != c:
+                    tally.differs("decoded", number, text, row["decoded"], c)
+            tally.texts += len(texts)
+            tally.bytes += sum(len(text.encode()) for text in texts)
+            if subject.decodes_any_ids:
+                lists = random_ids(random.Random(args.seed * 7919 + first), subject.oracle.vocab_size(), len(texts) // 10)
+                finish = corbel.ask([{"ids": ids} for ids in lists])
+                theirs = subject.oracle.decode(lists)
+                for ids, a, row in zip(lists, theirs, finish()):
+                    if row.get("decoded") != a:
+                        tally.differs("text of random ids", first, ids, row.get("decoded", row), a)
+                tally.id_lists += len(lists)
+            show(tally, args)
+    finally:
+        corbel.close()
+
+
+def show(tally, args):
+    passed = time.monotonic() - tally.started
+    rate = tally.texts / max(passed, 1e-9)
+    left = (args.count - tally.texts - tally.left_out) / max(rate, 1e-9)
+    print(f"\r{tally.name:<28} {tally.texts:>9} texts {rate:>8.0f}/s  {max(left, 0):>5.0f} s left  {tally.differences} differences ", end="", flush=True)
+
+
+def report(args, tallies, skipped):
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("tokenizers", "sentencepiece", "tiktoken"))
+    lines = ["# Differential fuzzing of the tokenizers", "",
+             f"`make fuzz-tokenizer COUNT={args.count} SEED={args.seed}`: random texts (`tools/fuzz_tokenizer/strings.py`: many scripts, code, white",
+             "space, combining marks, emoji, control characters, special tokens whole and broken) through `corbel tokenize --jsonl` and through",
+             "the library that defines the right answer. Compared: ids with and without special tokens, decoded text of those ids, and",
+             "(where given) the text of lists of random ids.", "",
+             f"Oracles: {versions} (Python {platform.python_version()}). Seed {args.seed}.", "",
+             "| kind | oracle | texts | MB | id lists | left out | differences |", "|---|---|---:|---:|---:|---:|---:|"]
+    for tally in tallies:
+        lines.append(f"| {tally.name} | {tally.oracle} | {tally.texts:,} | {tally.bytes / 1e6:.1f} | {tally.id_lists:,} | {tally.left_out:,} | "
+                     f"{tally.differences if tally.differences else 'none'} |")
+    total = sum(tally.texts for tally in tallies)
+    lines += ["", f"Together {total:,} texts, {sum(tally.differences for tally in tallies)} differences.", ""]
+    lines += [f"Not run: {name} ({why})." for name, why in skipped]
+    lines += kinds.LEFT_OUT_NOTES
+    pathlib.Path(args.report).write_text("\n".join(lines).rstrip() + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corbel", required=True)
+    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--data", type=pathlib.Path)
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--report")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    tallies, skipped = [], []
+    for kind in kinds.all_kinds(args.data, args.work, args.seed):
+        if args.only not in kind.name:
+            continue
+        if kind.missing:
+            skipped.append((kind.name, kind.missing))
+            print(f"{kind.name:<28} not run: {kind.missing}")
+            continue
+        tally = Tally(kind.name)
+        tally.oracle, tally.started = kind.oracle_name, time.monotonic()
+        try:
+            first = 0
+            for subject, share in kind.subjects(args.count):
+                compare(subject, tally, args, range(first, first + share))
+                first += share
+        except Exception as error:  # a crash of either side is a finding, and the other kinds go on
+            tally.differs("the run", first, str(getattr(error, "args", "")), type(error).__name__, "an answer")
+        print(flush=True)
+        tallies.append(tally)
+    if args.report:
+        report(args, tallies, skipped)
+    found = sum(tally.differences for tally in tallies)
+    print(f"{len(tallies)} kinds, {sum(tally.texts for tally in tallies):,} texts, {found} differences")
+    return 1 if found or not tallies else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
