@@ -12,7 +12,7 @@ export CCACHE_NOHASHDIR ?= 1
 export NINJA_STATUS = [%f/%t, %e s] #
 
 .DEFAULT_GOAL := help
-.PHONY: run build test test-all sanitize bench lint fuzz golden clean setup help
+.PHONY: run build test test-all sanitize bench lint fuzz fuzz-tokenizer golden clean setup help
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -57,6 +57,11 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (60)
 	@tools/setup.sh build fuzz
 	@tools/build.sh fuzz fuzz
 	@tools/fuzz.sh
+
+fuzz-tokenizer: ## COUNT (100000) random texts per kind of tokenizer, against Hugging Face, SentencePiece, tiktoken (Python)
+	@tools/setup.sh build golden
+	@tools/build.sh release corbel
+	@tools/fuzz_tokenizer/run.sh
 
 golden: ## record the goldens from Hugging Face again (Python, torch; never needed to build or test)
 	@tools/setup.sh golden

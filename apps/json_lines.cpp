@@ -90,7 +90,8 @@ int answer_json_lines(const std::function<Result<Json>(const JsonFields& line)>&
     }();
     good = good && answered.has_value();
     const Json written = answered ? *answered : Json{{"error", answered.error().message}};
-    out += written.dump(-1, ' ', false, Json::error_handler_t::replace);
+    // ASCII: readers differ in what ends a line (U+2028 does for some).
+    out += written.dump(-1, ' ', true, Json::error_handler_t::replace);
     out += '\n';
     if (out.size() < kBlockBytes && lines.waiting()) continue;
     if (!print(out)) return kFailed;
