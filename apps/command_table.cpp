@@ -7,6 +7,7 @@ namespace corbel::app {
 int run_chat(const std::vector<std::string>& arguments);
 int run_bench(const std::vector<std::string>& arguments);
 int run_doctor(const std::vector<std::string>& arguments);
+int run_parse(const std::vector<std::string>& arguments);
 int run_run(const std::vector<std::string>& arguments);
 int run_template(const std::vector<std::string>& arguments);
 int run_tokenize(const std::vector<std::string>& arguments);
@@ -20,6 +21,7 @@ std::span<const Command> commands() {
       Command{"verify", "compare a model, module by module, with what Hugging Face answered", run_verify},
       Command{"tokenize", "show the pieces and ids that a text becomes, or the text of ids", run_tokenize},
       Command{"template", "show the prompt that a model's chat template makes of messages", run_template},
+      Command{"parse", "take a model's answer apart: reasoning, content, tool calls", run_parse},
       Command{"doctor", "examine this machine: instruction sets, memory, speed, every op", run_doctor},
   };
   return kCommands;

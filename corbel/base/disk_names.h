@@ -12,6 +12,70 @@ inline constexpr std::string_view kRopeByWavelength = "llama3";
 inline constexpr std::string_view kNfcSingleDigitTokenizer = "Qwen2Tokenizer";
 inline constexpr std::string_view kNfcSingleDigitTokenizerFast = "Qwen2TokenizerFast";
 
+/// Start of the name of a vocabulary of literals in a folder; such a file ends with ".txt".
+inline constexpr std::string_view kLiteralVocabularyPrefix = "rwkv_vocab";
+
+/// GGUF, "tokenizer.ggml.model": pieces merged by score, bytes merged by rank, word pieces, pieces with summed scores,
+/// the longest match.
+inline constexpr std::string_view kGgufScoredMerges = "llama";
+inline constexpr std::string_view kGgufByteMerges = "gpt2";
+inline constexpr std::string_view kGgufWordPieces = "bert";
+inline constexpr std::string_view kGgufScoredSums = "t5";
+inline constexpr std::string_view kGgufLongestMatch = "rwkv";
+
+struct GgufSplitting {
+  std::string_view name;   // "tokenizer.ggml.pre"
+  std::string_view shape;  // a row of corbel/text/gguf_splitting.cpp
+};
+
+/// Names that llama.cpp gives to the ways of cutting text before bytes are merged.
+inline constexpr auto kGgufSplittings = std::to_array<GgufSplitting>({
+    {"gpt-2", "words_and_numbers"},
+    {"phi-2", "words_and_numbers"},
+    {"olmo", "words_and_numbers"},
+    {"mpt", "words_and_numbers"},
+    {"jais", "words_and_numbers"},
+    {"trillion", "words_and_numbers"},
+    {"jina-es", "words_and_numbers"},
+    {"jina-de", "words_and_numbers"},
+    {"jina-v2-es", "words_and_numbers"},
+    {"jina-v2-de", "words_and_numbers"},
+    {"modern-bert", "words_and_numbers"},
+    {"gigachat", "words_and_numbers"},
+    {"jina-v1-en", "words_and_numbers_separated"},
+    {"jina-v2-code", "words_and_numbers_separated"},
+    {"roberta-bpe", "words_and_numbers_separated"},
+    {"starcoder", "words_and_digits"},
+    {"refact", "words_and_digits"},
+    {"command-r", "words_and_digits"},
+    {"smollm", "words_and_digits"},
+    {"codeshell", "words_and_digits"},
+    {"exaone", "words_and_digits"},
+    {"minerva-7b", "words_and_digits"},
+    {"llama-bpe", "three_digits_whole"},
+    {"llama3", "three_digits_whole"},
+    {"llama-v3", "three_digits_whole"},
+    {"falcon3", "three_digits_whole"},
+    {"dbrx", "three_digits"},
+    {"smaug-bpe", "three_digits"},
+    {"chatglm-bpe", "three_digits"},
+    {"qwen2", "single_digits_composed"},
+    {"deepseek-r1-qwen", "single_digits_composed"},
+    {"megrez", "single_digits_composed"},
+    {"stablelm2", "single_digits"},
+    {"hunyuan", "single_digits"},
+    {"falcon", "punctuation_and_threes"},
+    {"deepseek-llm", "scripts_and_digits"},
+    {"deepseek-coder", "scripts_and_digits"},
+    {"deepseek-v3", "scripts_and_threes"},
+    {"gpt-4o", "cased_words"},
+    {"tekken", "cased_words_single_digits"},
+    {"poro-chat", "blank_words"},
+    {"bloom", "blank_words"},
+    {"gpt3-finnish", "blank_words"},
+    {"viking", "blank_words_and_digits"},
+});
+
 /// Environment variable that names the default model's folder.
 inline constexpr std::string_view kModelFolderVariable = "LLAMA_DIR";
 

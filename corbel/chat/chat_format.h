@@ -5,21 +5,48 @@
 #include <string>
 #include <vector>
 
+#include "corbel/base/json.h"
 #include "corbel/chat/conversation.h"
 #include "corbel/text/tokenizer.h"
 
 namespace corbel {
 
+/// What a prompt is made of, in the shapes of OpenAI's API.
+struct ChatRequest {
+  /// An array of {"role", "content", ...}: content is a string, null, or an array of parts ({"type": "text", "text"},
+  /// ...); assistants may have "tool_calls" and "reasoning_content" (or "reasoning", "thinking"), tools a
+  /// "tool_call_id" and "name".
+  const Json* messages = nullptr;
+  const Json* tools = nullptr;      // an array of {"type": "function", "function": {...}}; null: none
+  const Json* variables = nullptr;  // an object of further variables of the template: enable_thinking, ...
+  std::string template_name;        // of a model with several; empty: "tool_use" when there are tools, else "default"
+  bool generation_prompt = true;    // open the assistant's answer
+};
+
 /// How messages become the tokens of a prompt: by the model's own chat template, or, for a folder without one, as plain
 /// "User: ... Assistant:" lines (logged as a warning). Immutable. The tokenizer outlives it.
+///
+/// A template gets what Hugging Face's apply_chat_template would give it, and where it cannot deal with that:
+///   - arguments of tool calls are objects; a template that fails with them gets them as JSON text
+///   - parts of text become one string for a template that shows no parts, and a string one part for a template that
+///     takes nothing else (both are tried out once, when the format is loaded)
+///   - the text of a system message goes in front of the first user message, with an empty line between, when the
+///     template refuses the system role or leaves its text out (logged once)
 class ChatFormat {
  public:
-  /// Reads the template of FOLDER/chat_template.jinja or tokenizer_config.json. Refuses a template that does not parse.
+  /// Reads the templates of FOLDER/chat_template.jinja or tokenizer_config.json. Refuses one that does not parse.
   static Result<ChatFormat> load(const std::filesystem::path& folder, const Tokenizer& tokenizer);
 
   ChatFormat(ChatFormat&&) noexcept;
   ChatFormat& operator=(ChatFormat&&) noexcept;
   ~ChatFormat();
+
+  /// The prompt's text. Refused: messages of a wrong shape, naming the message; a template that fails, with its own
+  /// words; tools or parts other than text where there is no way to tell the model of them.
+  Result<std::string> render(const ChatRequest& request) const;
+
+  /// Ids of render()'s text.
+  Result<std::vector<std::int32_t>> encode(const ChatRequest& request) const;
 
   /// Ids of the conversation and of the opening of the assistant's answer. Refused: a template that fails, with its own
   /// words; invalid UTF-8, with the byte's offset.

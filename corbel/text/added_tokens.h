@@ -18,6 +18,7 @@ struct AddedToken {
   bool rstrip = false;       // takes the white space after it
   bool normalized = true;    // looked for in the normalized text; false: in the text as it came
   bool special = false;      // part of the format, not of the language: left out of decoded text on request
+  bool in_text = true;       // false: no text spells it, only ids hold it
 };
 
 /// Finds added tokens in one pass: at each place the longest that starts there wins. A trie over their bytes; time is

@@ -1,68 +1,96 @@
 #pragma once
 #include <array>
+#include <atomic>
 #include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "corbel/text/bpe_merges.h"
+#include "corbel/text/seams.h"
 #include "corbel/text/token_model.h"
 
 namespace corbel {
 
-/// Byte-pair encoding: a piece starts as one symbol per byte; the adjacent pair of lowest rank merges, the leftmost of
-/// equals first, until no pair has a rank. Time: n log n in the bytes of a piece. Source: arXiv 1508.07909.
-/// A byte that the vocabulary lacks vanishes where there is no unknown token: published vocabularies lack control
+/// Byte-pair encoding: a piece starts as one symbol per byte or per character; the adjacent pair of lowest rank merges,
+/// the leftmost of equals first, until no pair has a rank. Time: n log n in the symbols of a piece. Source: arXiv
+/// 1508.07909; what happens to unknown characters as in Hugging Face tokenizers 0.23 (models/bpe/model.rs).
+/// A symbol that the vocabulary lacks vanishes where there is no unknown token: published vocabularies lack control
 /// bytes, and their models were trained so.
 class BpeModel final : public TokenModel {
  public:
+  enum class Alphabet {
+    bytes,       // the vocabulary spells bytes by the visible characters of byte_chars.h
+    characters,  // the vocabulary spells text as it is
+  };
+
   struct Options {
+    Alphabet alphabet = Alphabet::bytes;
     bool ignore_merges = false;          // a piece that is a token as a whole is not built from merges
-    std::int32_t unknown_id = kNoToken;  // stands for bytes without a token; kNoToken: such bytes give no id
+    bool byte_fallback = false;          // a character without a token becomes its bytes ("<0xE5>"), if all have tokens
+    bool fuse_unknown = false;           // a run of unknown characters is one unknown token
+    std::int32_t unknown_id = kNoToken;  // stands for symbols without a token; kNoToken: such symbols give no id
+    std::string continuing_prefix;       // before every character of a piece but the first, in the vocabulary's spelling
+    std::string end_suffix;              // after the last character of a piece
+  };
+
+  struct RankedToken {
+    std::int32_t id = kNoToken;
+    std::uint32_t rank = 0;
   };
 
   BpeModel(Vocabulary vocabulary, Options options);
 
   /// Makes room for `count` merges.
-  void reserve_merges(std::size_t count);
+  void reserve_merges(std::size_t count) { merges_.reserve(count); }
 
   /// The next merge in rank order; both sides as the vocabulary spells them. Refuses sides, or a result, without a
   /// token. The same pair again takes the later rank, as in Hugging Face's reader.
   Result<void> add_merge(std::string_view left, std::string_view right);
 
+  /// A merge by ids. Ranks may come in any order and may be equal: of equals the leftmost merges first. Refuses ids
+  /// without a token.
+  Result<void> add_ranked_merge(std::int32_t left, std::int32_t right, std::int32_t result, std::uint32_t rank);
+
+  /// Every way of cutting each of these tokens (between characters of its spelling) into two tokens becomes a merge of
+  /// the token's rank: what files without merges mean (tiktoken's ranks, SentencePiece's scores). Refuses ids without a
+  /// token.
+  Result<void> add_every_split(std::span<const RankedToken> tokens);
+
+  /// Builds what makes encoding fast. Without it encode() gives the same ids, more slowly.
+  void finish() override;
+
   Result<void> encode(std::string_view piece, std::vector<std::int32_t>& ids) const override;
+  Result<void> encode_part(std::string_view part, std::vector<std::int32_t>& ids) const override;
+  std::size_t cut(std::string_view piece, std::span<std::uint32_t> ends) const noexcept override;
   const Vocabulary& vocabulary() const noexcept override { return vocabulary_; }
 
  private:
-  struct Merge {
-    std::uint64_t pair = kNoPair;  // left id << 32 | right id
-    std::uint32_t rank = kNoRank;
-    std::int32_t id = kNoToken;
-  };
-  static constexpr std::uint64_t kNoPair = ~0ULL;
-  static constexpr std::uint32_t kNoRank = ~0U;
+  /// What is known of a token: whether encoding its own text gives it back. Found out when first asked.
+  enum class Closed : std::uint8_t { unknown, yes, no };
 
-  struct Symbol {
-    std::int32_t id = kNoToken;
-    std::int32_t previous = -1;
-    std::int32_t next = -1;
-  };
-
-  static std::uint64_t pair_of(std::int32_t left, std::int32_t right) noexcept {
-    return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32) | static_cast<std::uint32_t>(right);
-  }
-  std::size_t slot_of(std::uint64_t pair) const noexcept;
-  const Merge& merge_of(std::int32_t left, std::int32_t right) const noexcept {
-    return merges_[slot_of(pair_of(left, right))];
-  }
-  void grow(std::size_t slots);
-  void first_symbols(std::string_view piece, std::vector<std::int32_t>& ids) const;
-  std::size_t merge_short(std::int32_t* ids, std::size_t count) const noexcept;
-  std::size_t merge_long(std::int32_t* ids, std::size_t count) const;
+  void find_symbols();
+  bool joins_text() const noexcept { return options_.continuing_prefix.empty() && options_.end_suffix.empty(); }
+  std::int32_t find_whole(std::string_view piece) const;
+  std::int32_t char_id(char32_t code) const noexcept;
+  void append_symbols(std::string_view piece, std::vector<std::int32_t>& ids) const;
+  void append_char_symbols(std::string_view spelled, std::vector<std::int32_t>& ids) const;
+  bool append_fallback(std::string_view symbol, std::vector<std::int32_t>& ids) const;
+  bool knows_both_sides(std::string_view piece, std::size_t at) const noexcept;
 
   Vocabulary vocabulary_;
   Options options_;
-  std::array<std::int32_t, 256> byte_ids_{};
-  std::vector<Merge> merges_;  // open addressing, a power of two, at most 3/4 full
-  std::size_t merge_count_ = 0;
+  BpeMerges merges_;
+  std::array<std::int32_t, 256> byte_ids_{};      // alphabet bytes: the token of each byte, or kNoToken
+  bool bytes_complete_ = false;                   // each has one
+  std::array<std::int32_t, 256> fallback_ids_{};  // of "<0xE5>" and the like, or kNoToken
+  std::vector<std::array<std::int32_t, 256>> char_pages_;  // tokens of one character, 256 code points a page; 0: none
+  std::vector<std::uint16_t> page_of_;                     // code point >> 8 -> page
+  std::unique_ptr<std::atomic<Closed>[]> closed_;          // per id; null before finish()
+  Seams seams_;
+  bool seams_hold_ = true;  // every merge's result is spelled as its two sides together
   std::uint32_t next_rank_ = 0;
   std::int32_t last_merged_id_ = kNoToken;
   std::string joined_;  // scratch of add_merge

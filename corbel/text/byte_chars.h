@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -11,6 +12,9 @@ char32_t byte_to_char(std::uint8_t byte) noexcept;
 
 /// Appends the spelling of `bytes`.
 void append_spelled(std::string& out, std::string_view bytes);
+
+/// Writes the spelling of `bytes` to `out` (room for two bytes per byte) and returns its size.
+std::size_t spell(std::string_view bytes, char* out) noexcept;
 
 /// Appends the bytes that `spelled` (valid UTF-8) stands for. False, and `out` as it was, where it has a character that
 /// spells no byte.

@@ -59,7 +59,7 @@ struct Parameter {
 
 /// What {% macro %} and {% call %} have in common.
 struct Callback {
-  std::string name;
+  std::string name;  // empty for {% call %}
   std::vector<Parameter> parameters;
   Body body;
   bool uses_caller = false;

@@ -4,6 +4,7 @@
 #include "corbel/base/cat.h"
 #include "corbel/text/jinja_interpreter.h"
 #include "corbel/text/jinja_text.h"
+#include "corbel/text/unicode.h"
 
 namespace corbel::jinja {
 namespace {
@@ -12,6 +13,7 @@ struct Range {
   std::int64_t start;
   std::int64_t step;
   std::int64_t count;
+  std::int64_t stop;
 };
 
 /// Python's slice.indices.
@@ -27,11 +29,18 @@ Range slice_range(std::int64_t size, const std::array<std::optional<std::int64_t
   };
   const std::int64_t start = place(bounds[0], step < 0 ? high : low);
   const std::int64_t stop = place(bounds[1], step < 0 ? low : high);
-  if (step > 0 ? start >= stop : start <= stop) return {start, step, 0};
+  if (step > 0 ? start >= stop : start <= stop) return {start, step, 0, stop};
   // Steps beyond the size give one item; clamping keeps the sums below in range.
   const std::int64_t reach = std::clamp<std::int64_t>(step, -size - 1, size + 1);
   const std::int64_t distance = step > 0 ? stop - start : start - stop;
-  return {start, reach, (distance - 1) / (reach > 0 ? reach : -reach) + 1};
+  return {start, reach, (distance - 1) / (reach > 0 ? reach : -reach) + 1, stop};
+}
+
+/// The byte where the character begins that stands `distance` characters from the one at byte `at`.
+std::size_t place_of(const std::string& text, std::size_t at, std::int64_t distance) {
+  for (; distance > 0 && at < text.size(); --distance) at += utf8_at(text.data() + at).bytes;
+  for (; distance < 0 && at > 0; ++distance) at -= utf8_before(text.data() + at).bytes;
+  return at;
 }
 
 std::optional<std::int64_t> in_range(std::int64_t index, std::size_t size) {
@@ -43,19 +52,7 @@ std::optional<std::int64_t> in_range(std::int64_t index, std::size_t size) {
 }  // namespace
 
 Value Interpreter::evaluate(const Expression& expression) {
-  struct Depth {
-    explicit Depth(Interpreter& held) : interpreter(held) {
-      if (++interpreter.depth_ > interpreter.budget_.depth) {
-        --interpreter.depth_;
-        raise(cat("the template nests calls and expressions deeper than ", interpreter.budget_.depth));
-      }
-    }
-    Depth(const Depth&) = delete;
-    Depth& operator=(const Depth&) = delete;
-    ~Depth() { --interpreter.depth_; }
-    Interpreter& interpreter;
-  };
-  const Depth depth(*this);
+  const Deeper deeper(*this);
   step();
   at(expression.line, expression.column);
   const auto part = [&](std::size_t i) -> const Expression& { return *expression.parts[i]; };
@@ -85,7 +82,10 @@ Value Interpreter::evaluate(const Expression& expression) {
     }
     case ExpressionKind::concat: return evaluate_concat(expression);
     case ExpressionKind::negative: return binary(*this, "neg", Value::integer(0), evaluate(part(0)));
-    case ExpressionKind::positive: return binary(*this, "+", Value::integer(0), evaluate(part(0)));
+    case ExpressionKind::positive: {
+      Value value = evaluate(part(0));
+      return value.as<double>() != nullptr ? value : binary(*this, "+", Value::integer(0), value);
+    }
     case ExpressionKind::attribute: return attribute_of(evaluate(part(0)), expression.name);
     case ExpressionKind::item: return evaluate_item(expression);
     case ExpressionKind::call: return evaluate_call(expression);
@@ -108,8 +108,8 @@ Value Interpreter::evaluate_parts(const Expression& expression) {
     charge(expression.parts.size() * sizeof(Value));
     for (std::size_t i = 0; i < expression.parts.size(); i += 2) {
       Value key = evaluate(*expression.parts[i]);
-      if (key.as<DictPtr>() != nullptr || type_name(key) == "list")
-        raise(cat("unhashable type: '", type_name(key), "'"));
+      require_hashable(key);
+      step(static_cast<std::int64_t>(dict.items.size() / 8));
       dict.set(std::move(key), evaluate(*expression.parts[i + 1]));
     }
     return Value::dict(std::move(dict));
@@ -123,8 +123,8 @@ Value Interpreter::evaluate_comparison(const Expression& expression) {
   Value left = evaluate(*expression.parts[0]);
   for (std::size_t i = 0; i < expression.operators.size(); ++i) {
     Value right = evaluate(*expression.parts[i + 1]);
-    if (right.is_text()) charge(right.text().size() / 8);
-    if (const auto* list = right.as<ListPtr>()) step(static_cast<std::int64_t>((*list)->items.size()));
+    if (right.is_text()) charge(right.text().size() * 8);  // a search in it
+    step((weight_of(left) + weight_of(right)) / 8);
     if (!compare(expression.operators[i], left, right)) return Value::boolean(false);
     left = std::move(right);
   }
@@ -135,9 +135,9 @@ Value Interpreter::evaluate_concat(const Expression& expression) {
   std::string text;
   for (const ExpressionPtr& part : expression.parts) {
     const Value value = evaluate(*part);
-    const std::string shown = to_text(value);
-    charge(shown.size());
-    text += shown;
+    const std::string part_text = shown(value);
+    charge(part_text.size());
+    text += part_text;
   }
   return make_text(std::move(text));
 }
@@ -165,17 +165,25 @@ Value Interpreter::slice_of(const Value& object, const Expression& slice) {
   if (sliceable) {
     std::vector<Value> items;
     const Range range = slice_range(static_cast<std::int64_t>((*list)->items.size()), bounds);
+    if ((*list)->kind == ListKind::range) {
+      const RangeBounds& all = (*list)->range;
+      return make_range({all.start + range.start * all.step, all.start + range.stop * all.step, all.step * range.step});
+    }
     for (std::int64_t i = 0; i < range.count; ++i) {
       items.push_back((*list)->items[static_cast<std::size_t>(range.start + i * range.step)]);
     }
     return make_list(std::move(items), (*list)->kind);
   }
-  if (!object.is_text()) return Value::undefined(cat("a '", type_name(object), "' cannot be sliced"));
+  if (!object.is_text()) raise(cat("a '", type_name(object), "' cannot be sliced"));
   charge(object.text().size());
-  const std::vector<std::string> all = characters(object.text());
+  const std::string& source = object.text();
+  const Range range = slice_range(static_cast<std::int64_t>(count_characters(source)), bounds);
   std::string text;
-  const Range range = slice_range(static_cast<std::int64_t>(all.size()), bounds);
-  for (std::int64_t i = 0; i < range.count; ++i) text += all[static_cast<std::size_t>(range.start + i * range.step)];
+  std::size_t at = place_of(source, 0, range.start);
+  for (std::int64_t i = 0; i < range.count; ++i) {
+    text.append(source, at, utf8_at(source.data() + at).bytes);
+    if (i + 1 < range.count) at = place_of(source, at, range.step);
+  }
   return make_text(std::move(text), object.safe());
 }
 
@@ -266,10 +274,11 @@ Value Interpreter::item_of(const Value& object, const Value& index) {
     }
   } else if (object.is_text() && integer) {
     charge(object.text().size());
-    const std::vector<std::string> all = characters(object.text());
-    const auto at_index = in_range(*integer, all.size());
-    return at_index ? Value::text(all[static_cast<std::size_t>(*at_index)], object.safe())
-                    : Value::undefined("the string has no such character");
+    const std::string& source = object.text();
+    const auto at_index = in_range(*integer, count_characters(source));
+    if (!at_index) return Value::undefined("the string has no such character");
+    const std::size_t at = place_of(source, 0, *at_index);
+    return Value::text(source.substr(at, utf8_at(source.data() + at).bytes), object.safe());
   } else if (const auto* dict = object.as<DictPtr>()) {
     step(static_cast<std::int64_t>((*dict)->items.size() / 8));
     if (const Value* found = (*dict)->find(index)) return *found;

@@ -7,17 +7,21 @@
 #include <utility>
 #include <vector>
 
+#include "corbel/base/cat.h"
 #include "corbel/text/jinja_ast.h"
 #include "corbel/text/jinja_value.h"
 
 namespace corbel::jinja {
 
+/// What an operation costs that goes through a string character by character, in bytes of work for a byte.
+inline constexpr std::size_t kWalksCharacters = 16;
+
 /// A template is untrusted code: it may not take more than this.
 struct Budget {
-  std::int64_t steps = 4'000'000;  // statements, expressions and items touched: about a second
-  std::int64_t output_bytes = 64 << 20;
-  std::int64_t work_bytes = 1LL << 30;  // of all strings and lists ever made
-  int depth = 1000;                     // of calls and expressions in each other
+  std::int64_t steps = 4'000'000;        // statements, expressions and items touched: about a second
+  std::int64_t output_bytes = 64 << 20;  // of the prompt, and of any one text on the way to it
+  std::int64_t work_bytes = 512 << 20;   // of all strings and lists ever made or walked through
+  int depth = 1000;                      // of calls and expressions in each other
 };
 
 /// Variables of one region of a template. Names point into the template or into the caller's variables.
@@ -56,8 +60,12 @@ class Interpreter {
 
   void step(std::int64_t count = 1);
   void charge(std::size_t bytes);  // for work about to be done
+  /// For a text of `size` bytes that is about to grow by `more`.
+  void grow(std::size_t size, std::size_t more);
+  std::string shown(const Value& value);  // its text, paid for
   Value make_text(std::string bytes, bool safe = false);
   Value make_list(std::vector<Value> items, ListKind kind = ListKind::list);
+  Value make_range(const RangeBounds& bounds);
   ObjectPtr make_namespace();
   const std::tm& now() const { return now_; }
 
@@ -75,12 +83,15 @@ class Interpreter {
   Flow run_with(const Statement& statement);
   void loop_over(const Statement& statement, const Value& items, int depth);
   Flow run_scope(const Body& body);
-  void run_assign_block(const Statement& statement);
+  Flow run_assign_block(const Statement& statement);
+  Flow run_filter_block(const Statement& statement);
   void run_call(const Statement& statement);
   void assign(const Expression& target, Value value);
   void bind_parameters(const Callback& callback, CallArgs& args);
-  std::string capture(const Body& body);
+  std::string capture(const Body& body, Flow* flow = nullptr);
   void print(std::string_view text);
+  void print_text(const Value& value);  // of a block: refuses what is no string
+  Value make_macro(const Callback& callback);
 
   Value evaluate_name(const Expression& expression);
   Value evaluate_parts(const Expression& expression);
@@ -109,6 +120,23 @@ class Interpreter {
   int column_ = 0;
 };
 
+/// One level deeper in calls and expressions.
+class Interpreter::Deeper {
+ public:
+  explicit Deeper(Interpreter& interpreter) : interpreter_(interpreter) {
+    if (++interpreter_.depth_ > interpreter_.budget_.depth) {
+      --interpreter_.depth_;
+      raise(cat("the template nests calls and expressions deeper than ", interpreter_.budget_.depth));
+    }
+  }
+  Deeper(const Deeper&) = delete;
+  Deeper& operator=(const Deeper&) = delete;
+  ~Deeper() { --interpreter_.depth_; }
+
+ private:
+  Interpreter& interpreter_;
+};
+
 /// The functions that every template sees: range, namespace, dict, raise_exception, strftime_now.
 void add_globals(Scope& scope);
 
@@ -120,7 +148,11 @@ Value format_percent(Interpreter& interpreter, const Value& format, const Value&
 /// text.format(args).
 Value format_braces(Interpreter& interpreter, const Value& format, const CallArgs& args);
 
-/// The method `name` of a string, list or dict; undefined where there is none, or where it would change the value.
+/// Python's dict.fromkeys(keys, value = None); `self` is not looked at.
+Value dict_from_keys(Interpreter& interpreter, const Value& self, CallArgs& args);
+
+/// The method or attribute `name` of a string, list, dict or number; undefined where there is none. Methods that
+/// would change the value refuse when they are called.
 Value method_of(const Value& object, std::string_view name);
 
 }  // namespace corbel::jinja

@@ -208,7 +208,36 @@ class Lexer {
     return true;
   }
 
+  /// 0x1F, 0o17, 0b101 as decimal digits; false where there is none.
+  bool prefixed_number() {
+    constexpr std::string_view kLetters = "xob";
+    constexpr std::array<int, 3> kBases = {16, 8, 2};
+    if (source_[at_] != '0' || at_ + 1 >= source_.size()) return false;
+    const std::size_t kind = kLetters.find(static_cast<char>(source_[at_ + 1] | 0x20));
+    if (kind == std::string_view::npos) return false;
+    const auto digit = [&](std::size_t at) {
+      const char c = at < source_.size() ? source_[at] : ' ';
+      const int value = is_digit(c) ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : 99;
+      return value < kBases[kind];
+    };
+    std::string digits;
+    std::size_t at = at_ + 2;
+    while (digit(at) || (at < source_.size() && source_[at] == '_' && digit(at + 1))) {
+      if (source_[at] != '_') digits.push_back(source_[at]);
+      ++at;
+    }
+    if (digits.empty()) return false;
+    std::int64_t value = 0;
+    if (std::from_chars(digits.data(), digits.data() + digits.size(), value, kBases[kind]).ec != std::errc()) {
+      fail("a whole number is beyond 64 bits", at_);
+    }
+    add(TokenType::integer, cat(value));
+    at_ = at;
+    return true;
+  }
+
   bool number() {
+    if (prefixed_number()) return true;
     std::size_t at = at_;
     std::string digits;
     if (!take_digits(at, digits)) return false;

@@ -49,7 +49,7 @@ Value folded(const Value& value, bool case_sensitive) {
 /// Sorts stably by keys; counts every comparison.
 void sort_by(Interpreter& interpreter, std::vector<std::pair<Value, Value>>& keyed, bool reverse) {
   std::stable_sort(keyed.begin(), keyed.end(), [&](const auto& a, const auto& b) {
-    interpreter.step();
+    interpreter.step(1 + weight_of(a.first) / 16);
     return reverse ? less(b.first, a.first) : less(a.first, b.first);
   });
 }
@@ -75,8 +75,8 @@ Value join(Interpreter& interpreter, const Value& input, CallArgs& args) {
   for (const Value& item : iterate(input)) {
     if (!first) out += between;
     first = false;
-    const std::string shown = to_text(path.of(interpreter, item));
-    interpreter.charge(shown.size() + between.size());
+    const std::string shown = interpreter.shown(path.of(interpreter, item));
+    interpreter.grow(out.size(), shown.size() + between.size());
     out += shown;
   }
   return interpreter.make_text(std::move(out));
@@ -155,7 +155,8 @@ Value unique(Interpreter& interpreter, const Value& input, CallArgs& args) {
   std::vector<Value> kept;
   for (const Value& item : iterate(input)) {
     const Value key = folded(path.of(interpreter, item), bound.truth(0, false));
-    interpreter.step(static_cast<std::int64_t>(seen.size()) + 1);
+    require_hashable(key);
+    interpreter.step(static_cast<std::int64_t>(seen.size()) * (1 + weight_of(key) / 16) + 1);
     if (std::any_of(seen.begin(), seen.end(), [&](const Value& known) { return equal(known, key); })) continue;
     seen.push_back(key);
     kept.push_back(item);
@@ -170,9 +171,11 @@ Value reverse(Interpreter& interpreter, const Value& input, CallArgs&) {
     for (auto c = all.rbegin(); c != all.rend(); ++c) out += *c;
     return interpreter.make_text(std::move(out), input.safe());
   }
+  const auto* list = input.as<ListPtr>();
+  const bool generator = list != nullptr && (*list)->kind == ListKind::generator;
   std::vector<Value> turned = iterate(input);
   std::reverse(turned.begin(), turned.end());
-  return interpreter.make_list(std::move(turned), ListKind::generator);
+  return interpreter.make_list(std::move(turned), generator ? ListKind::list : ListKind::generator);
 }
 
 // map, select and their relatives give nothing for whatever is false, None among it.
@@ -224,6 +227,7 @@ Value sum(Interpreter& interpreter, const Value& input, CallArgs& args) {
   const Arguments bound("sum", args, {"attribute", "start"});
   const AttributePath path(bound.get(0));
   Value total = bound.get(1) != nullptr ? bound[1] : Value::integer(0);
+  if (total.is_text()) raise("sum() cannot sum strings; use join");
   for (const Value& item : iterate(input)) total = binary(interpreter, "+", total, path.of(interpreter, item));
   return total;
 }
@@ -261,6 +265,7 @@ Value groupby(Interpreter& interpreter, const Value& input, CallArgs& args) {
     for (; i < keyed.size() && equal(keyed[i].first, keyed[begin].first); ++i) members.push_back(keyed[i].second);
     Value key = path.of(interpreter, members.front(), bound.get(1));
     groups.push_back(Value::list({std::move(key), interpreter.make_list(std::move(members))}, ListKind::tuple));
+    (*groups.back().as<ListPtr>())->group = true;
   }
   return interpreter.make_list(std::move(groups));
 }
@@ -315,17 +320,17 @@ constexpr Filter kListFilters[] = {
     {"length", length_filter},
     {"count", length_filter},
     {"join", join},
-    {"first", first},
-    {"last", last},
-    {"list", list},
+    {"first", first, kWalksCharacters},
+    {"last", last, kWalksCharacters},
+    {"list", list, kWalksCharacters},
     {"items", items},
     {"dictsort", dictsort},
-    {"sort", sort},
-    {"unique", unique},
-    {"reverse", reverse},
-    {"map", map},
-    {"select", choose<true, false>},
-    {"reject", choose<false, false>},
+    {"sort", sort, kWalksCharacters},
+    {"unique", unique, kWalksCharacters},
+    {"reverse", reverse, kWalksCharacters},
+    {"map", map, kWalksCharacters},
+    {"select", choose<true, false>, kWalksCharacters},
+    {"reject", choose<false, false>, kWalksCharacters},
     {"selectattr", choose<true, true>},
     {"rejectattr", choose<false, true>},
     {"sum", sum},

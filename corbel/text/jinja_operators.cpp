@@ -53,25 +53,43 @@ Value integer_arithmetic(std::string_view op, std::int64_t a, std::int64_t b) {
     return Value::integer(checked(overflowed, out));
   }
   if (op == "**") {
-    return b >= 0 ? Value::integer(integer_power(a, b))
-                  : Value::real(std::pow(static_cast<double>(a), static_cast<double>(b)));
+    if (b >= 0) return Value::integer(integer_power(a, b));
+    if (a == 0) raise("division by zero: 0 to a negative power");
+    return Value::real(std::pow(static_cast<double>(a), static_cast<double>(b)));
   }
   if (b == 0) raise("division by zero");
-  if (op == "/") return Value::real(static_cast<double>(a) / static_cast<double>(b));
+  // long double holds every whole number: rounded once, as Python does.
+  if (op == "/") return Value::real(static_cast<double>(static_cast<long double>(a) / static_cast<long double>(b)));
   const std::int64_t quotient = floor_divide(a, b);
   return Value::integer(op == "//" ? quotient : b == -1 ? 0 : a - quotient * b);
 }
 
+Value real_power(double a, double b) {
+  if (a == 0 && b < 0) raise("division by zero: 0 to a negative power");
+  const double out = std::pow(a, b);
+  if (std::isnan(out) && !std::isnan(a) && !std::isnan(b)) raise("a root of a negative number is not supported here");
+  if (std::isinf(out) && std::isfinite(a) && std::isfinite(b)) raise("a power is out of range");
+  return Value::real(out);
+}
+
 Value real_arithmetic(std::string_view op, double a, double b) {
   if (op == "+") return Value::real(a + b);
-  if (op == "-" || op == "neg") return Value::real(a - b);
+  if (op == "neg") return Value::real(-b);
+  if (op == "-") return Value::real(a - b);
   if (op == "*") return Value::real(a * b);
-  if (op == "**") return Value::real(std::pow(a, b));
+  if (op == "**") return real_power(a, b);
   if (b == 0) raise("division by zero");
   if (op == "/") return Value::real(a / b);
-  if (op == "//") return Value::real(std::floor(a / b));
-  const double rest = std::fmod(a, b);
-  return Value::real(rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest);
+  double rest = std::fmod(a, b);
+  double quotient = (a - rest) / b;
+  if (rest != 0 && (rest < 0) != (b < 0)) {
+    rest += b;
+    quotient -= 1;
+  }
+  if (op == "%") return Value::real(rest != 0 ? rest : std::copysign(0.0, b));
+  if (quotient == 0) return Value::real(std::copysign(0.0, a / b));
+  const double whole = std::floor(quotient);
+  return Value::real(quotient - whole > 0.5 ? whole + 1 : whole);
 }
 
 Value repeat(Interpreter& interpreter, const Value& value, std::int64_t times) {
@@ -118,6 +136,8 @@ Value add(Interpreter& interpreter, const Value& left, const Value& right) {
 }  // namespace
 
 Value binary(Interpreter& interpreter, std::string_view op, const Value& left, const Value& right) {
+  // Python asks the left side first, and a format shows an undefined value as nothing.
+  if (op == "%" && left.is_text()) return format_percent(interpreter, left, right);
   for (const Value* side : {&left, &right}) {
     if (const auto* undefined = side->as<Undefined>()) {
       raise(undefined->what != nullptr ? *undefined->what : "a value is undefined");
@@ -129,7 +149,6 @@ Value binary(Interpreter& interpreter, std::string_view op, const Value& left, c
     return a && b ? integer_arithmetic(op, *a, *b) : real_arithmetic(op, left.to_real(), right.to_real());
   }
   if (op == "+") return add(interpreter, left, right);
-  if (op == "%" && left.is_text()) return format_percent(interpreter, left, right);
   if (op == "*") {
     if (is_sequence(left) && right.to_integer()) return repeat(interpreter, left, *right.to_integer());
     if (is_sequence(right) && left.to_integer()) return repeat(interpreter, right, *left.to_integer());

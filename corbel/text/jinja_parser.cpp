@@ -89,7 +89,9 @@ class Parser {
     if (name == "generation") {
       auto made = make(StatementKind::scope);
       stream_.next();
+      const int loops = std::exchange(loops_, 0);  // a call block in Jinja: no way out of it
       made->body = body_until("endgeneration");
+      loops_ = loops;
       return made;
     }
     if (name == "break" || name == "continue") {
@@ -123,10 +125,16 @@ class Parser {
     return made;
   }
 
+  void refuse_loop_variable(const Expression& target) const {
+    if (target.name == "loop") stream_.fail("cannot assign to \"loop\" in a loop");
+    for (const ExpressionPtr& part : target.parts) refuse_loop_variable(*part);
+  }
+
   std::unique_ptr<Statement> loop() {
     auto made = make(StatementKind::loop);
     stream_.next();
     made->target = expressions_.target(false);
+    refuse_loop_variable(*made->target);
     if (!stream_.skip_name("in")) stream_.fail("expected \"in\"");
     made->expression = expressions_.tuple_or_expression(false);
     if (stream_.skip_name("if")) made->condition = expressions_.expression();
@@ -184,7 +192,10 @@ class Parser {
     callback.uses_caller = expressions_.uses.caller;
     callback.uses_varargs = expressions_.uses.varargs;
     callback.uses_kwargs = expressions_.uses.kwargs;
-    expressions_.uses = outside;
+    // Jinja counts what macros within use, too.
+    expressions_.uses = {.caller = outside.caller || callback.uses_caller,
+                         .varargs = outside.varargs || callback.uses_varargs,
+                         .kwargs = outside.kwargs || callback.uses_kwargs};
     loops_ = loops;
   }
 
@@ -202,7 +213,6 @@ class Parser {
     auto made = make(StatementKind::call);
     stream_.next();
     made->callback = std::make_unique<Callback>();
-    made->callback->name = "caller";
     if (stream_.is_op("(")) parameters(*made->callback);
     made->expression = expressions_.expression();
     if (made->expression->kind != ExpressionKind::call) stream_.fail("expected a call");
@@ -239,6 +249,10 @@ class Parser {
 
 }  // namespace
 
-Body parse(std::string_view source) { return Parser(source).run(); }
+Body parse(std::string_view source) {
+  Body body = Parser(source).run();
+  check_names(body);
+  return body;
+}
 
 }  // namespace corbel::jinja

@@ -3,10 +3,17 @@
 #include <string_view>
 #include <vector>
 
+#include "corbel/base/cat.h"
 #include "corbel/text/jinja_ast.h"
 #include "corbel/text/jinja_lexer.h"
 
 namespace corbel::jinja {
+
+/// Refuses filters and tests that do not exist, where Jinja does. Throws SyntaxError.
+void check_names(const Body& body);
+
+/// As messages call it.
+std::string describe(const Token& token);
 
 /// The tokens of a template and the place reached in them.
 class TokenStream {
@@ -58,6 +65,7 @@ class ExpressionParser {
 
  private:
   friend class DepthGuard;
+  static constexpr int kMaxNesting = 100;  // brackets in brackets
   ExpressionPtr make(ExpressionKind kind) const;
   static ExpressionPtr with_parts(ExpressionPtr made, ExpressionPtr first, ExpressionPtr second = nullptr);
   ExpressionPtr logical_or();
@@ -85,6 +93,21 @@ class ExpressionParser {
 
   TokenStream& stream_;
   int nesting_ = 0;
+};
+
+/// Counts brackets in brackets, which the parser recurses over.
+class DepthGuard {
+ public:
+  explicit DepthGuard(ExpressionParser& parser) : parser_(parser) {
+    if (++parser_.nesting_ > ExpressionParser::kMaxNesting)
+      parser_.stream_.fail(cat("nested deeper than ", ExpressionParser::kMaxNesting));
+  }
+  DepthGuard(const DepthGuard&) = delete;
+  DepthGuard& operator=(const DepthGuard&) = delete;
+  ~DepthGuard() { --parser_.nesting_; }
+
+ private:
+  ExpressionParser& parser_;
 };
 
 }  // namespace corbel::jinja

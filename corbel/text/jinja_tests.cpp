@@ -10,10 +10,10 @@
 namespace corbel::jinja {
 namespace {
 
-using TestFunction = bool (*)(const Value& value, const CallArgs& args);
+using TestFunction = bool (*)(Interpreter& interpreter, const Value& value, const CallArgs& args);
 
 template <bool (*kTest)(const Value&)>
-bool plain(const Value& value, const CallArgs& args) {
+bool plain(Interpreter&, const Value& value, const CallArgs& args) {
   const Arguments none("test", args, {});
   return kTest(value);
 }
@@ -48,22 +48,27 @@ bool is_callable(const Value& value) {
   const auto* object = value.as<ObjectPtr>();
   return value.is_undefined() || (object != nullptr && (*object)->callable());
 }
-bool is_filter(const Value& value) { return value.is_text() && find_filter(value.text()) != nullptr; }
-
-std::int64_t remainder_of(const Value& value, std::int64_t divisor) {
-  const auto integer = value.to_integer();
-  if (!integer) raise(cat("a whole number is needed, found '", type_name(value), "'"));
-  if (divisor == 0) raise("division by zero");
-  return divisor == -1 ? 0 : *integer % divisor;
-}
-bool is_even(const Value& value) { return remainder_of(value, 2) == 0; }
-bool is_odd(const Value& value) { return remainder_of(value, 2) != 0; }
-
-bool is_divisible(const Value& value, const CallArgs& args) {
-  return remainder_of(value, Arguments("divisibleby", args, {"num"}, 1).integer(0, 1)) == 0;
+bool is_filter(const Value& value) {
+  require_hashable(value);
+  return value.is_text() && find_filter(value.text()) != nullptr;
 }
 
-bool is_same(const Value& value, const CallArgs& args) {
+bool leaves(Interpreter& interpreter, const Value& value, const Value& divisor, std::int64_t rest) {
+  return equal(binary(interpreter, "%", value, divisor), Value::integer(rest));
+}
+bool is_even(Interpreter& interpreter, const Value& value, const CallArgs& args) {
+  const Arguments none("even", args, {});
+  return leaves(interpreter, value, Value::integer(2), 0);
+}
+bool is_odd(Interpreter& interpreter, const Value& value, const CallArgs& args) {
+  const Arguments none("odd", args, {});
+  return leaves(interpreter, value, Value::integer(2), 1);
+}
+bool is_divisible(Interpreter& interpreter, const Value& value, const CallArgs& args) {
+  return leaves(interpreter, value, Arguments("divisibleby", args, {"num"}, 1)[0], 0);
+}
+
+bool is_same(Interpreter&, const Value& value, const CallArgs& args) {
   const Value& other = Arguments("sameas", args, {"other"}, 1)[0];
   if (value.state().index() != other.state().index()) return false;
   if (const auto* list = value.as<ListPtr>()) return *list == *other.as<ListPtr>();
@@ -72,14 +77,16 @@ bool is_same(const Value& value, const CallArgs& args) {
 }
 
 template <char kFirst, char kSecond = '\0'>
-bool compares(const Value& value, const CallArgs& args) {
+bool compares(Interpreter&, const Value& value, const CallArgs& args) {
   const char op[] = {kFirst, kSecond, '\0'};
   return compare(op, value, Arguments(op, args, {"other"}, 1)[0]);
 }
 
-bool is_in(const Value& value, const CallArgs& args) { return contains(Arguments("in", args, {"seq"}, 1)[0], value); }
+bool is_in(Interpreter&, const Value& value, const CallArgs& args) {
+  return contains(Arguments("in", args, {"seq"}, 1)[0], value);
+}
 
-bool is_test(const Value& value, const CallArgs& args);
+bool is_test(Interpreter&, const Value& value, const CallArgs& args);
 
 struct Test {
   std::string_view name;
@@ -104,8 +111,8 @@ constexpr Test kTests[] = {
     {"escaped", plain<is_escaped>},
     {"lower", plain<is_lower>},
     {"upper", plain<is_upper>},
-    {"even", plain<is_even>},
-    {"odd", plain<is_odd>},
+    {"even", is_even},
+    {"odd", is_odd},
     {"filter", plain<is_filter>},
     {"test", is_test},
     {"divisibleby", is_divisible},
@@ -134,14 +141,22 @@ TestFunction find_test(std::string_view name) {
   return found == std::end(kTests) ? nullptr : found->function;
 }
 
-bool is_test(const Value& value, const CallArgs&) { return value.is_text() && find_test(value.text()) != nullptr; }
+bool is_test(Interpreter&, const Value& value, const CallArgs& args) {
+  const Arguments none("test", args, {});
+  require_hashable(value);
+  return value.is_text() && find_test(value.text()) != nullptr;
+}
 
 }  // namespace
+
+bool test_exists(std::string_view name) { return find_test(name) != nullptr; }
 
 bool Interpreter::apply_test(std::string_view name, const Value& input, CallArgs& args) {
   const TestFunction function = find_test(name);
   if (function == nullptr) raise(cat("no test is named '", name, "'"));
-  return function(input, args);
+  if (input.is_text()) charge(input.text().size() * (name == "lower" || name == "upper" ? kWalksCharacters : 1));
+  step(weight_of(input) / 8);
+  return function(*this, input, args);
 }
 
 }  // namespace corbel::jinja

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "corbel/base/cat.h"
+#include "corbel/text/jinja_interpreter.h"
 #include "corbel/text/unicode.h"
 
 namespace corbel::jinja {
@@ -38,20 +39,6 @@ void append_upper(char32_t code, std::string& out) {
 
 void append_lower(char32_t code, std::string& out) {
   append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))));
-}
-
-bool is_printable(char32_t code) {
-  switch (utf8proc_category(static_cast<utf8proc_int32_t>(code))) {
-    case UTF8PROC_CATEGORY_CC:
-    case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_CS:
-    case UTF8PROC_CATEGORY_CO:
-    case UTF8PROC_CATEGORY_CN:
-    case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP: return false;
-    case UTF8PROC_CATEGORY_ZS: return code == ' ';
-    default: return true;
-  }
 }
 
 std::string text_repr(std::string_view text) {
@@ -86,12 +73,8 @@ std::string list_repr(const List& list) {
     case ListKind::generator: return "<generator object>";
     case ListKind::range: break;
   }
-  // range(start, stop): our ranges keep their numbers only; the step is not 1 for long ones with gaps.
-  if (list.items.empty()) return "range(0, 0)";
-  const std::int64_t first = *list.items.front().to_integer();
-  const std::int64_t step = list.items.size() > 1 ? *list.items[1].to_integer() - first : 1;
-  const std::int64_t stop = *list.items.back().to_integer() + step;
-  return step == 1 ? cat("range(", first, ", ", stop, ")") : cat("range(", first, ", ", stop, ", ", step, ")");
+  const auto& [start, stop, step] = list.range;
+  return step == 1 ? cat("range(", start, ", ", stop, ")") : cat("range(", start, ", ", stop, ", ", step, ")");
 }
 
 void append_json_text(std::string_view text, bool ascii, std::string& out) {
@@ -133,7 +116,7 @@ std::string json_key(const Value& key) {
 
 class JsonWriter {
  public:
-  explicit JsonWriter(const JsonStyle& style) : style_(style) {}
+  JsonWriter(Interpreter& interpreter, const JsonStyle& style) : interpreter_(interpreter), style_(style) {}
 
   void write(const Value& value, int level) {
     if (value.is_none()) {
@@ -165,6 +148,7 @@ class JsonWriter {
   }
   void line(int level) {
     out_.push_back('\n');
+    interpreter_.charge(static_cast<std::size_t>(level) * style_.indent->size());
     for (int i = 0; i < level; ++i) out_ += *style_.indent;
   }
 
@@ -179,11 +163,14 @@ class JsonWriter {
   }
 
   void write_dict(const Dict& dict, int level) {
-    std::vector<std::pair<std::string, const Value*>> entries;
-    for (const auto& [key, value] : dict.items) entries.emplace_back(json_key(key), &value);
+    std::vector<std::pair<const Value*, const Value*>> sorted;
+    for (const auto& [key, value] : dict.items) sorted.emplace_back(&key, &value);
     if (style_.sort_keys) {
-      std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+      std::stable_sort(sorted.begin(), sorted.end(),
+                       [](const auto& a, const auto& b) { return less(*a.first, *b.first); });
     }
+    std::vector<std::pair<std::string, const Value*>> entries;
+    for (const auto& [key, value] : sorted) entries.emplace_back(json_key(*key), value);
     out_.push_back('{');
     for (std::size_t i = 0; i < entries.size(); ++i) {
       separate(i == 0, level + 1);
@@ -195,6 +182,7 @@ class JsonWriter {
     out_.push_back('}');
   }
 
+  Interpreter& interpreter_;
   const JsonStyle& style_;
   std::string out_;
 };
@@ -207,6 +195,9 @@ std::size_t count_characters(std::string_view text) noexcept {
 }
 
 std::vector<std::string> characters(std::string_view text) {
+  constexpr std::size_t kMostBytes = 4 << 20;  // each character takes 32 bytes here
+  if (text.size() > kMostBytes)
+    raise(cat("a text of ", text.size(), " bytes is too big to be taken apart; the limit is ", kMostBytes));
   std::vector<std::string> out;
   for (std::size_t at = 0; at < text.size();) {
     const std::uint32_t bytes = utf8_at(text.data() + at).bytes;
@@ -223,6 +214,26 @@ std::string capitalize(std::string_view text) {
   if (text.empty()) return {};
   const std::uint32_t first = utf8_at(text.data()).bytes;
   return to_upper(text.substr(0, first)) + to_lower(text.substr(first));
+}
+
+bool is_printable(char32_t code) {
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(code))) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CS:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP: return false;
+    case UTF8PROC_CATEGORY_ZS: return code == ' ';
+    default: return true;
+  }
+}
+
+std::int64_t checked_width(std::int64_t width) {
+  constexpr std::int64_t kMaxWidth = 10000;
+  if (width > kMaxWidth) raise(cat("a width is ", width, "; the limit is ", kMaxWidth));
+  return std::max<std::int64_t>(width, 0);
 }
 
 std::string_view strip(std::string_view text, const std::string* chars, Side side) {
@@ -244,17 +255,20 @@ std::string_view strip(std::string_view text, const std::string* chars, Side sid
   return text;
 }
 
-std::vector<std::string> split_lines(std::string_view text) {
+std::vector<std::string> split_lines(std::string_view text, bool keep_ends) {
   std::vector<std::string> lines;
   std::size_t begin = 0;
   for (std::size_t at = 0; at < text.size();) {
     const Utf8Char c = utf8_at(text.data() + at);
     const bool ends = (c.code >= 0xA && c.code <= 0xD) || (c.code >= 0x1C && c.code <= 0x1E) || c.code == 0x85 ||
                       c.code == 0x2028 || c.code == 0x2029;
-    if (ends) lines.emplace_back(text.substr(begin, at - begin));
+    const std::size_t end = at;
     at += c.bytes;
     if (c.code == '\r' && at < text.size() && text[at] == '\n') ++at;
-    if (ends) begin = at;
+    if (!ends) continue;
+    if (lines.size() > (1U << 20)) raise("a text has too many lines; the limit is a million");
+    lines.emplace_back(text.substr(begin, (keep_ends ? at : end) - begin));
+    begin = at;
   }
   if (begin < text.size()) lines.emplace_back(text.substr(begin));
   return lines;
@@ -295,8 +309,8 @@ std::string to_repr(const Value& value) {
   return cat("{", out, "}");
 }
 
-std::string to_json_text(const Value& value, const JsonStyle& style) {
-  JsonWriter writer(style);
+std::string to_json_text(Interpreter& interpreter, const Value& value, const JsonStyle& style) {
+  JsonWriter writer(interpreter, style);
   writer.write(value, 0);
   return writer.take();
 }

@@ -22,7 +22,13 @@ enum class Side { both, left, right };
 std::string_view strip(std::string_view text, const std::string* chars, Side side);
 
 /// Lines without their ends; a last empty line does not count (Python's splitlines).
-std::vector<std::string> split_lines(std::string_view text);
+std::vector<std::string> split_lines(std::string_view text, bool keep_ends = false);
+
+/// Does Python's repr show the character as it is?
+bool is_printable(char32_t code);
+
+/// A width that a template asks for; raises beyond what any prompt needs. Negative ones are 0.
+std::int64_t checked_width(std::int64_t width);
 
 struct JsonStyle {
   bool ascii = false;  // non-ASCII characters as \uXXXX
@@ -32,6 +38,6 @@ struct JsonStyle {
   std::string key_separator = ": ";
 };
 /// Python's json.dumps. Raises for what JSON has no form for.
-std::string to_json_text(const Value& value, const JsonStyle& style);
+std::string to_json_text(Interpreter& interpreter, const Value& value, const JsonStyle& style);
 
 }  // namespace corbel::jinja

@@ -10,6 +10,12 @@ namespace {
 
 constexpr int kMaxValueDepth = 200;
 
+/// Python compares whole and real numbers exactly; long double holds both.
+long double exact(const Value& number) {
+  const auto integer = number.to_integer();
+  return integer ? static_cast<long double>(*integer) : static_cast<long double>(number.to_real());
+}
+
 int depth_of(const Value& value) {
   if (const auto* list = value.as<ListPtr>()) return (*list)->depth;
   if (const auto* dict = value.as<DictPtr>()) return (*dict)->depth;
@@ -19,6 +25,12 @@ int depth_of(const Value& value) {
 int checked_depth(int inner) {
   if (inner >= kMaxValueDepth) raise(cat("values are nested deeper than ", kMaxValueDepth));
   return inner + 1;
+}
+
+std::int64_t checked_weight(std::int64_t weight) {
+  constexpr std::int64_t kMaxValueWeight = 8 << 20;
+  if (weight > kMaxValueWeight) raise("a value is too big: its parts come to more than 8 million");
+  return weight;
 }
 
 bool equal_lists(const List& a, const List& b) {
@@ -57,8 +69,13 @@ Value Value::text(std::string bytes, bool safe) {
 
 Value Value::list(std::vector<Value> items, ListKind kind) {
   int depth = 0;
-  for (const Value& item : items) depth = std::max(depth, depth_of(item));
+  std::int64_t weight = 1;
+  for (const Value& item : items) {
+    depth = std::max(depth, depth_of(item));
+    weight = checked_weight(weight + weight_of(item));
+  }
   auto list = std::make_shared<List>();
+  list->weight = weight;
   list->kind = kind;
   list->depth = checked_depth(depth);
   list->items = std::move(items);
@@ -67,9 +84,20 @@ Value Value::list(std::vector<Value> items, ListKind kind) {
 
 Value Value::dict(Dict dict) {
   int depth = 0;
-  for (const auto& [key, value] : dict.items) depth = std::max({depth, depth_of(key), depth_of(value)});
+  dict.weight = 1;
+  for (const auto& [key, value] : dict.items) {
+    depth = std::max({depth, depth_of(key), depth_of(value)});
+    dict.weight = checked_weight(dict.weight + weight_of(key) + weight_of(value));
+  }
   dict.depth = checked_depth(depth);
   return Value(State(std::make_shared<Dict>(std::move(dict))));
+}
+
+std::int64_t weight_of(const Value& value) {
+  if (value.is_text()) return 1 + static_cast<std::int64_t>(value.text().size() / 32);
+  if (const auto* list = value.as<ListPtr>()) return (*list)->weight;
+  if (const auto* dict = value.as<DictPtr>()) return (*dict)->weight;
+  return 1;
 }
 
 const std::string& Value::text() const { return *as<Text>()->bytes; }
@@ -116,6 +144,7 @@ Value Namespace::attribute(std::string_view name) const {
 }
 
 void Namespace::set(std::string_view name, Value value) {
+  if (name.starts_with('_')) raise(cat("a namespace cannot hold '", name, "': names begin with a letter"));
   for (auto& [known, old] : attributes_) {
     if (known == name) {
       old = std::move(value);
@@ -149,6 +178,17 @@ std::string type_name(const Value& value) {
   return "list";
 }
 
+void require_hashable(const Value& value) {
+  const auto* list = value.as<ListPtr>();
+  const bool tuple = list != nullptr && (*list)->kind == ListKind::tuple;
+  if (tuple) {
+    for (const Value& item : (*list)->items) require_hashable(item);
+  }
+  const bool hashless =
+      list != nullptr && (*list)->kind != ListKind::range && (*list)->kind != ListKind::generator && !tuple;
+  if (hashless || value.as<DictPtr>() != nullptr) raise(cat("unhashable type: '", type_name(value), "'"));
+}
+
 bool is_true(const Value& value) {
   if (const auto* boolean = value.as<bool>()) return *boolean;
   if (value.is_number()) return value.to_real() != 0;
@@ -160,9 +200,7 @@ bool is_true(const Value& value) {
 
 bool equal(const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) {
-    const auto left = a.to_integer();
-    const auto right = b.to_integer();
-    return left && right ? *left == *right : a.to_real() == b.to_real();
+    return exact(a) == exact(b);
   }
   if (a.state().index() != b.state().index()) return false;
   if (a.is_text()) return a.text() == b.text();
@@ -174,9 +212,7 @@ bool equal(const Value& a, const Value& b) {
 
 bool less(const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) {
-    const auto left = a.to_integer();
-    const auto right = b.to_integer();
-    return left && right ? *left < *right : a.to_real() < b.to_real();
+    return exact(a) < exact(b);
   }
   if (a.is_text() && b.is_text()) return a.text() < b.text();  // UTF-8 sorts as code points do
   const auto* left = a.as<ListPtr>();
@@ -236,9 +272,7 @@ bool contains(const Value& container, const Value& item) {
     return container.text().find(item.text()) != std::string::npos;
   }
   if (const auto* dict = container.as<DictPtr>()) {
-    if (item.as<DictPtr>() != nullptr || (item.as<ListPtr>() != nullptr && type_name(item) == "list")) {
-      raise(cat("unhashable type: '", type_name(item), "'"));
-    }
+    require_hashable(item);
     return (*dict)->find(item) != nullptr;
   }
   if (!is_iterable(container)) raise(cat("'", type_name(container), "' is not iterable"));

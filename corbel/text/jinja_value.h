@@ -37,17 +37,28 @@ struct Text {
 /// Python's several kinds of sequence; they print, compare and count as true in different ways.
 enum class ListKind { list, tuple, range, keys, values, items, generator };
 
+/// What range() was called with.
+struct RangeBounds {
+  std::int64_t start = 0;
+  std::int64_t stop = 0;
+  std::int64_t step = 1;
+};
+
 struct List {
   ListKind kind = ListKind::list;
+  bool group = false;  // of |groupby: its two items have names, grouper and list
+  RangeBounds range;   // of a range; its items are here, too
   std::vector<Value> items;
-  int depth = 1;          // levels of containers; bounded, so that recursion over values is
-  bool consumed = false;  // a generator gives its items once
+  int depth = 1;            // levels of containers; bounded, so that recursion over values is
+  std::int64_t weight = 1;  // see weight_of
+  bool consumed = false;    // a generator gives its items once
 };
 
 /// Keeps insertion order. Immutable once a template can see it.
 struct Dict {
   std::vector<std::pair<Value, Value>> items;
   int depth = 1;
+  std::int64_t weight = 1;
 
   const Value* find(const Value& key) const;
   const Value* find(std::string_view key) const;
@@ -124,8 +135,15 @@ class Namespace final : public Object {
   std::vector<std::pair<std::string, Value>> attributes_;
 };
 
+/// What it costs to walk through a value: one for each value in it, however often, and one for each 32 bytes of text.
+/// Bounded, as values may share their parts: a list of twice the same list, 100 times over, is small in memory only.
+std::int64_t weight_of(const Value& value);
+
 /// Python's name of a value's type: "str", "int", "NoneType", ...
 std::string type_name(const Value& value);
+
+/// As a key of a dict; raises for lists and dicts.
+void require_hashable(const Value& value);
 
 bool is_true(const Value& value);
 bool equal(const Value& a, const Value& b);

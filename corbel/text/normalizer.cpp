@@ -1,118 +1,156 @@
 #include "corbel/text/normalizer.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <vector>
 
+#include "corbel/text/byte_chars.h"
 #include "corbel/text/component.h"
-#include "corbel/text/unicode.h"
+#include "corbel/text/normalizer_stages.h"
+#include "corbel/text/replacer.h"
 
 namespace corbel {
+
+Result<bool> SequenceNormalizer::normalize(std::string_view text, std::string& out) const {
+  bool changed = false;
+  std::string current;
+  for (const auto& stage : stages_) {
+    std::string next;
+    CORBEL_ASSIGN(const bool changes, stage->normalize(changed ? std::string_view(current) : text, next));
+    if (!changes) continue;
+    current = std::move(next);
+    changed = true;
+  }
+  if (changed) out = std::move(current);
+  return changed;
+}
+
+bool SequenceNormalizer::drops_front(std::string_view text) const {
+  std::string current;
+  for (const auto& stage : stages_) {
+    if (text.empty() || stage->drops_front(text)) return true;
+    std::string next;
+    const auto changes = stage->normalize(text, next);
+    if (!changes || !*changes) continue;
+    current = std::move(next);
+    text = current;
+  }
+  return text.empty();
+}
+
 namespace {
 
 using Made = Result<std::unique_ptr<Normalizer>>;
 
-/// Canonical composition. Text between two stable characters is composed by itself, so that plain text costs one look.
-class Nfc final : public Normalizer {
+/// Takes white space off the ends.
+class Strip final : public Normalizer {
  public:
+  Strip(bool left, bool right) : left_(left), right_(right) {}
+
   Result<bool> normalize(std::string_view text, std::string& out) const override {
-    const char* const begin = text.data();
-    const char* const end = begin + text.size();
-    const char* stable = begin;  // start of the last stable character: what follows may join it
-    const char* copied = begin;
-    std::string composed;
-    for (const char* at = begin; at < end;) {
-      const Utf8Char c = utf8_at(at);
-      if (!is_unstable(c.code)) {
-        stable = at;
-        at += c.bytes;
-        continue;
-      }
-      const char* stop = at;
-      while (stop < end) {
-        const Utf8Char next = utf8_at(stop);
-        if (!is_unstable(next.code)) break;
-        stop += next.bytes;
-      }
-      composed.append(copied, stable);
-      CORBEL_TRY(compose({stable, static_cast<std::size_t>(stop - stable)}, composed));
-      copied = stable = at = stop;
+    std::string_view rest = text;
+    while (left_ && !rest.empty() && is_space(utf8_at(rest.data()).code)) rest.remove_prefix(utf8_at(rest.data()).bytes);
+    while (right_ && !rest.empty()) {
+      const Utf8Char last = utf8_before(rest.data() + rest.size());
+      if (!is_space(last.code)) break;
+      rest.remove_suffix(last.bytes);
     }
-    if (copied == begin) return false;
-    composed.append(copied, end);
-    if (composed == text) return false;
-    out = std::move(composed);
+    if (rest.size() == text.size()) return false;
+    out = std::string(rest);
+    return true;
+  }
+  bool drops_front(std::string_view text) const override { return left_ && is_space(utf8_at(text.data()).code); }
+
+ private:
+  bool left_;
+  bool right_;
+};
+
+/// Puts fixed text in front of a text that is not empty.
+class Prepend final : public Normalizer {
+ public:
+  explicit Prepend(std::string front) : front_(std::move(front)) {}
+
+  Result<bool> normalize(std::string_view text, std::string& out) const override {
+    if (text.empty() || front_.empty()) return false;
+    out = cat(front_, text);
     return true;
   }
 
  private:
-  static Result<void> compose(std::string_view text, std::string& out) {
-    std::vector<utf8proc_int32_t> codes;
-    codes.reserve(text.size());
-    for (const char *at = text.data(), *end = at + text.size(); at < end;) {
-      const Utf8Char c = utf8_at(at);
-      at += c.bytes;
-      utf8proc_int32_t parts[8];  // a canonical decomposition has at most 4
-      int boundary = 0;
-      const auto count =
-          utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c.code), parts, 8,
-                                  static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE), &boundary);
-      if (count < 0 || count > 8) return fail(Code::bad_request, cat("cannot normalize U+", static_cast<int>(c.code)));
-      codes.insert(codes.end(), parts, parts + count);
-    }
-    // Our own stable sort of marks: utf8proc's is quadratic in a long run of them.
-    const auto mark_class = [](utf8proc_int32_t code) { return utf8proc_get_property(code)->combining_class; };
-    for (auto first = codes.begin(); first != codes.end();) {
-      if (mark_class(*first) == 0) {
-        ++first;
-        continue;
-      }
-      const auto last = std::find_if(first, codes.end(), [&](utf8proc_int32_t code) { return mark_class(code) == 0; });
-      std::stable_sort(first, last,
-                       [&](utf8proc_int32_t a, utf8proc_int32_t b) { return mark_class(a) < mark_class(b); });
-      first = last;
-    }
-    const auto length = utf8proc_normalize_utf32(codes.data(), static_cast<utf8proc_ssize_t>(codes.size()),
-                                                 static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-    if (length < 0) return fail(Code::bad_request, cat("cannot normalize text: ", utf8proc_errmsg(length)));
-    for (utf8proc_ssize_t i = 0; i < length; ++i)
-      append_utf8(out, static_cast<char32_t>(codes[static_cast<std::size_t>(i)]));
-    return {};
-  }
+  std::string front_;
 };
 
-class SequenceNormalizer final : public Normalizer {
+class Replace final : public Normalizer {
  public:
-  explicit SequenceNormalizer(std::vector<std::unique_ptr<Normalizer>> stages) : stages_(std::move(stages)) {}
+  explicit Replace(Replacer replacer) : replacer_(std::move(replacer)) {}
 
   Result<bool> normalize(std::string_view text, std::string& out) const override {
-    bool changed = false;
-    std::string current;
-    for (const auto& stage : stages_) {
-      std::string next;
-      CORBEL_ASSIGN(const bool changes, stage->normalize(changed ? std::string_view(current) : text, next));
-      if (!changes) continue;
-      current = std::move(next);
-      changed = true;
-    }
-    if (changed) out = std::move(current);
-    return changed;
+    return replacer_.replace(text, out);
+  }
+  bool drops_front(std::string_view text) const override {
+    if (!replacer_.content().empty()) return false;
+    if (!replacer_.literal().empty()) return text.starts_with(replacer_.literal());
+    // A regex may look ahead, so the whole text decides; it drops the front where the rest ends the text alone.
+    std::string out;
+    const auto changed = replacer_.replace(text, out);
+    return changed && *changed && (out.empty() || !text.starts_with(out.substr(0, utf8_at(out.data()).bytes)));
   }
 
  private:
-  std::vector<std::unique_ptr<Normalizer>> stages_;
+  Replacer replacer_;
 };
 
-Made make_nfc(const JsonFields&) { return Made(std::make_unique<Nfc>()); }
+/// Spells every byte by its visible character.
+class ByteLevel final : public Normalizer {
+ public:
+  Result<bool> normalize(std::string_view text, std::string& out) const override {
+    const auto spells_itself = [](char byte) { return byte > ' ' && byte <= '~'; };
+    if (std::all_of(text.begin(), text.end(), spells_itself)) return false;
+    std::string spelled;
+    spelled.reserve(text.size() * 2);
+    append_spelled(spelled, text);
+    out = std::move(spelled);
+    return true;
+  }
+};
+
+Made make_strip(const JsonFields& fields) {
+  CORBEL_ASSIGN(const bool left, fields.get_bool("strip_left", true));
+  CORBEL_ASSIGN(const bool right, fields.get_bool("strip_right", true));
+  return Made(std::make_unique<Strip>(left, right));
+}
+
+Made make_prepend(const JsonFields& fields) {
+  CORBEL_ASSIGN(std::string front, fields.require_string("prepend"));
+  return Made(std::make_unique<Prepend>(std::move(front)));
+}
+
+Made make_replace(const JsonFields& fields) {
+  CORBEL_ASSIGN(Replacer replacer, Replacer::make(fields));
+  return Made(std::make_unique<Replace>(std::move(replacer)));
+}
+
+Made make_byte_level(const JsonFields&) { return Made(std::make_unique<ByteLevel>()); }
 
 Made make_sequence(const JsonFields& fields) {
   CORBEL_ASSIGN(auto stages, make_components<Normalizer>(make_normalizer, fields, "normalizers"));
   return Made(std::make_unique<SequenceNormalizer>(std::move(stages)));
 }
 
-constexpr ComponentKind<Normalizer> kNormalizers[] = {{"NFC", make_nfc}, {"Sequence", make_sequence}};
+constexpr ComponentKind<Normalizer> kNormalizers[] = {{"NFC", make_nfc_normalizer},
+                                                      {"NFD", make_nfd_normalizer},
+                                                      {"NFKC", make_nfkc_normalizer},
+                                                      {"NFKD", make_nfkd_normalizer},
+                                                      {"Lowercase", make_lowercase_normalizer},
+                                                      {"StripAccents", make_strip_accents_normalizer},
+                                                      {"Strip", make_strip},
+                                                      {"Prepend", make_prepend},
+                                                      {"Replace", make_replace},
+                                                      {"BertNormalizer", make_bert_normalizer},
+                                                      {"Nmt", make_nmt_normalizer},
+                                                      {"Precompiled", make_precompiled_normalizer},
+                                                      {"ByteLevel", make_byte_level},
+                                                      {"Sequence", make_sequence}};
 
 }  // namespace
 

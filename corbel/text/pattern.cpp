@@ -61,7 +61,7 @@ void join(const std::vector<Part>& parts, SplitBehavior behavior, std::vector<Sp
                pieces.end());
 }
 
-void each_literal(std::string_view literal, std::string_view text, const std::function<void(Span)>& found) {
+void each_literal(std::string_view literal, std::string_view text, MatchSink found) {
   if (literal.empty()) return;
   for (std::size_t at = text.find(literal); at != std::string_view::npos;
        at = text.find(literal, at + literal.size())) {
@@ -69,7 +69,7 @@ void each_literal(std::string_view literal, std::string_view text, const std::fu
   }
 }
 
-void each_char(Pattern::CharTest test, std::string_view text, const std::function<void(Span)>& found) {
+void each_char(Pattern::CharTest test, std::string_view text, MatchSink found) {
   for (std::size_t at = 0; at < text.size();) {
     const Utf8Char c = utf8_at(text.data() + at);
     if (test(c.code)) found({static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(at + c.bytes)});
@@ -105,7 +105,7 @@ Result<Pattern> Pattern::from_regex(std::string_view source) {
   return Pattern(std::make_shared<const Regex>(std::move(regex)));
 }
 
-Result<void> Pattern::each_match(std::string_view text, const std::function<void(Span)>& found) const {
+Result<void> Pattern::each_match(std::string_view text, MatchSink found) const {
   if (const auto* regex = std::get_if<std::shared_ptr<const Regex>>(&what_)) return (*regex)->each_match(text, found);
   if (const auto* literal = std::get_if<std::string>(&what_)) {
     each_literal(*literal, text, found);

@@ -1,9 +1,9 @@
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -18,24 +18,46 @@ struct Span {
   std::uint32_t end = 0;
 };
 
-/// A compiled regular expression, as tokenizer files carry them: Unicode aware, `\s` is White_Space, `^` and `$` match
-/// at lines as in Oniguruma's Ruby syntax. Compiled to machine code where the machine allows it. Any thread may match.
+/// Refers to what is to be called for every match; valid as long as the callable it was made from.
+class MatchSink {
+ public:
+  template <typename Callable>
+    requires(!std::is_same_v<std::remove_cvref_t<Callable>, MatchSink>)
+  MatchSink(Callable&& callable)  // NOLINT(google-explicit-constructor): callers pass lambdas
+      : object_(const_cast<void*>(static_cast<const void*>(&callable))), call_([](void* object, Span match) {
+          (*static_cast<std::remove_reference_t<Callable>*>(object))(match);
+        }) {}
+  void operator()(Span match) const { call_(object_, match); }
+
+ private:
+  void* object_;
+  void (*call_)(void* object, Span match);
+};
+
+/// A compiled regular expression, as tokenizer files carry them: Unicode aware, in Oniguruma's Ruby syntax
+/// (regex_syntax.h): `\s` is White_Space, `^` and `$` match at lines. Compiled to machine code where the machine allows it. Any thread may match.
 class Regex {
  public:
+  Regex(Regex&&) noexcept;
+  Regex& operator=(Regex&&) noexcept;
+  ~Regex();
+
   /// Refuses what does not compile, naming the expression and the place, and expressions beyond 64 KB.
   static Result<Regex> compile(std::string_view source);
 
   /// Calls `found(match)` for every match in order. Empty matches at the end of the previous match are skipped. Fails
   /// when the expression needs more steps than its limit. REQUIRES: valid UTF-8.
-  Result<void> each_match(std::string_view text, const std::function<void(Span)>& found) const;
+  Result<void> each_match(std::string_view text, MatchSink found) const;
 
   const std::string& source() const noexcept { return source_; }
 
  private:
-  struct FreeCode {
-    void operator()(void* code) const noexcept;
-  };
-  std::unique_ptr<void, FreeCode> code_;
+  struct Matcher;
+  struct Compiled;
+  Regex();
+  Result<void> each_match_by(Matcher& matcher, std::string_view text, MatchSink found) const;
+
+  std::unique_ptr<Compiled> compiled_;
   std::string source_;
 };
 
@@ -61,7 +83,7 @@ class Pattern {
  private:
   using What = std::variant<Splitter, std::shared_ptr<const Regex>, std::string, CharTest>;
   explicit Pattern(What what) : what_(std::move(what)) {}
-  Result<void> each_match(std::string_view text, const std::function<void(Span)>& found) const;
+  Result<void> each_match(std::string_view text, MatchSink found) const;
 
   What what_;
 };

@@ -55,6 +55,34 @@ Made make_template(const JsonFields& fields, std::int32_t limit) {
 
 Made make_nothing(const JsonFields&, std::int32_t) { return PostProcessor{}; }
 
+/// The id of a field ["token", id].
+Result<std::int32_t> named_id(const JsonFields& fields, std::string_view key, std::int32_t limit) {
+  const auto pair = fields.json().find(std::string(key));
+  if (pair == fields.json().end() || !pair->is_array() || pair->size() != 2 || !(*pair)[0].is_string() ||
+      !(*pair)[1].is_number_integer()) {
+    return wrong(fields, key, "must be an array of a token and its id");
+  }
+  const bool fits = (*pair)[1].is_number_unsigned() ? (*pair)[1].get<std::uint64_t>() < static_cast<std::uint64_t>(limit)
+                                                    : (*pair)[1].get<std::int64_t>() >= 0 &&
+                                                          (*pair)[1].get<std::int64_t>() < limit;
+  if (!fits) return wrong(fields, key, cat("has the id ", (*pair)[1].dump(), "; ids of this tokenizer are below ", limit));
+  return (*pair)[1].get<std::int32_t>();
+}
+
+/// The ids of "cls" and "sep" around one sequence: BertProcessing, RobertaProcessing.
+Made make_cls_sep(const JsonFields& fields, std::int32_t limit) {
+  PostProcessor made;
+  CORBEL_ASSIGN(const std::int32_t cls, named_id(fields, "cls", limit));
+  CORBEL_ASSIGN(const std::int32_t sep, named_id(fields, "sep", limit));
+  made.before = {cls};
+  made.after = {sep};
+  return made;
+}
+
+bool has_type(const Json& part, std::string_view type) {
+  return part.is_object() && part.contains("type") && part["type"] == type;
+}
+
 Made make_sequence(const JsonFields& fields, std::int32_t limit) {
   const auto parts = fields.json().find("processors");
   if (parts == fields.json().end() || !parts->is_array()) return wrong(fields, "processors", "must be an array");
@@ -62,6 +90,11 @@ Made make_sequence(const JsonFields& fields, std::int32_t limit) {
   for (std::size_t i = 0; i < parts->size(); ++i) {
     const std::string place = cat("processors[", i, "]");
     if (!(*parts)[i].is_object()) return wrong(fields, place, "must be an object");
+    // The library hands each part that a template makes to the next processor as a sequence of its own.
+    if (i > 0 && has_type((*parts)[i - 1], "TemplateProcessing") && !has_type((*parts)[i], "ByteLevel")) {
+      return fail(Code::unsupported, cat(fields.source(), ": \"", fields.field_name(place),
+                                         "\" stands behind \"TemplateProcessing\"; only \"ByteLevel\" may"));
+    }
     CORBEL_ASSIGN(const PostProcessor outer,
                   make_post_processor(JsonFields((*parts)[i], fields.source(), fields.field_name(place)), limit));
     made.before.insert(made.before.begin(), outer.before.begin(), outer.before.end());
@@ -74,8 +107,11 @@ struct Kind {
   std::string_view type;
   Made (*make)(const JsonFields& fields, std::int32_t limit);
 };
-constexpr Kind kPostProcessors[] = {
-    {"ByteLevel", make_nothing}, {"TemplateProcessing", make_template}, {"Sequence", make_sequence}};
+constexpr Kind kPostProcessors[] = {{"ByteLevel", make_nothing},
+                                    {"TemplateProcessing", make_template},
+                                    {"BertProcessing", make_cls_sep},
+                                    {"RobertaProcessing", make_cls_sep},
+                                    {"Sequence", make_sequence}};
 
 }  // namespace
 

@@ -14,7 +14,8 @@ struct PostProcessor {
 };
 
 /// From the "post_processor" object of a tokenizer file: ByteLevel (which moves offsets only), TemplateProcessing (its
-/// "single" form), Sequence. Others are refused by name. Ids must be below `id_limit`.
+/// "single" form), BertProcessing, RobertaProcessing, Sequence. Others are refused by name. Ids must be below
+/// `id_limit`.
 Result<PostProcessor> make_post_processor(const JsonFields& fields, std::int32_t id_limit);
 
 }  // namespace corbel

@@ -1,9 +1,12 @@
 #include "corbel/text/pre_tokenizer.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "corbel/text/byte_chars.h"
 #include "corbel/text/component.h"
+#include "corbel/text/pre_tokenizer_stages.h"
+#include "corbel/text/replacer.h"
+#include "corbel/text/stage_chars.h"
 #include "corbel/text/unicode.h"
 
 namespace corbel {
@@ -11,46 +14,15 @@ namespace {
 
 using Made = Result<std::unique_ptr<PreTokenizer>>;
 
-/// Cuts every piece once more.
-class Split final : public PreTokenizer {
+/// Cuts every piece once more by a pattern.
+class Split final : public PieceCutter {
  public:
   Split(Pattern pattern, SplitBehavior behavior, bool invert)
       : pattern_(std::move(pattern)), behavior_(behavior), invert_(invert) {}
 
-  Result<void> cut(Pieces& pieces) const override {
-    std::vector<Span> cut;
-    cut.reserve(pieces.spans.size() + pieces.text.size() / 4);  // about 4.5 bytes per piece in ordinary text
-    std::string spelled;
-    for (const Span span : pieces.spans) {
-      const std::string_view text = pieces.text.substr(span.begin, span.end - span.begin);
-      if (!pieces.bytes_as_chars) {
-        CORBEL_TRY(pattern_.split(text, span.begin, behavior_, invert_, cut));
-        continue;
-      }
-      const std::size_t first = cut.size();
-      spelled.clear();
-      append_spelled(spelled, text);
-      CORBEL_TRY(pattern_.split(spelled, 0, behavior_, invert_, cut));
-      bytes_of_chars(spelled, span.begin, cut, first);
-    }
-    pieces.spans = std::move(cut);
-    return {};
-  }
-
  private:
-  /// Turns offsets into the spelling (ascending) into offsets of the bytes it spells: one byte per character.
-  static void bytes_of_chars(std::string_view spelled, std::uint32_t base, std::vector<Span>& spans,
-                             std::size_t first) {
-    std::uint32_t at = 0;
-    std::uint32_t byte = base;
-    const auto byte_at = [&](std::uint32_t offset) {
-      for (; at < offset; ++byte) at += utf8_at(spelled.data() + at).bytes;
-      return byte;
-    };
-    for (std::size_t i = first; i < spans.size(); ++i) {
-      spans[i].begin = byte_at(spans[i].begin);
-      spans[i].end = byte_at(spans[i].end);
-    }
+  Result<void> split(std::string_view text, std::uint32_t base, std::vector<Span>& cut) const override {
+    return pattern_.split(text, base, behavior_, invert_, cut);
   }
 
   Pattern pattern_;
@@ -63,6 +35,7 @@ class PrefixSpace final : public PreTokenizer {
  public:
   Result<void> cut(Pieces& pieces) const override {
     std::string rewritten;
+    pieces.at_start = pieces.at_start && !pieces.spans.empty() && pieces.spans.front().begin == 0;
     for (Span& span : pieces.spans) {
       const std::string_view text = pieces.text.substr(span.begin, span.end - span.begin);
       span.begin = static_cast<std::uint32_t>(rewritten.size());
@@ -74,6 +47,7 @@ class PrefixSpace final : public PreTokenizer {
     pieces.text = pieces.rewritten;
     return {};
   }
+  bool rewrites() const noexcept override { return true; }
 };
 
 class BytesAsChars final : public PreTokenizer {
@@ -82,6 +56,8 @@ class BytesAsChars final : public PreTokenizer {
     pieces.bytes_as_chars = true;
     return {};
   }
+  bool makes_bytes() const noexcept override { return true; }
+  bool rewrites() const noexcept override { return true; }
 };
 
 class SequencePreTokenizer final : public PreTokenizer {
@@ -92,10 +68,21 @@ class SequencePreTokenizer final : public PreTokenizer {
     for (const auto& stage : stages_) CORBEL_TRY(stage->cut(pieces));
     return {};
   }
+  bool asks_for_start() const noexcept override { return any(&PreTokenizer::asks_for_start); }
+  bool makes_bytes() const noexcept override { return any(&PreTokenizer::makes_bytes); }
+  bool rewrites() const noexcept override { return any(&PreTokenizer::rewrites); }
 
  private:
+  bool any(bool (PreTokenizer::*has)() const noexcept) const noexcept {
+    return std::any_of(stages_.begin(), stages_.end(), [has](const auto& stage) { return (*stage.*has)(); });
+  }
+
   std::vector<std::unique_ptr<PreTokenizer>> stages_;
 };
+
+std::unique_ptr<PreTokenizer> split_at(Pattern::CharTest test, SplitBehavior behavior) {
+  return std::make_unique<Split>(Pattern::from_chars(test), behavior, false);
+}
 
 Made make_byte_level(const JsonFields& fields) {
   CORBEL_ASSIGN(const bool prefix_space, fields.get_bool("add_prefix_space", true));
@@ -111,56 +98,70 @@ Made make_byte_level(const JsonFields& fields) {
 }
 
 Made make_split(const JsonFields& fields) {
-  if (!fields.has("pattern")) {
-    return fail(Code::bad_file, cat(fields.source(), ": \"", fields.field_name("pattern"), "\" is missing"));
-  }
-  CORBEL_ASSIGN(const JsonFields pattern_fields, fields.object("pattern"));
-  CORBEL_ASSIGN(const std::string regex, pattern_fields.get_string("Regex", ""));
-  CORBEL_ASSIGN(const std::string literal, pattern_fields.get_string("String", ""));
-  if (regex.empty() == literal.empty()) {
-    return fail(Code::bad_file, cat(fields.source(), ": \"", fields.field_name("pattern"),
-                                    "\" must have either \"Regex\" or \"String\", and it must not be empty"));
-  }
+  CORBEL_ASSIGN(PatternField field, read_pattern(fields));
   CORBEL_ASSIGN(const std::string behavior_name, fields.require_string("behavior"));
   auto behavior = parse_split_behavior(behavior_name, fields.field_name("behavior"));
   if (!behavior) return forward_failure(behavior, fields.source());
   CORBEL_ASSIGN(const bool invert, fields.get_bool("invert", false));
-  if (!literal.empty()) {
-    return Made(std::make_unique<Split>(Pattern::from_literal(literal), *behavior, invert));
+  if (!field.is_regex && !field.text.empty()) {
+    return Made(std::make_unique<Split>(Pattern::from_literal(std::move(field.text)), *behavior, invert));
   }
-  auto pattern = Pattern::from_regex(regex);
+  auto pattern = Pattern::from_regex(field.text);  // an empty literal matches everywhere, as an empty regex does
   if (!pattern) return forward_failure(pattern, cat(fields.source(), ": ", fields.field_name("pattern")));
   return Made(std::make_unique<Split>(*std::move(pattern), *behavior, invert));
 }
 
 Made make_digits(const JsonFields& fields) {
   CORBEL_ASSIGN(const bool individual, fields.get_bool("individual_digits", false));
-  return Made(std::make_unique<Split>(Pattern::from_chars(is_number),
-                                      individual ? SplitBehavior::isolated : SplitBehavior::contiguous, false));
-}
-
-bool is_punctuation_or_ascii_symbol(char32_t code) noexcept {
-  const bool ascii = (code >= '!' && code <= '/') || (code >= ':' && code <= '@') || (code >= '[' && code <= '`') ||
-                     (code >= '{' && code <= '~');
-  return ascii || is_punctuation(code);
+  return split_at(stage_chars::is_number, individual ? SplitBehavior::isolated : SplitBehavior::contiguous);
 }
 
 Made make_punctuation(const JsonFields& fields) {
   CORBEL_ASSIGN(const std::string name, fields.get_string("behavior", "Isolated"));
   auto behavior = parse_split_behavior(name, fields.field_name("behavior"));
   if (!behavior) return forward_failure(behavior, fields.source());
-  return Made(std::make_unique<Split>(Pattern::from_chars(is_punctuation_or_ascii_symbol), *behavior, false));
+  return split_at(stage_chars::is_punctuation, *behavior);
+}
+
+Made make_whitespace_split(const JsonFields&) { return split_at(is_space, SplitBehavior::removed); }
+
+Made make_bert(const JsonFields&) {
+  std::vector<std::unique_ptr<PreTokenizer>> stages;
+  stages.push_back(split_at(is_space, SplitBehavior::removed));
+  stages.push_back(split_at(stage_chars::is_punctuation, SplitBehavior::isolated));
+  return Made(std::make_unique<SequencePreTokenizer>(std::move(stages)));
+}
+
+Made make_char_delimiter(const JsonFields& fields) {
+  CORBEL_ASSIGN(std::string delimiter, read_char(fields, "delimiter", ""));
+  return Made(
+      std::make_unique<Split>(Pattern::from_literal(std::move(delimiter)), SplitBehavior::removed, false));
 }
 
 Made make_sequence(const JsonFields& fields) {
   CORBEL_ASSIGN(auto stages, make_components<PreTokenizer>(make_pre_tokenizer, fields, "pretokenizers"));
+  bool bytes = false;
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    if (bytes && stages[i]->rewrites()) {
+      return fail(Code::unsupported, cat(fields.source(), ": \"", fields.field_name(cat("pretokenizers[", i, "]")),
+                                         "\" rewrites the text behind \"ByteLevel\", which is not supported"));
+    }
+    bytes = bytes || stages[i]->makes_bytes();
+  }
   return Made(std::make_unique<SequencePreTokenizer>(std::move(stages)));
 }
 
 constexpr ComponentKind<PreTokenizer> kPreTokenizers[] = {{"ByteLevel", make_byte_level},
                                                           {"Split", make_split},
+                                                          {"Metaspace", make_metaspace_pre_tokenizer},
                                                           {"Digits", make_digits},
                                                           {"Punctuation", make_punctuation},
+                                                          {"Whitespace", make_whitespace_pre_tokenizer},
+                                                          {"WhitespaceSplit", make_whitespace_split},
+                                                          {"BertPreTokenizer", make_bert},
+                                                          {"CharDelimiterSplit", make_char_delimiter},
+                                                          {"UnicodeScripts", make_unicode_scripts_pre_tokenizer},
+                                                          {"FixedLength", make_fixed_length_pre_tokenizer},
                                                           {"Sequence", make_sequence}};
 
 }  // namespace

@@ -18,6 +18,9 @@ struct Pieces {
   /// A byte-level stage has run: the model's alphabet is bytes, and stages after it see each byte as the visible
   /// character of byte_chars.h.
   bool bytes_as_chars = false;
+  /// The text begins where the whole text began (not behind an added token, nothing of it dropped): a piece at offset 0
+  /// is the first of all. Set by the caller; a stage that rewrites keeps it true to that.
+  bool at_start = true;
 };
 
 /// The stage that cuts text into the pieces that the model encodes one by one. Immutable; any thread may call it.
@@ -29,10 +32,17 @@ class PreTokenizer {
   virtual ~PreTokenizer() = default;
 
   virtual Result<void> cut(Pieces& pieces) const = 0;
+
+  /// Does the answer depend on Pieces::at_start?
+  virtual bool asks_for_start() const noexcept { return false; }
+  /// Does it make bytes the alphabet? No stage that rewrites may follow.
+  virtual bool makes_bytes() const noexcept { return false; }
+  virtual bool rewrites() const noexcept { return false; }
 };
 
-/// From the "pre_tokenizer" object of a tokenizer file: ByteLevel, Split, Digits, Punctuation, Sequence. Others are
-/// refused by name.
+/// From the "pre_tokenizer" object of a tokenizer file: ByteLevel, Split, Metaspace, Digits, Punctuation, Whitespace,
+/// WhitespaceSplit, BertPreTokenizer, CharDelimiterSplit, UnicodeScripts, FixedLength, Sequence. Others are refused by
+/// name.
 Result<std::unique_ptr<PreTokenizer>> make_pre_tokenizer(const JsonFields& fields);
 
 }  // namespace corbel

@@ -1,8 +1,13 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
+
 #include "corbel/base/cat.h"
 #include "corbel/text/pattern.h"
+#include "corbel/text/regex_syntax.h"
 #include "corbel/text/unicode.h"
 
 namespace corbel {
@@ -13,44 +18,17 @@ constexpr std::uint32_t kMatchLimit = 10'000'000;  // backtracking steps of one 
 constexpr std::uint32_t kHeapLimitKb = 64 << 10;
 constexpr std::size_t kJitStackBytes = 8 << 20;
 
-// White_Space spelled out: PCRE2's own \s also takes U+180E.
-constexpr std::string_view kSpaceClass =
-    R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
-
-/// Spells out \s and \S; \S inside a class stays PCRE2's (it cannot be spelled as a part of a class).
-std::string with_white_space(std::string_view source) {
-  std::string out;
-  bool in_class = false;
-  for (std::size_t i = 0; i < source.size(); ++i) {
-    const char c = source[i];
-    if (c != '\\' || i + 1 == source.size()) {
-      if (c == '[') in_class = true;
-      if (c == ']') in_class = false;
-      out.push_back(c);
-      continue;
-    }
-    const char escaped = source[++i];
-    if (escaped == 's') {
-      out += in_class ? std::string(kSpaceClass) : cat("[", kSpaceClass, "]");
-    } else if (escaped == 'S' && !in_class) {
-      out += cat("[^", kSpaceClass, "]");
-    } else {
-      out.push_back(c);
-      out.push_back(escaped);
-    }
-  }
-  return out;
-}
-
 std::string pcre2_message(int code) {
   PCRE2_UCHAR text[256];
   pcre2_get_error_message(code, text, sizeof text);
   return reinterpret_cast<const char*>(text);
 }
 
-/// What one sequence of matches needs; made anew per call so that threads share nothing.
-struct MatchState {
-  explicit MatchState(const pcre2_code* code)
+}  // namespace
+
+/// What one sequence of matches needs. One thread at a time.
+struct Regex::Matcher {
+  explicit Matcher(const pcre2_code* code)
       : data(pcre2_match_data_create_from_pattern(code, nullptr)),
         context(pcre2_match_context_create(nullptr)),
         stack(pcre2_jit_stack_create(32 << 10, kJitStackBytes, nullptr)) {
@@ -59,9 +37,9 @@ struct MatchState {
     pcre2_set_heap_limit(context, kHeapLimitKb);
     if (stack != nullptr) pcre2_jit_stack_assign(context, nullptr, stack);
   }
-  MatchState(const MatchState&) = delete;
-  MatchState& operator=(const MatchState&) = delete;
-  ~MatchState() {
+  Matcher(const Matcher&) = delete;
+  Matcher& operator=(const Matcher&) = delete;
+  ~Matcher() {
     pcre2_match_data_free(data);
     pcre2_match_context_free(context);
     pcre2_jit_stack_free(stack);
@@ -71,9 +49,36 @@ struct MatchState {
   pcre2_jit_stack* stack;
 };
 
-}  // namespace
+/// The compiled expression, and a matcher that waits for the next caller.
+struct Regex::Compiled {
+  explicit Compiled(pcre2_code* made) : code(made) {}
+  Compiled(const Compiled&) = delete;
+  Compiled& operator=(const Compiled&) = delete;
+  ~Compiled() {
+    delete spare.load(std::memory_order_acquire);
+    pcre2_code_free(code);
+  }
+  std::unique_ptr<Matcher> take() {
+    Matcher* found = spare.exchange(nullptr, std::memory_order_acquire);
+    return found != nullptr ? std::unique_ptr<Matcher>(found) : std::make_unique<Matcher>(code);
+  }
+  void give_back(std::unique_ptr<Matcher> matcher) noexcept {
+    Matcher* none = nullptr;
+    if (spare.compare_exchange_strong(none, matcher.get(), std::memory_order_release, std::memory_order_relaxed)) {
+      static_cast<void>(matcher.release());
+    }
+  }
 
-void Regex::FreeCode::operator()(void* code) const noexcept { pcre2_code_free(static_cast<pcre2_code*>(code)); }
+  pcre2_code* code;
+  std::atomic<Matcher*> spare = nullptr;
+  std::array<std::uint8_t, 32> first_bytes{};  // a bit per byte that a match may start with
+  bool any_first = true;                       // or any
+};
+
+Regex::Regex() = default;
+Regex::Regex(Regex&&) noexcept = default;
+Regex& Regex::operator=(Regex&&) noexcept = default;
+Regex::~Regex() = default;
 
 Result<Regex> Regex::compile(std::string_view source) {
   if (source.size() > kMaxSourceBytes) {
@@ -82,7 +87,7 @@ Result<Regex> Regex::compile(std::string_view source) {
   if (const std::size_t valid = valid_utf8_prefix(source); valid < source.size()) {
     return fail(Code::bad_file, cat("a regex is not UTF-8 at byte ", valid));
   }
-  const std::string spelled = with_white_space(source);
+  CORBEL_ASSIGN(const std::string spelled, to_pcre2(source));
   int error = 0;
   std::size_t where = 0;
   pcre2_code* code =
@@ -94,28 +99,43 @@ Result<Regex> Regex::compile(std::string_view source) {
   }
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, pcre2_match interprets
   Regex regex;
-  regex.code_.reset(code);
+  regex.compiled_ = std::make_unique<Compiled>(code);
+  const std::uint8_t* first = nullptr;
+  if (pcre2_pattern_info(code, PCRE2_INFO_FIRSTBITMAP, &first) == 0 && first != nullptr) {
+    std::copy(first, first + regex.compiled_->first_bytes.size(), regex.compiled_->first_bytes.begin());
+    regex.compiled_->any_first = false;
+  }
   regex.source_ = source;
   return regex;
 }
 
-Result<void> Regex::each_match(std::string_view text, const std::function<void(Span)>& found) const {
-  const auto* code = static_cast<const pcre2_code*>(code_.get());
-  const MatchState state(code);
-  if (state.data == nullptr || state.context == nullptr) {
+Result<void> Regex::each_match(std::string_view text, MatchSink found) const {
+  const auto may_start = [this](char c) {
+    const auto byte = static_cast<std::uint8_t>(c);
+    return ((compiled_->first_bytes[byte / 8] >> (byte % 8)) & 1) != 0;
+  };
+  if (!compiled_->any_first && std::ranges::none_of(text, may_start)) return {};
+  std::unique_ptr<Matcher> matcher = compiled_->take();
+  if (matcher->data == nullptr || matcher->context == nullptr) {
     return fail(Code::no_memory, "no memory for matching a regex");
   }
+  auto done = each_match_by(*matcher, text, found);
+  compiled_->give_back(std::move(matcher));
+  return done;
+}
+
+Result<void> Regex::each_match_by(Matcher& matcher, std::string_view text, MatchSink found) const {
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   std::size_t at = 0;
   std::size_t last_end = text.size() + 1;  // none yet
   while (at <= text.size()) {
-    const int rc = pcre2_match(code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, state.data, state.context);
+    const int rc = pcre2_match(compiled_->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, matcher.data, matcher.context);
     if (rc == PCRE2_ERROR_NOMATCH) break;
     if (rc < 0) {
       return fail(Code::bad_request, cat("the regex \"", source_, "\" gave up at byte ", at, " of ", text.size(), ": ",
                                          pcre2_message(rc)));
     }
-    const std::size_t* range = pcre2_get_ovector_pointer(state.data);
+    const std::size_t* range = pcre2_get_ovector_pointer(matcher.data);
     const std::size_t begin = range[0];
     const std::size_t end = range[1];
     if (end <= begin && (end < begin || end == last_end)) {

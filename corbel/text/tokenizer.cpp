@@ -1,7 +1,7 @@
 #include "corbel/text/tokenizer.h"
 
 #include <algorithm>
-#include <bit>
+#include <array>
 
 #include "corbel/base/cat.h"
 #include "corbel/text/tokenizer_parts.h"
@@ -12,42 +12,17 @@ namespace {
 
 // Span offsets have 32 bits, and normalizing may make a text longer.
 constexpr std::size_t kMaxTextBytes = 1 << 30;
-constexpr std::size_t kMaxCachedBytes = 64;
-
-/// Remembers where the ids of a piece stand in the output, so that a word is encoded once per text.
-class PieceCache {
- public:
-  struct Entry {
-    const char* at = nullptr;
-    std::uint32_t bytes = 0;
-    std::uint32_t generation = 0;
-    std::uint32_t first = 0;  // position in the output
-    std::uint32_t count = 0;
-    bool holds(std::string_view piece, std::uint32_t now) const noexcept {
-      return generation == now && std::string_view(at, bytes) == piece;
-    }
-  };
-
-  explicit PieceCache(std::size_t text_bytes)
-      : entries_(std::bit_ceil(std::clamp<std::size_t>(text_bytes / 32, 16, 1 << 14))) {}
-
-  Entry& slot(std::string_view piece) noexcept { return entries_[hash_bytes(piece) & (entries_.size() - 1)]; }
-  std::uint32_t generation() const noexcept { return generation_; }
-  /// The bytes that entries point to are about to go.
-  void forget() noexcept { ++generation_; }
-
- private:
-  std::vector<Entry> entries_;
-  std::uint32_t generation_ = 1;
-};
 
 /// One call of encode().
 class Encoding {
  public:
   Encoding(const Tokenizer::Parts& parts, const EncodeOptions& options, std::size_t text_bytes)
-      : parts_(parts), options_(options), cache_(text_bytes) {
+      : parts_(parts), options_(options), cache_(parts.piece_caches.take()) {
     ids_.reserve(text_bytes / 4 + 16);
   }
+  Encoding(const Encoding&) = delete;
+  Encoding& operator=(const Encoding&) = delete;
+  ~Encoding() { parts_.piece_caches.give_back(std::move(cache_)); }
 
   Result<void> run(std::string_view text) {
     if (options_.add_special_tokens) append(parts_.post_processor.before);
@@ -57,7 +32,8 @@ class Encoding {
       if (stretch.token >= 0) {
         ids_.push_back(parts_.added[static_cast<std::size_t>(stretch.token)].id);
       } else {
-        CORBEL_TRY(normalize(text.substr(stretch.span.begin, stretch.span.end - stretch.span.begin)));
+        const std::uint32_t begin = stretch.span.begin;
+        CORBEL_TRY(normalize(text.substr(begin, stretch.span.end - begin), begin == 0));
       }
     }
     if (options_.add_special_tokens) append(parts_.post_processor.after);
@@ -69,9 +45,11 @@ class Encoding {
  private:
   void append(const std::vector<std::int32_t>& ids) { ids_.insert(ids_.end(), ids.begin(), ids.end()); }
 
-  Result<void> normalize(std::string_view text) {
+  Result<void> normalize(std::string_view text, bool at_start) {
     std::string owned;
     if (parts_.normalizer != nullptr) {
+      at_start = at_start && parts_.pre_tokenizer != nullptr && parts_.pre_tokenizer->asks_for_start() &&
+                 !parts_.normalizer->drops_front(text);
       CORBEL_ASSIGN(const bool changed, parts_.normalizer->normalize(text, owned));
       if (changed) text = owned;
     }
@@ -81,43 +59,72 @@ class Encoding {
       if (stretch.token >= 0) {
         ids_.push_back(parts_.added[static_cast<std::size_t>(stretch.token)].id);
       } else {
-        CORBEL_TRY(encode_pieces(text.substr(stretch.span.begin, stretch.span.end - stretch.span.begin)));
+        const std::uint32_t begin = stretch.span.begin;
+        CORBEL_TRY(encode_pieces(text.substr(begin, stretch.span.end - begin), at_start && begin == 0));
       }
     }
-    if (text.data() == owned.data()) cache_.forget();
     return {};
   }
 
-  Result<void> encode_pieces(std::string_view text) {
+  Result<void> encode_pieces(std::string_view text, bool at_start) {
     Pieces pieces;
+    pieces.at_start = at_start;
     pieces.text = text;
     pieces.spans.push_back({0, static_cast<std::uint32_t>(text.size())});
     if (parts_.pre_tokenizer != nullptr) CORBEL_TRY(parts_.pre_tokenizer->cut(pieces));
+    const char* const end = pieces.text.data() + pieces.text.size();
     for (const Span span : pieces.spans) {
-      CORBEL_TRY(encode_piece(pieces.text.substr(span.begin, span.end - span.begin)));
+      CORBEL_TRY(encode_piece(pieces.text.substr(span.begin, span.end - span.begin), end));
     }
-    if (pieces.text.data() != text.data()) cache_.forget();
     return {};
   }
 
-  Result<void> encode_piece(std::string_view piece) {
-    if (piece.size() > kMaxCachedBytes) return parts_.model->encode(piece, ids_);
-    PieceCache::Entry& entry = cache_.slot(piece);
-    if (entry.holds(piece, cache_.generation())) {
-      const std::size_t first = entry.first;
-      for (std::size_t i = first; i < first + entry.count; ++i) ids_.push_back(ids_[i]);
-      return {};
-    }
-    const auto first = static_cast<std::uint32_t>(ids_.size());
-    CORBEL_TRY(parts_.model->encode(piece, ids_));
-    entry = {piece.data(), static_cast<std::uint32_t>(piece.size()), cache_.generation(), first,
-             static_cast<std::uint32_t>(ids_.size()) - first};
+  Result<void> encode_piece(std::string_view piece, const char* readable_end) {
+    if (piece.size() > PieceCache::kMaxBytes) return encode_in_parts(piece, readable_end);
+    const PieceCache::Key key = PieceCache::key_of(piece, readable_end, 0);
+    if (append_known(key)) return {};
+    const std::size_t first = ids_.size();
+    CORBEL_TRY(encode_in_parts(piece, readable_end));
+    cache_->keep(key, std::span(ids_).subspan(first));
     return {};
+  }
+
+  Result<void> encode_in_parts(std::string_view piece, const char* readable_end) {
+    std::array<std::uint32_t, 64> ends;
+    std::size_t count = parts_.model->cut(piece, ends);
+    if (ends[0] == piece.size()) return parts_.model->encode(piece, ids_);
+    while (true) {
+      std::uint32_t begin = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        CORBEL_TRY(encode_part(piece.substr(begin, ends[i] - begin), readable_end));
+        begin = ends[i];
+      }
+      piece.remove_prefix(begin);
+      if (piece.empty()) return {};
+      count = parts_.model->cut(piece, ends);
+    }
+  }
+
+  Result<void> encode_part(std::string_view part, const char* readable_end) {
+    if (part.size() > PieceCache::kMaxBytes) return parts_.model->encode_part(part, ids_);
+    const PieceCache::Key key = PieceCache::key_of(part, readable_end, 1);
+    if (append_known(key)) return {};
+    const std::size_t first = ids_.size();
+    CORBEL_TRY(parts_.model->encode_part(part, ids_));
+    cache_->keep(key, std::span(ids_).subspan(first));
+    return {};
+  }
+
+  bool append_known(PieceCache::Key key) {
+    const std::span<const std::int32_t> known = cache_->find(key);
+    if (known.data() == nullptr) return false;
+    for (const std::int32_t id : known) ids_.push_back(id);
+    return true;
   }
 
   const Tokenizer::Parts& parts_;
   EncodeOptions options_;
-  PieceCache cache_;
+  std::unique_ptr<PieceCache> cache_;
   std::vector<std::int32_t> ids_;
 };
 
@@ -155,9 +162,11 @@ Result<void> Tokenizer::Parts::add_token(AddedToken token) {
 }
 
 Result<void> Tokenizer::Parts::finish() {
+  model->finish();
   vocab_size = std::max(vocab_size, model->vocabulary().limit());
   for (std::size_t i = 0; i < added.size(); ++i) {
     const auto index = static_cast<std::int32_t>(i);
+    if (!added[i].in_text) continue;
     if (!added[i].normalized) {
       raw_matcher.add(added[i].content, index);
       continue;
@@ -169,7 +178,7 @@ Result<void> Tokenizer::Parts::finish() {
     }
     normalized_matcher.add(changed ? owned : added[i].content, index);
   }
-  return {};
+  return make_decode_table();
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<const Parts> parts) : parts_(std::move(parts)) {}
@@ -194,21 +203,6 @@ Result<std::vector<std::int32_t>> Tokenizer::encode(std::string_view text, Encod
   Encoding encoding(*parts_, options, text.size());
   CORBEL_TRY(encoding.run(text));
   return encoding.take();
-}
-
-void Tokenizer::append_bytes(std::int32_t id, bool first, std::string& bytes) const {
-  if (has(id)) parts_->decoder->append(piece(id), first, bytes);
-}
-
-std::string Tokenizer::decode(std::span<const std::int32_t> ids, DecodeOptions options) const {
-  std::string bytes;
-  bool first = true;
-  for (const std::int32_t id : ids) {
-    if (!has(id) || (options.skip_special && is_special(id))) continue;
-    append_bytes(id, first, bytes);
-    first = false;
-  }
-  return valid_utf8_prefix(bytes) == bytes.size() ? bytes : replace_invalid_utf8(bytes);
 }
 
 std::string_view Tokenizer::piece(std::int32_t id) const noexcept {
@@ -236,30 +230,5 @@ bool Tokenizer::is_special(std::int32_t id) const noexcept {
 
 std::span<const std::int32_t> Tokenizer::special_ids() const noexcept { return parts_->special_ids; }
 std::span<const AddedToken> Tokenizer::added_tokens() const noexcept { return parts_->added; }
-
-std::string StreamDecoder::push(std::int32_t id) {
-  if (!tokenizer_->has(id) || (options_.skip_special && tokenizer_->is_special(id))) return {};
-  tokenizer_->append_bytes(id, first_, held_);
-  first_ = false;
-  std::string text;
-  std::string_view left = held_;
-  while (!left.empty()) {
-    const Utf8Step step = utf8_step(left);
-    if (step.state == Utf8State::unfinished) break;
-    if (step.state == Utf8State::complete) {
-      text.append(left.substr(0, step.bytes));
-    } else {
-      text.append("\xEF\xBF\xBD");
-    }
-    left.remove_prefix(step.bytes);
-  }
-  held_.erase(0, held_.size() - left.size());
-  return text;
-}
-
-std::string StreamDecoder::finish() {
-  first_ = true;
-  return replace_invalid_utf8(std::exchange(held_, {}));
-}
 
 }  // namespace corbel

@@ -53,7 +53,8 @@ class Tokenizer {
   /// Text of `ids`: always valid UTF-8; bytes that form no character become U+FFFD. Ids without a token are no text.
   std::string decode(std::span<const std::int32_t> ids, DecodeOptions options = {}) const;
 
-  /// Appends the bytes of one id; `first`: no id was decoded before it. What decode() and StreamDecoder are made of.
+  /// Appends the bytes that one id alone means; `first`: as the first of a text. For showing single tokens: the text of
+  /// several is decode()'s.
   void append_bytes(std::int32_t id, bool first, std::string& bytes) const;
 
   /// The token as the vocabulary spells it; empty for an id without one. Lives as long as the tokenizer.
@@ -69,15 +70,18 @@ class Tokenizer {
   std::span<const AddedToken> added_tokens() const noexcept;
 
  private:
+  friend class StreamDecoder;
   std::unique_ptr<const Parts> parts_;
 };
 
 /// Decodes ids as they come. What push() returns is whole characters and is never taken back; all of it together, with
-/// finish(), equals decode() of all ids. One thread; the tokenizer must outlive it.
+/// finish(), equals decode() of all ids. One thread; the tokenizer must outlive it, and may not be moved meanwhile.
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const Tokenizer& tokenizer, DecodeOptions options = {})
-      : tokenizer_(&tokenizer), options_(options) {}
+  explicit StreamDecoder(const Tokenizer& tokenizer, DecodeOptions options = {});
+  StreamDecoder(StreamDecoder&&) noexcept;
+  StreamDecoder& operator=(StreamDecoder&&) noexcept;
+  ~StreamDecoder();
 
   std::string push(std::int32_t id);
 
@@ -85,10 +89,10 @@ class StreamDecoder {
   std::string finish();
 
  private:
+  struct State;
   const Tokenizer* tokenizer_;
   DecodeOptions options_;
-  std::string held_;  // at most 3 bytes: the start of a character
-  bool first_ = true;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace corbel

@@ -1,142 +1,168 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "corbel/base/cat.h"
 #include "corbel/base/disk_names.h"
+#include "corbel/base/gguf_header.h"
 #include "corbel/base/mapped_file.h"
-#include "corbel/text/bpe_model.h"
-#include "corbel/text/tokenizer_json.h"
+#include "corbel/base/quote.h"
+#include "corbel/text/gguf_tokenizer.h"
+#include "corbel/text/gzip.h"
+#include "corbel/text/literal_vocabulary.h"
+#include "corbel/text/sentencepiece_tokenizer.h"
+#include "corbel/text/tiktoken_file.h"
+#include "corbel/text/tokenizer_config.h"
+#include "corbel/text/vocab_merges.h"
 
 namespace corbel {
 namespace {
 
-constexpr std::int64_t kMaxFileBytes = 256LL << 20;
+namespace fs = std::filesystem;
 
-/// Names on disk: what vocab.json + merges.txt leave out, by the "tokenizer_class" of tokenizer_config.json. An empty
-/// regex is ByteLevel's own.
-struct TokenizerClass {
-  std::string_view name;
-  std::string_view normalizer;  // a type, or empty
-  std::string_view regex;
-};
-constexpr TokenizerClass kClasses[] = {
-    {"", "", ""},
-    {"PreTrainedTokenizerFast", "", ""},
-    {"GPT2Tokenizer", "", ""},
-    {"GPT2TokenizerFast", "", ""},
-    {disk_names::kNfcSingleDigitTokenizer, "NFC",
-     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
-    {disk_names::kNfcSingleDigitTokenizerFast, "NFC",
-     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
+constexpr std::size_t kMaxFileBytes = 256U << 20;  // also of what a .gz holds
+
+/// One file of a kind that its content tells.
+struct Source {
+  std::string_view bytes;
+  fs::path path;
+  std::string name() const { return path.string(); }
 };
 
-Result<TokenizerClass> find_class(const std::string& name, const std::string& source) {
+bool is_json(std::string_view bytes) noexcept {
+  const std::size_t at = bytes.find_first_not_of(" \t\r\n");
+  return at != std::string_view::npos && bytes[at] == '{';
+}
+bool is_gguf(std::string_view bytes) noexcept { return bytes.starts_with("GGUF"); }
+
+Result<Tokenizer> read_json(const Source& source) { return Tokenizer::from_json(source.bytes, source.name()); }
+
+Result<Tokenizer> read_gguf(const Source& source) {
+  const auto* data = reinterpret_cast<const std::byte*>(source.bytes.data());
+  CORBEL_ASSIGN(const GgufHeader header, GgufHeader::parse({data, source.bytes.size()}, source.name()));
+  return read_gguf_tokenizer(header);
+}
+
+Result<Tokenizer> read_sentencepiece(const Source& source) {
+  CORBEL_ASSIGN(const SentencePieceSpec spec, read_sentencepiece_file(source.bytes, source.name()));
+  std::string config_source;
+  CORBEL_ASSIGN(const Json config, read_tokenizer_config(source.path.parent_path(), config_source));
+  CORBEL_ASSIGN(const bool add_end, JsonFields(config, config_source).get_bool("add_eos_token", false));
+  SentencePieceUse use;
+  const std::int32_t begin = spec.control_id(spec.bos_piece);
+  const std::int32_t end = spec.control_id(spec.eos_piece);
+  if (begin >= 0) use.before.push_back(begin);
+  if (add_end && end >= 0) use.after.push_back(end);
+  return make_sentencepiece_tokenizer(spec, use, source.name());
+}
+
+Result<Tokenizer> read_ranks(const Source& source) {
+  std::string config_source;
+  CORBEL_ASSIGN(const Json config, read_tokenizer_config(source.path.parent_path(), config_source));
+  return read_rank_file(source.bytes, source.name(), JsonFields(config, config_source));
+}
+
+Result<Tokenizer> read_literals(const Source& source) { return read_literal_vocabulary(source.bytes, source.name()); }
+
+struct FileKind {
+  std::string_view what;
+  bool (*is)(std::string_view bytes) noexcept;
+  Result<Tokenizer> (*read)(const Source& source);
+  bool any_size = false;  // only the header of such a file is read
+};
+constexpr FileKind kFileKinds[] = {
+    {"GGUF", is_gguf, read_gguf, true},
+    {"JSON", is_json, read_json},
+    {"SentencePiece", is_sentencepiece_file, read_sentencepiece},
+    {"ranks in base64", is_rank_file, read_ranks},
+    {"literals with ids", is_literal_vocabulary, read_literals},
+};
+
+Result<Tokenizer> read_any(const Source& source) {
   std::string known;
-  for (const TokenizerClass& entry : kClasses) {
-    if (entry.name == name) return entry;
-    if (!entry.name.empty()) known += cat(known.empty() ? "\"" : ", \"", entry.name, "\"");
-  }
-  return fail(Code::unsupported, cat(source, ": \"tokenizer_class\" is \"", name, "\" and there is no tokenizer.json; ",
-                                     "with vocab.json and merges.txt alone known: ", known));
-}
-
-Json byte_level(bool prefix_space, bool use_regex) {
-  return {{"type", "ByteLevel"}, {"add_prefix_space", prefix_space}, {"use_regex", use_regex}};
-}
-
-/// The stages that tokenizer_config.json implies.
-Result<Stages> implied_stages(const Json& config, const std::string& source) {
-  Stages stages;
-  const JsonFields fields(config, source);
-  CORBEL_ASSIGN(const std::string name, fields.get_string("tokenizer_class", ""));
-  CORBEL_ASSIGN(const TokenizerClass found, find_class(name, source));
-  CORBEL_ASSIGN(const bool prefix_space, fields.get_bool("add_prefix_space", false));
-  if (!found.normalizer.empty()) stages.normalizer = {{"type", std::string(found.normalizer)}};
-  stages.pre_tokenizer = byte_level(prefix_space, found.regex.empty());
-  if (!found.regex.empty()) {
-    Json split = {{"type", "Split"}, {"behavior", "Isolated"}, {"invert", false}};
-    split["pattern"] = {{"Regex", std::string(found.regex)}};
-    Json sequence = {{"type", "Sequence"}};
-    sequence["pretokenizers"] = Json::array({std::move(split), stages.pre_tokenizer});
-    stages.pre_tokenizer = std::move(sequence);
-  }
-  stages.decoder = byte_level(false, false);
-  stages.added_tokens = Json::array();
-  if (!fields.has("added_tokens_decoder")) return stages;
-  CORBEL_ASSIGN(const JsonFields added, fields.object("added_tokens_decoder"));
-  for (const auto& [key, value] : added.json().items()) {
-    std::int64_t id = -1;
-    const auto end = std::from_chars(key.data(), key.data() + key.size(), id);
-    if (end.ec != std::errc() || end.ptr != key.data() + key.size() || !value.is_object()) {
+  for (const FileKind& kind : kFileKinds) {
+    known += cat(known.empty() ? "" : ", ", kind.what);
+    if (!kind.is(source.bytes)) continue;
+    if (!kind.any_size && source.bytes.size() > kMaxFileBytes) {
       return fail(Code::bad_file,
-                  cat(source, ": \"added_tokens_decoder\" must have ids as keys and objects as values, ", "found \"",
-                      key, "\""));
+                  cat(source.name(), " has ", source.bytes.size(), " bytes; the limit is ", kMaxFileBytes));
     }
-    Json token = value;
-    token["id"] = id;
-    stages.added_tokens.push_back(std::move(token));
+    return kind.read(source);
   }
-  return stages;
+  return fail(Code::unsupported, cat("cannot load a tokenizer from ", source.name(), ": its content is none of ", known,
+                                     "; it starts with ", quote(source.bytes.substr(0, 16))));
 }
 
-Result<void> read_merge_lines(std::string_view text, const std::string& source, BpeModel& model) {
-  int line_number = 0;
-  while (!text.empty()) {
-    const std::size_t stop = text.find('\n');
-    std::string_view line = text.substr(0, stop);
-    text.remove_prefix(stop == std::string_view::npos ? text.size() : stop + 1);
-    ++line_number;
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.empty() || (line_number == 1 && line.starts_with("#version"))) continue;
-    const std::size_t space = line.find(' ');
-    if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos) {
-      return fail(Code::bad_file, cat(source, ":", line_number, ": must be two tokens with one space between, found \"",
-                                      line.substr(0, 160), "\""));
-    }
-    if (auto added = model.add_merge(line.substr(0, space), line.substr(space + 1)); !added) {
-      return forward_failure(added, cat(source, ":", line_number));
-    }
+Result<Tokenizer> load_file(const fs::path& path) {
+  CORBEL_ASSIGN(const MappedFile file, MappedFile::open(path));
+  if (is_git_lfs_pointer(file.bytes())) {
+    return fail(Code::bad_file, cat("cannot load a tokenizer from ", path.string(),
+                                    ": it is what Git LFS leaves in place of the file; run git lfs pull"));
   }
-  return {};
+  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  if (!is_gzip(bytes)) return read_any({bytes, path});
+  CORBEL_ASSIGN(const std::string content, gunzip(bytes, path.string(), kMaxFileBytes));
+  return read_any({content, path});
 }
 
-Result<Tokenizer> load_vocab_and_merges(const std::filesystem::path& folder) {
-  Json config = Json::object();
-  const std::filesystem::path config_path = folder / "tokenizer_config.json";
+bool is_there(const fs::path& path) {
   std::error_code ignored;
-  if (std::filesystem::exists(config_path, ignored)) {
-    CORBEL_ASSIGN(config, read_json_file(config_path));
-    if (!config.is_object()) return fail(Code::bad_file, cat(config_path.string(), ": must be an object"));
-  }
-  CORBEL_ASSIGN(const Stages stages, implied_stages(config, config_path.string()));
-  const std::string vocab_source = (folder / "vocab.json").string();
-  CORBEL_ASSIGN(const std::string vocab_text, read_text_file(vocab_source, kMaxFileBytes));
-  ParsedJson vocab;
-  CORBEL_TRY(vocab.parse(vocab_text, vocab_source));
-  const std::string merges_source = (folder / "merges.txt").string();
-  CORBEL_ASSIGN(const std::string merges_text, read_text_file(merges_source, kMaxFileBytes));
-  return make_tokenizer(stages, folder.string(), [&](const ModelContext&) -> Result<std::unique_ptr<TokenModel>> {
-    CORBEL_ASSIGN(Vocabulary tokens, read_vocabulary(vocab.object(), vocab_source, "vocab"));
-    auto model = std::make_unique<BpeModel>(std::move(tokens), BpeModel::Options{});
-    CORBEL_TRY(read_merge_lines(merges_text, merges_source, *model));
-    return Result<std::unique_ptr<TokenModel>>(std::move(model));
-  });
+  return fs::exists(path, ignored);
 }
+
+/// First parts of models in several files end so; the header with the tokenizer is in the first.
+constexpr std::string_view kFirstPart = "-00001-of-";
+
+/// The one file of `folder` whose name starts with `prefix` and ends with `suffix`; empty where there is none.
+Result<fs::path> find_only(const fs::path& folder, std::string_view prefix, std::string_view suffix) {
+  std::error_code error;
+  std::vector<fs::path> found;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (!name.starts_with(prefix) || !name.ends_with(suffix)) continue;
+    const bool later_part = name.find("-of-") != std::string::npos && name.find(kFirstPart) == std::string::npos;
+    if (suffix == ".gguf" && later_part) continue;
+    found.push_back(at->path());
+  }
+  if (found.empty()) return fs::path();
+  std::sort(found.begin(), found.end());
+  if (found.size() > 1) {
+    return fail(Code::bad_request,
+                cat("cannot load a tokenizer from ", folder.string(), ": both ", found[0].filename().string(), " and ",
+                    found[1].filename().string(), " could hold it; name one of them"));
+  }
+  return found[0];
+}
+
+struct NamePattern {
+  std::string_view prefix;
+  std::string_view suffix;
+};
+constexpr std::string_view kNames[] = {"tokenizer.json", "tokenizer.json.gz", "tokenizer.model", "spiece.model",
+                                       "sentencepiece.bpe.model"};
+constexpr NamePattern kPatterns[] = {{"", ".tiktoken"}, {"", ".model"}, {"", ".gguf"}};
 
 }  // namespace
 
-Result<Tokenizer> Tokenizer::load(const std::filesystem::path& folder) {
+Result<Tokenizer> Tokenizer::load(const fs::path& path) {
   std::error_code ignored;
-  const std::filesystem::path file = folder / "tokenizer.json";
-  if (std::filesystem::exists(file, ignored)) {
-    CORBEL_ASSIGN(const std::string bytes, read_text_file(file, kMaxFileBytes));
-    return from_json(bytes, file.string());
+  if (!fs::is_directory(path, ignored) && is_there(path)) return load_file(path);
+  for (const std::string_view name : kNames) {
+    if (is_there(path / name)) return load_file(path / name);
   }
-  if (std::filesystem::exists(folder / "vocab.json", ignored) &&
-      std::filesystem::exists(folder / "merges.txt", ignored)) {
-    return load_vocab_and_merges(folder);
+  if (is_there(path / "vocab.json") && is_there(path / "merges.txt")) return load_vocab_and_merges(path);
+  for (const NamePattern& pattern : kPatterns) {
+    CORBEL_ASSIGN(const fs::path found, find_only(path, pattern.prefix, pattern.suffix));
+    if (!found.empty()) return load_file(found);
   }
-  return fail(Code::bad_file, cat("cannot load a tokenizer from ", folder.string(),
-                                  ": it has neither tokenizer.json nor vocab.json with merges.txt"));
+  CORBEL_ASSIGN(const fs::path literals, find_only(path, disk_names::kLiteralVocabularyPrefix, ".txt"));
+  if (!literals.empty()) return load_file(literals);
+  std::string known;
+  for (const std::string_view name : kNames) known += cat(" nor ", name);
+  for (const NamePattern& pattern : kPatterns) known += cat(" nor *", pattern.suffix);
+  return fail(Code::bad_file, cat("cannot load a tokenizer from ", path.string(),
+                                  ": it has neither tokenizer.json nor vocab.json with "
+                                  "merges.txt",
+                                  std::string_view(known).substr(known.find(" nor tokenizer.json.gz"))));
 }
 
 }  // namespace corbel

@@ -2,10 +2,12 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "corbel/base/cat.h"
-#include "corbel/text/bpe_model.h"
+#include "corbel/text/byte_spelling_model.h"
 #include "corbel/text/tokenizer_parts.h"
 #include "corbel/text/unicode.h"
 
@@ -26,11 +28,71 @@ std::string_view type_name(element value) {
   }
 }
 
+/// The part under `key`, null where it is absent or null; anything but `type` is refused.
+Result<Json> json_part(const simdjson::dom::object& top, std::string_view key, element_type type,
+                       const std::string& source) {
+  element found;
+  if (top[key].get(found) != simdjson::SUCCESS || found.is_null()) return Json(nullptr);
+  if (found.type() != type) {
+    return wrong_type(source, key, type == element_type::ARRAY ? "an array" : "an object or null", found);
+  }
+  return to_json(found, source);
+}
+
+struct ModelKind {
+  std::string_view type;
+  Result<std::unique_ptr<TokenModel>> (*read)(const simdjson::dom::object& model, const ModelContext& context);
+  bool spells_bytes;                      // knows itself what to do where bytes are the alphabet
+  std::array<std::string_view, 3> marks;  // a file without "type" that has all these fields means this kind
+};
+// In the order in which files without "type" are asked: word pieces have all that whole words have, and more.
+constexpr ModelKind kModels[] = {
+    {"BPE", read_bpe, true, {"vocab", "merges"}},
+    {"WordPiece", read_word_piece, false, {"unk_token", "continuing_subword_prefix", "max_input_chars_per_word"}},
+    {"WordLevel", read_word_level, false, {"vocab", "unk_token"}},
+    {"Unigram", read_unigram, false, {"vocab"}},
+};
+
+Result<const ModelKind*> find_model_kind(const simdjson::dom::object& model, const std::string& source) {
+  const auto has = [&](std::string_view key) {
+    element ignored;
+    return key.empty() || model[key].get(ignored) == simdjson::SUCCESS;
+  };
+  element named;
+  if (model["type"].get(named) != simdjson::SUCCESS) {
+    for (const ModelKind& kind : kModels) {
+      if (std::ranges::all_of(kind.marks, has)) return &kind;
+    }
+    return fail(Code::bad_file, cat(source, ": \"model.vocab\" is missing, and so is \"model.type\""));
+  }
+  std::string_view type;
+  if (named.get(type) != simdjson::SUCCESS) return wrong_type(source, "model.type", "a string", named);
+  std::string known;
+  for (const ModelKind& kind : kModels) {
+    if (kind.type == type) return &kind;
+    known += cat(known.empty() ? "\"" : ", \"", kind.type, "\"");
+  }
+  return fail(Code::unsupported,
+              cat(source, ": \"model.type\" is \"", type, "\", which is not supported; known: ", known));
+}
+
+Result<std::unique_ptr<TokenModel>> read_model(const simdjson::dom::object& top, const ModelContext& context) {
+  simdjson::dom::object model;
+  if (top["model"].get(model) != simdjson::SUCCESS) {
+    return fail(Code::bad_file, cat(context.source, ": \"model\" must be an object"));
+  }
+  CORBEL_ASSIGN(const ModelKind* const kind, find_model_kind(model, context.source));
+  CORBEL_ASSIGN(std::unique_ptr<TokenModel> made, kind->read(model, context));
+  if (!context.bytes_as_chars || kind->spells_bytes) return made;
+  return std::unique_ptr<TokenModel>(std::make_unique<ByteSpellingModel>(std::move(made)));
+}
+
+}  // namespace
+
 Failure wrong_type(const std::string& source, std::string_view field, std::string_view expected, element found) {
   return fail(Code::bad_file, cat(source, ": \"", field, "\" must be ", expected, ", found ", type_name(found)));
 }
 
-/// A small part of the document in the form that stages read their fields from. Depth is bounded by the parser.
 Result<Json> to_json(element value, const std::string& source) {
   switch (value.type()) {
     case element_type::OBJECT: {
@@ -60,128 +122,36 @@ Result<Json> to_json(element value, const std::string& source) {
   }
 }
 
-/// The part under `key`, null where it is absent or null; anything but `type` is refused.
-Result<Json> json_part(const simdjson::dom::object& top, std::string_view key, element_type type,
-                       const std::string& source) {
+Result<simdjson::dom::object> require_object(const simdjson::dom::object& model, std::string_view key,
+                                             const std::string& source) {
   element found;
-  if (top[key].get(found) != simdjson::SUCCESS || found.is_null()) return Json(nullptr);
-  if (found.type() != type) {
-    return wrong_type(source, key, type == element_type::ARRAY ? "an array" : "an object or null", found);
+  if (model[key].get(found) != simdjson::SUCCESS) {
+    return fail(Code::bad_file, cat(source, ": \"model.", key, "\" is missing; it must be an object"));
   }
-  return to_json(found, source);
+  simdjson::dom::object object;
+  if (found.get(object) != simdjson::SUCCESS) return wrong_type(source, cat("model.", key), "an object", found);
+  return object;
 }
 
-Result<void> read_merges(const simdjson::dom::array& merges, const std::string& source, BpeModel& model) {
-  model.reserve_merges(merges.size());
-  std::size_t index = 0;
-  for (const element merge : merges) {
-    const auto field = [&] { return cat("model.merges[", index, "]"); };
-    std::string_view left;
-    std::string_view right;
-    std::string_view line;
-    if (merge.get(line) == simdjson::SUCCESS) {
-      const std::size_t space = line.find(' ');
-      if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos) {
-        return fail(Code::bad_file,
-                    cat(source, ": \"", field(), "\" must be two tokens with one space between, found \"",
-                        line.substr(0, 160), "\""));
-      }
-      left = line.substr(0, space);
-      right = line.substr(space + 1);
-    } else {
-      simdjson::dom::array pair;
-      if (merge.get(pair) != simdjson::SUCCESS || pair.size() != 2 || pair.at(0).get(left) != simdjson::SUCCESS ||
-          pair.at(1).get(right) != simdjson::SUCCESS) {
-        return wrong_type(source, field(), "a string or an array of two strings", merge);
-      }
-    }
-    if (auto added = model.add_merge(left, right); !added) return forward_failure(added, cat(source, ": model.merges"));
-    ++index;
+Result<simdjson::dom::array> require_array(const simdjson::dom::object& model, std::string_view key,
+                                           const std::string& source) {
+  element found;
+  if (model[key].get(found) != simdjson::SUCCESS) {
+    return fail(Code::bad_file, cat(source, ": \"model.", key, "\" is missing; it must be an array"));
   }
-  return {};
+  simdjson::dom::array array;
+  if (found.get(array) != simdjson::SUCCESS) return wrong_type(source, cat("model.", key), "an array", found);
+  return array;
 }
 
-/// Refuses what this kind of model cannot do yet; `options` takes the rest.
-Result<void> read_bpe_options(const simdjson::dom::object& model, const std::string& source,
-                              const Vocabulary& vocabulary, BpeModel::Options& options) {
-  Json small = Json::object();
+Result<Json> model_settings(const simdjson::dom::object& model, const std::string& source) {
+  Json settings = Json::object();
   for (const auto& [key, value] : model) {
     if (key == "vocab" || key == "merges") continue;
-    CORBEL_ASSIGN(small[std::string(key)], to_json(value, source));
+    CORBEL_ASSIGN(settings[std::string(key)], to_json(value, source));
   }
-  const JsonFields fields(small, source, "model");
-  CORBEL_ASSIGN(const double dropout, fields.get_number("dropout", 0));
-  CORBEL_ASSIGN(const std::string prefix, fields.get_string("continuing_subword_prefix", ""));
-  CORBEL_ASSIGN(const std::string suffix, fields.get_string("end_of_word_suffix", ""));
-  CORBEL_ASSIGN(const bool byte_fallback, fields.get_bool("byte_fallback", false));
-  const auto unsupported = [&](std::string_view key, std::string_view value) {
-    return fail(Code::unsupported, cat(source, ": \"model.", key, "\" is ", value, ", which is not supported"));
-  };
-  if (dropout != 0) return unsupported("dropout", cat(dropout));
-  if (!prefix.empty()) return unsupported("continuing_subword_prefix", cat("\"", prefix, "\""));
-  if (!suffix.empty()) return unsupported("end_of_word_suffix", cat("\"", suffix, "\""));
-  if (byte_fallback) return unsupported("byte_fallback", "true");
-  CORBEL_ASSIGN(options.ignore_merges, fields.get_bool("ignore_merges", false));
-  CORBEL_ASSIGN(const std::string unknown, fields.get_string("unk_token", ""));
-  if (!unknown.empty()) {
-    options.unknown_id = vocabulary.find(unknown);
-    if (options.unknown_id == kNoToken) {
-      return fail(Code::bad_file,
-                  cat(source, ": \"model.unk_token\" is \"", unknown, "\", which \"model.vocab\" lacks"));
-    }
-  }
-  return {};
+  return settings;
 }
-
-Result<std::unique_ptr<TokenModel>> read_bpe(const simdjson::dom::object& model, const ModelContext& context) {
-  if (!context.bytes_as_chars) {
-    return fail(Code::unsupported, cat(context.source,
-                                       ": a \"BPE\" model is supported only behind the pre-tokenizer "
-                                       "\"ByteLevel\", which \"pre_tokenizer\" does not have"));
-  }
-  simdjson::dom::object vocab;
-  if (model["vocab"].get(vocab) != simdjson::SUCCESS) {
-    return fail(Code::bad_file, cat(context.source, ": \"model.vocab\" must be an object of tokens and ids"));
-  }
-  simdjson::dom::array merges;
-  if (model["merges"].get(merges) != simdjson::SUCCESS) {
-    return fail(Code::bad_file, cat(context.source, ": \"model.merges\" must be an array"));
-  }
-  CORBEL_ASSIGN(Vocabulary vocabulary, read_vocabulary(vocab, context.source, "model.vocab"));
-  BpeModel::Options options;
-  CORBEL_TRY(read_bpe_options(model, context.source, vocabulary, options));
-  auto made = std::make_unique<BpeModel>(std::move(vocabulary), options);
-  CORBEL_TRY(read_merges(merges, context.source, *made));
-  return Result<std::unique_ptr<TokenModel>>(std::move(made));
-}
-
-struct ModelKind {
-  std::string_view type;
-  Result<std::unique_ptr<TokenModel>> (*read)(const simdjson::dom::object& model, const ModelContext& context);
-};
-constexpr ModelKind kModels[] = {{"BPE", read_bpe}};
-
-Result<std::unique_ptr<TokenModel>> read_model(const simdjson::dom::object& top, const ModelContext& context) {
-  simdjson::dom::object model;
-  if (top["model"].get(model) != simdjson::SUCCESS) {
-    return fail(Code::bad_file, cat(context.source, ": \"model\" must be an object"));
-  }
-  std::string_view type;
-  if (model["type"].get(type) != simdjson::SUCCESS) {
-    // Files of the first years leave the type out; only this kind of model has merges.
-    element merges;
-    type = model["merges"].get(merges) == simdjson::SUCCESS ? "BPE" : "absent";
-  }
-  std::string known;
-  for (const ModelKind& kind : kModels) {
-    if (kind.type == type) return kind.read(model, context);
-    known += cat(known.empty() ? "\"" : ", \"", kind.type, "\"");
-  }
-  return fail(Code::unsupported,
-              cat(context.source, ": \"model.type\" is \"", type, "\", which is not supported; known: ", known));
-}
-
-}  // namespace
 
 Result<Vocabulary> read_vocabulary(const simdjson::dom::object& object, const std::string& source,
                                    std::string_view field) {

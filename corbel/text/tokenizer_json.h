@@ -28,9 +28,24 @@ class ParsedJson {
   simdjson::dom::object object_;
 };
 
+/// A small part of the document in the form that stages read their fields from. Depth is bounded by the parser.
+Result<Json> to_json(simdjson::dom::element value, const std::string& source);
+
+Failure wrong_type(const std::string& source, std::string_view field, std::string_view expected,
+                   simdjson::dom::element found);
+
 /// Tokens and ids of one JSON object.
 Result<Vocabulary> read_vocabulary(const simdjson::dom::object& object, const std::string& source,
                                    std::string_view field);
+
+/// The part of a "model" under `key`; absence and other types are refused.
+Result<simdjson::dom::object> require_object(const simdjson::dom::object& model, std::string_view key,
+                                             const std::string& source);
+Result<simdjson::dom::array> require_array(const simdjson::dom::object& model, std::string_view key,
+                                           const std::string& source);
+
+/// The fields of a "model" other than its vocabulary and merges.
+Result<Json> model_settings(const simdjson::dom::object& model, const std::string& source);
 
 /// One entry of "added_tokens" (or of "added_tokens_decoder", with its id put in).
 Result<AddedToken> read_added_token(const JsonFields& fields);
@@ -48,6 +63,12 @@ struct ModelContext {
   std::string source;
   bool bytes_as_chars = false;  // the pre-tokenizer makes bytes the alphabet
 };
+
+/// The reader of one kind of model: a row of the table in tokenizer_json.cpp.
+Result<std::unique_ptr<TokenModel>> read_bpe(const simdjson::dom::object& model, const ModelContext& context);
+Result<std::unique_ptr<TokenModel>> read_unigram(const simdjson::dom::object& model, const ModelContext& context);
+Result<std::unique_ptr<TokenModel>> read_word_piece(const simdjson::dom::object& model, const ModelContext& context);
+Result<std::unique_ptr<TokenModel>> read_word_level(const simdjson::dom::object& model, const ModelContext& context);
 
 using MakeModel = std::function<Result<std::unique_ptr<TokenModel>>(const ModelContext& context)>;
 

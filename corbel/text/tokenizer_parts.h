@@ -6,6 +6,7 @@
 
 #include "corbel/text/decoder.h"
 #include "corbel/text/normalizer.h"
+#include "corbel/text/piece_cache.h"
 #include "corbel/text/post_processor.h"
 #include "corbel/text/pre_tokenizer.h"
 #include "corbel/text/token_model.h"
@@ -28,13 +29,26 @@ struct Tokenizer::Parts {
   AddedTokenMatcher raw_matcher;                                // tokens looked for in the text as it came
   AddedTokenMatcher normalized_matcher;                         // tokens looked for in the normalized text
   std::int32_t vocab_size = 0;
+  mutable PieceCachePool piece_caches;
 
   /// REQUIRES: model and normalizer are set. Refuses an id or a content that the vocabulary or another added token has
   /// given away differently.
   Result<void> add_token(AddedToken token);
 
-  /// Builds the matchers; after the last add_token().
+  /// Builds the matchers and the table below; after the last add_token().
   Result<void> finish();
+
+  /// An added token as decoding sees it: a token looked for in normalized text is spelled normalized, and it counts as
+  /// special when a special token is spelled so (as in Hugging Face's tokenizers 0.23).
+  struct DecodedToken {
+    std::string text;
+    bool special = false;
+  };
+  std::vector<DecodedToken> decoded;        // like `added`
+  std::vector<std::int32_t> decoded_by_id;  // per id: index into decoded, or kNotAdded, or kNoSuchToken
+  static constexpr std::int32_t kNotAdded = -1;
+  static constexpr std::int32_t kNoSuchToken = -2;
+  Result<void> make_decode_table();
 
   std::int32_t id_limit() const noexcept { return vocab_size; }
 };

@@ -116,6 +116,15 @@ std::int32_t Vocabulary::find(std::string_view token) const noexcept {
   return slots_[slot_of(token, hash_bytes(token))].id;
 }
 
+void Vocabulary::prefetch(std::uint64_t hash) const noexcept {
+  if (!slots_.empty()) __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]);
+}
+
+std::int32_t Vocabulary::find(std::string_view token, std::uint64_t hash) const noexcept {
+  if (slots_.empty()) return kNoToken;
+  return slots_[slot_of(token, hash)].id;
+}
+
 std::string_view Vocabulary::text(std::int32_t id) const noexcept {
   if (!has(id)) return {};
   const auto index = static_cast<std::size_t>(id);

@@ -26,6 +26,11 @@ class Vocabulary {
   /// kNoToken where there is none.
   std::int32_t find(std::string_view token) const noexcept;
 
+  /// The same in two steps, for callers with several tokens to find: prefetch() brings the place of a hash (by
+  /// hash_bytes()) into the cache.
+  void prefetch(std::uint64_t hash) const noexcept;
+  std::int32_t find(std::string_view token, std::uint64_t hash) const noexcept;
+
   /// Is this exactly the token of `id`? Any id may be asked.
   bool is(std::int32_t id, std::string_view token) const noexcept { return has(id) && text(id) == token; }
   bool has(std::int32_t id) const noexcept {

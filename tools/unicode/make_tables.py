@@ -99,4 +99,5 @@ def main():
     print("};\n// clang-format on\n}  // namespace corbel::unicode_detail")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+#include "corbel/chat/chat_messages.h"
+
+#include <nlohmann/json.hpp>
+
+#include "corbel/base/cat.h"
+#include "corbel/base/quote.h"
+
+namespace corbel {
+namespace {
+
+/// All calls of all messages, each with its function's arguments.
+template <typename Visit>
+void for_each_arguments(Json& messages, Visit&& visit) {
+  for (Json& message : messages) {
+    const auto calls = message.find("tool_calls");
+    if (calls == message.end() || !calls->is_array()) continue;
+    for (Json& call : *calls) {
+      Json* function = call.is_object() && call.contains("function") ? &call["function"] : &call;
+      if (function->is_object() && function->contains("arguments")) visit((*function)["arguments"]);
+    }
+  }
+}
+
+bool is_text_part(const Json& part) {
+  return part.is_object() && part.contains("text") && part["text"].is_string() &&
+         (!part.contains("type") || part["type"] == "text");
+}
+
+}  // namespace
+
+Result<void> check_messages(const Json& messages) {
+  if (!messages.is_array() || messages.empty()) {
+    return fail(Code::bad_request, "\"messages\" must be an array of at least one message");
+  }
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const Json& message = messages[i];
+    if (!message.is_object() || !message.contains("role") || !message["role"].is_string()) {
+      return fail(Code::bad_request, cat("\"messages[", i, "]\" must be an object with a \"role\""));
+    }
+    const auto content = message.find("content");
+    if (content == message.end() || content->is_null() || content->is_string()) continue;
+    if (!content->is_array()) {
+      return fail(Code::bad_request, cat("\"messages[", i, "].content\" must be a string or an array of parts, found ",
+                                         content->type_name()));
+    }
+    for (std::size_t k = 0; k < content->size(); ++k) {
+      const Json& part = (*content)[k];
+      if (part.is_object() && part.contains("type") && part["type"].is_string()) continue;
+      return fail(Code::bad_request, cat("\"messages[", i, "].content[", k, "]\" must be an object with a \"type\""));
+    }
+  }
+  return {};
+}
+
+void spread_reasoning(Json& messages) {
+  for (Json& message : messages) {
+    for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
+      const auto found = message.find(name);
+      if (found == message.end() || found->is_null()) continue;
+      const Json reasoning = *found;
+      if (!message.contains("thinking")) message["thinking"] = reasoning;
+      message["reasoning_content"] = reasoning;
+      break;
+    }
+  }
+}
+
+void arguments_to_objects(Json& messages) {
+  for_each_arguments(messages, [](Json& arguments) {
+    if (!arguments.is_string()) return;
+    auto parsed = parse_json(arguments.get_ref<const std::string&>(), "arguments");
+    if (parsed && parsed->is_object()) arguments = *std::move(parsed);
+  });
+}
+
+bool arguments_to_text(Json& messages) {
+  bool any = false;
+  for_each_arguments(messages, [&any](Json& arguments) {
+    if (arguments.is_string()) return;
+    arguments = arguments.dump(-1, ' ', false, Json::error_handler_t::replace);
+    any = true;
+  });
+  return any;
+}
+
+Result<void> parts_to_text(Json& messages) {
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const auto content = messages[i].find("content");
+    if (content == messages[i].end() || !content->is_array()) continue;
+    std::string text;
+    for (const Json& part : *content) {
+      if (!is_text_part(part)) {
+        return fail(Code::bad_request,
+                    cat("\"messages[", i, "].content\" has a part of type ", quote(part.value("type", "")),
+                        "; the model's chat template takes text only"));
+      }
+      text += cat(text.empty() ? "" : "\n", part["text"].get_ref<const std::string&>());
+    }
+    *content = std::move(text);
+  }
+  return {};
+}
+
+void text_to_parts(Json& messages) {
+  for (Json& message : messages) {
+    const auto content = message.find("content");
+    if (content == message.end() || !content->is_string()) continue;
+    Json text = *content;
+    *content = Json::array({{{"type", "text"}, {"text", std::move(text)}}});
+  }
+}
+
+std::string system_text(const Json& messages) {
+  const Json& first = messages.front();
+  if (first["role"] != "system" || !first.contains("content")) return {};
+  const Json& content = first["content"];
+  if (content.is_string()) return content.get<std::string>();
+  const bool text = content.is_array() && !content.empty() && is_text_part(content.front());
+  return text ? content.front()["text"].get<std::string>() : std::string();
+}
+
+bool fold_system(Json& messages) {
+  const std::string text = system_text(messages);
+  if (text.empty()) return false;
+  for (std::size_t i = 1; i < messages.size(); ++i) {
+    if (messages[i]["role"] != "user" || !messages[i].contains("content")) continue;
+    Json& content = messages[i]["content"];
+    if (content.is_string()) {
+      content = cat(text, "\n\n", content.get_ref<const std::string&>());
+    } else if (content.is_array()) {
+      content.insert(content.begin(), Json{{"type", "text"}, {"text", text + "\n\n"}});
+    } else {
+      continue;
+    }
+    messages.erase(messages.begin());
+    return true;
+  }
+  return false;
+}
+
+}  // namespace corbel
