@@ -12,7 +12,7 @@ export CCACHE_NOHASHDIR ?= 1
 export NINJA_STATUS = [%f/%t, %e s] #
 
 .DEFAULT_GOAL := help
-.PHONY: run build test test-all sanitize bench lint fuzz fuzz-tokenizer golden clean setup help
+.PHONY: run build test test-all sanitize bench lint fuzz fuzz-tokenizer fuzz-template golden clean setup help
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -62,6 +62,12 @@ fuzz-tokenizer: ## COUNT (100000) random texts per kind of tokenizer, against Hu
 	@tools/setup.sh build golden
 	@tools/build.sh release corbel
 	@tools/fuzz_tokenizer/run.sh
+
+fuzz-template: ## COUNT (20000) random chat templates against Python's Jinja (Python)
+	@tools/setup.sh build golden
+	@tools/build.sh release corbel
+	@$$(tools/scratch_python.sh templates jinja2==3.1.6 transformers==5.23.0) -B tools/golden/fuzz_templates.py \
+	  $(BUILD)/corbel --count $(or $(COUNT),20000) --seed $(or $(SEED),1) $(if $(REPORT),--report $(REPORT))
 
 golden: ## record the goldens from Hugging Face again (Python, torch; never needed to build or test)
 	@tools/setup.sh golden

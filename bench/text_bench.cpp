@@ -159,6 +159,10 @@ int growth(const std::string& folder) {
 
 int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
+  if (mode.empty() || mode.starts_with("--benchmark")) {  // run with all other benchmark programs
+    std::printf("text into ids: run bench/text\n");
+    return 0;
+  }
   if (mode == "corpus" && argc == 4) {
     std::string made_of;
     const std::string corpus = text_corpus::make(std::stoul(argv[3]), made_of);

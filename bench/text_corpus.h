@@ -11,7 +11,8 @@
 #include <vector>
 
 /// The text that bench/text measures with: 2/5 English, 3/10 Chinese, 3/10 code, in documents of 2 to 8 KB, mixed.
-///   English  a chain of word pairs (who follows whom, as often) learnt from this repository's documents and, where they
+///   English  a chain of word pairs (who follows whom, as often) learnt from this repository's documents and, where
+///   they
 ///            are there, the system's licences and documentation: real words at real frequencies, in an endless order
 ///   Chinese  430 words by Zipf's law, every other one from the four that usually follow the last; one in twelve is
 ///            new (two characters of the list): names and rare words
@@ -39,7 +40,8 @@ inline std::vector<std::filesystem::path> files(const std::filesystem::path& fol
     const std::string name = at->path().filename();
     if (at->is_directory() && (name == "build" || name.starts_with("."))) at.disable_recursion_pending();
     if (!at->is_regular_file()) continue;
-    const bool wanted = endings.size() == 0 || std::ranges::any_of(endings, [&](auto end) { return name.ends_with(end); });
+    const bool wanted =
+        endings.size() == 0 || std::ranges::any_of(endings, [&](auto end) { return name.ends_with(end); });
     if (wanted) found.push_back(at->path());
   }
   std::ranges::sort(found);

@@ -23,6 +23,10 @@ inline constexpr std::string_view kGgufWordPieces = "bert";
 inline constexpr std::string_view kGgufScoredSums = "t5";
 inline constexpr std::string_view kGgufLongestMatch = "rwkv";
 
+/// tokenizer.json, types of stages: what goes in front of word pieces.
+inline constexpr std::string_view kWordPieceNormalizer = "BertNormalizer";
+inline constexpr std::string_view kWordPiecePreTokenizer = "BertPreTokenizer";
+
 struct GgufSplitting {
   std::string_view name;   // "tokenizer.ggml.pre"
   std::string_view shape;  // a row of corbel/text/gguf_splitting.cpp

@@ -12,6 +12,7 @@ namespace {
 
 constexpr const char* kQuestion = "corbel probe question";
 constexpr const char* kTool = "corbel_probe_one";
+constexpr std::size_t kMaxRendering = 1 << 18;  // a template is untrusted, and its output is searched
 
 Json make_tool(const char* name, Json properties) {
   Json parameters = {{"type", "object"}, {"properties", std::move(properties)}, {"required", Json::array()}};
@@ -114,7 +115,7 @@ std::optional<std::string> TemplateProbe::render(const Json& messages, bool add_
   variables["messages"] = messages;
   variables["add_generation_prompt"] = add_generation_prompt;
   auto rendered = template_->render(variables);
-  if (!rendered) return std::nullopt;
+  if (!rendered || rendered->size() > kMaxRendering) return std::nullopt;
   return without_html_quotes(*std::move(rendered));
 }
 

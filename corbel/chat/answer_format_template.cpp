@@ -379,7 +379,10 @@ AnswerFormat AnswerFormat::from_template(const ChatTemplate& chat_template, cons
   parts.reasoning = derive_reasoning(probe, source);
   derive_content_markers(probe, parts);
   parts.calls = derive_calls(probe, parts.reasoning);
-  if (parts.calls.empty()) parts.calls = mentioned_calls(source);
+  // Bare calls have no marker to be known by; models that write them write the marked ones of their template as well.
+  if (parts.calls.empty() || stands_bare(parts.calls.front())) {
+    for (ToolCallSyntax& syntax : mentioned_calls(source)) parts.calls.push_back(std::move(syntax));
+  }
   if (parts.calls.empty()) parts.calls = generic().parts().calls;
   if (parts.reasoning.empty()) parts.reasoning = generic().parts().reasoning;
   return AnswerFormat(std::move(parts));

@@ -101,14 +101,6 @@ bool same_calls(const std::vector<ToolCall>& found, const std::vector<ToolCall>&
   return true;
 }
 
-/// Why a template cannot bring some calls through, as far as its own output tells.
-std::string reason_of_loss(const std::string& turn, const std::vector<ToolCall>& calls) {
-  for (const ToolCall& one : calls) {
-    if (turn.find(one.name) == std::string::npos) return "leaves a call out";
-  }
-  return {};
-}
-
 struct Tally {
   int passed = 0;
   int with_content = 0;
@@ -156,18 +148,57 @@ void expect_content_and_thoughts(const std::string& name, const AnswerFormat& fo
   }
 }
 
+std::vector<std::filesystem::path> shared_templates() {
+  std::vector<std::filesystem::path> paths;
+  if (!std::filesystem::exists(templates_folder())) return paths;
+  for (const auto& entry : std::filesystem::directory_iterator(templates_folder())) {
+    if (entry.path().extension() == ".jinja") paths.push_back(entry.path());
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+TEST(AnswerFormatTemplate, TextAloneComesBackFromEverySharedTemplateWithoutItsMarkers) {
+  const auto paths = shared_templates();
+  if (paths.empty()) GTEST_SKIP() << "no templates in " << templates_folder().string() << " (set CORBEL_TEST_DATA)";
+  const Json variables = {{"bos_token", "<s>"}, {"eos_token", "</s>"}};
+  constexpr std::string_view kContent = "A {x} is < [1]\n\nand ends.";
+  int checked = 0;
+  int opened_otherwise = 0;
+  for (const auto& path : paths) {
+    auto compiled = ChatTemplate::compile(read(path), path.stem().string());
+    ASSERT_TRUE(compiled.has_value()) << compiled.error().message;
+    const AnswerFormat format = AnswerFormat::from_template(*compiled, variables);
+    const TemplateProbe probe(*compiled, variables);
+    const auto turn = probe.turn(kContent, {}, {});
+    if (!turn || turn->text.find(kContent) == std::string::npos) continue;
+    const ParsedAnswer answer = parse_answer(turn->text, format, {turn->prompt, nullptr, true});
+    std::string_view said = trimmed(answer.content);
+    // Some open a turn of the past otherwise than the one they ask for: those words stand before the answer's.
+    const std::size_t start = said.find(kContent);
+    opened_otherwise += start != 0 && start != std::string_view::npos ? 1 : 0;
+    if (start != std::string_view::npos) said.remove_prefix(start);
+    // What ends the turn is a token that a model's answer does not hold.
+    const bool right =
+        said.starts_with(kContent) && trimmed(probe.turn_end()).ends_with(trimmed(said.substr(kContent.size())));
+    EXPECT_TRUE(right) << path << '\n' << format.description() << '\n' << turn->text << "\n-> " << text_of(answer);
+    EXPECT_TRUE(answer.tool_calls.empty() && answer.reasoning.empty()) << path << text_of(answer);
+    EXPECT_EQ(differing_split(turn->text, format, {turn->prompt, nullptr, true}), "") << path;
+    ++checked;
+  }
+  std::cout << checked << " templates render an assistant's text, " << opened_otherwise
+            << " of them open a turn otherwise than their prompt does\n";
+  EXPECT_EQ(checked, 83);
+  EXPECT_EQ(opened_otherwise, 3);
+}
+
 TEST(AnswerFormatTemplate, CallsComeBackFromEverySharedTemplateThatRendersThem) {
-  const auto folder = templates_folder();
-  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no " << folder.string() << " (set CORBEL_TEST_DATA)";
+  const auto paths = shared_templates();
+  if (paths.empty()) GTEST_SKIP() << "no templates in " << templates_folder().string() << " (set CORBEL_TEST_DATA)";
   const Json variables = {{"bos_token", "<s>"}, {"eos_token", "</s>"}, {"tools", tools()}};
   Tally tally;
   int with_calls = 0;
   int without_calls = 0;
-  std::vector<std::filesystem::path> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() == ".jinja") paths.push_back(entry.path());
-  }
-  std::sort(paths.begin(), paths.end());
   for (const auto& path : paths) {
     const std::string name = path.stem().string();
     auto compiled = ChatTemplate::compile(read(path), name);
@@ -183,16 +214,12 @@ TEST(AnswerFormatTemplate, CallsComeBackFromEverySharedTemplateThatRendersThem) 
     for (const auto& [title, calls] : call_sets()) {
       const auto turn = probe.turn("", {}, calls);
       if (!turn) {
-        tally.lost[calls.size() > 1 ? "refuses several calls, or leaves some out" : "refuses " + title].insert(name);
+        tally.lost[calls.size() > 1 ? "renders one call only" : "refuses " + title].insert(name);
         continue;
       }
       const AnswerParserOptions options{turn->prompt, &tools(), true};
       const ParsedAnswer answer = parse_answer(turn->text, format, options);
       const bool same = same_calls(answer.tool_calls, calls);
-      if (!same && !reason_of_loss(turn->text, calls).empty()) {
-        tally.lost[reason_of_loss(turn->text, calls)].insert(name);
-        continue;
-      }
       EXPECT_TRUE(same) << name << ": " << title << "\n"
                         << format.description() << "\n"
                         << turn->text << "\n-> " << text_of(answer);
@@ -205,11 +232,15 @@ TEST(AnswerFormatTemplate, CallsComeBackFromEverySharedTemplateThatRendersThem) 
   std::cout << with_calls << " templates render calls, " << without_calls << " do not; " << tally.passed
             << " sets of calls came back at every split, " << tally.with_content << " turns with content, "
             << tally.with_thoughts << " with thoughts\n";
-  for (const auto& [reason, names] : tally.lost) {
-    std::cout << names.size() << " templates: " << reason << " (";
-    for (const std::string& one : names) std::cout << ' ' << one;
-    std::cout << " )\n";
-  }
+  for (const auto& [reason, names] : tally.lost) std::cout << names.size() << " templates: " << reason << '\n';
+  // Of 47 templates that speak of tool calls, one writes into its messages, which Jinja refuses, and one merges them
+  // away.
+  EXPECT_EQ(with_calls, 45);
+  EXPECT_EQ(without_calls, 41);
+  // Four render the first of several calls alone, or refuse more: two of the eleven sets have several.
+  ASSERT_EQ(tally.lost.size(), 1U);
+  EXPECT_EQ(tally.lost.begin()->second.size(), 4U);
+  EXPECT_EQ(tally.passed, 45 * 11 - 4 * 2);
 }
 
 }  // namespace

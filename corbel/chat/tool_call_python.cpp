@@ -16,7 +16,7 @@ bool read_call(LiteralReader& reader, ToolCall& call) {
   reader.skip_blanks();
   if (!reader.take("(")) return false;
   std::unordered_set<std::string_view> keys;
-  call.arguments = "{";
+  call.arguments.assign(1, '{');
   for (reader.skip_blanks(); !reader.take(")"); reader.skip_blanks()) {
     if (!keys.empty() && !reader.take(",")) return false;
     reader.skip_blanks();

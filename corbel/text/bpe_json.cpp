@@ -11,9 +11,18 @@ namespace {
 
 using simdjson::dom::element;
 
+constexpr std::size_t kMergesAtOnce = 128;
+
 Result<void> read_merges(const simdjson::dom::array& merges, const std::string& source, BpeModel& model) {
   model.reserve_merges(merges.size());
   std::size_t index = 0;
+  std::vector<BpeModel::TokenPair> batch;
+  const auto flush = [&]() -> Result<void> {
+    auto added = model.add_merges(batch);
+    batch.clear();
+    if (!added) return forward_failure(added, cat(source, ": model.merges"));
+    return {};
+  };
   for (const element merge : merges) {
     const auto field = [&] { return cat("model.merges[", index, "]"); };
     std::string_view left;
@@ -35,10 +44,12 @@ Result<void> read_merges(const simdjson::dom::array& merges, const std::string& 
         return wrong_type(source, field(), "a string or an array of two strings", merge);
       }
     }
-    if (auto added = model.add_merge(left, right); !added) return forward_failure(added, cat(source, ": model.merges"));
+    batch.push_back({left, right});
     ++index;
+    if (batch.size() < kMergesAtOnce) continue;
+    CORBEL_TRY(flush());
   }
-  return {};
+  return flush();
 }
 
 Result<void> read_bpe_options(const simdjson::dom::object& model, const std::string& source,
@@ -51,9 +62,8 @@ Result<void> read_bpe_options(const simdjson::dom::object& model, const std::str
   const JsonFields fields(small, source, "model");
   CORBEL_ASSIGN(const double dropout, fields.get_number("dropout", 0));
   if (dropout != 0) {
-    return fail(Code::unsupported,
-                cat(source, ": \"model.dropout\" is ", dropout,
-                    ", which is not supported: it makes encoding random; set it to null"));
+    return fail(Code::unsupported, cat(source, ": \"model.dropout\" is ", dropout,
+                                       ", which is not supported: it makes encoding random; set it to null"));
   }
   CORBEL_ASSIGN(options.continuing_prefix, fields.get_string("continuing_subword_prefix", ""));
   CORBEL_ASSIGN(options.end_suffix, fields.get_string("end_of_word_suffix", ""));

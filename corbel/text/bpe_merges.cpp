@@ -13,8 +13,6 @@ constexpr std::size_t kShortSymbols = 48;
 // Above this many, a list per rank beats the heap: clearing the heads of the lists is then the smaller part.
 constexpr std::size_t kHeapSymbols = 4096;
 constexpr std::uint32_t kMaxListedRank = 1 << 22;
-// Files whose merges wait for later ones make the lists start over; the heap does not mind.
-constexpr int kMaxRestarts = 256;
 
 struct Symbol {
   std::int32_t id = kNoToken;
@@ -196,39 +194,45 @@ std::size_t BpeMerges::merge_by_rank(std::int32_t* ids, std::size_t count) const
     look(at);
     if (place(at).rank != kNoRank) lists.add(place(at).rank, at);
   }
-  int restarts = 0;
+  // Rank and place of what comes before the rest of the list at hand: made by a merge just now, and so never to the
+  // right of it, where the list goes on.
+  std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> urgent;
+  const auto settle = [&](std::int32_t at, std::uint32_t rank, std::uint32_t list_rank) {
+    Place& left = place(at);
+    if (left.id == kNoToken || left.rank != rank) return;  // what waited here has merged with something else
+    Place& right = place(left.next);
+    left.id = left.merged_id;
+    left.next = right.next;
+    right.id = kNoToken;
+    if (left.next >= 0) place(left.next).previous = at;
+    for (const std::int32_t changed : {left.previous, at}) {
+      if (changed < 0) continue;
+      look(changed);
+      const std::uint32_t next_rank = place(changed).rank;
+      if (next_rank == kNoRank) continue;
+      if (next_rank > list_rank) {
+        lists.add(next_rank, changed);
+      } else {
+        urgent.push((static_cast<std::uint64_t>(next_rank) << 32) | static_cast<std::uint32_t>(changed));
+      }
+    }
+  };
   std::vector<std::int32_t> now;
-  while (!lists.empty() && restarts <= kMaxRestarts) {
+  while (!lists.empty()) {
     const std::uint32_t rank = lists.lowest();
     lists.take_lowest(now);
-    for (std::size_t i = 0; i < now.size(); ++i) {
-      const std::int32_t at = now[i];
-      Place& left = place(at);
-      if (left.id == kNoToken || left.rank != rank) continue;  // what waited here has merged with something else
-      Place& right = place(left.next);
-      left.id = left.merged_id;
-      left.next = right.next;
-      right.id = kNoToken;
-      if (left.next >= 0) place(left.next).previous = at;
-      bool overtaken = false;
-      for (const std::int32_t changed : {left.previous, at}) {
-        if (changed < 0) continue;
-        look(changed);
-        const std::uint32_t next_rank = place(changed).rank;
-        if (next_rank == kNoRank) continue;
-        lists.add(next_rank, changed);
-        overtaken = overtaken || next_rank <= rank;
+    for (const std::int32_t at : now) {
+      settle(at, rank, rank);
+      while (!urgent.empty()) {
+        const std::uint64_t first = urgent.top();
+        urgent.pop();
+        settle(static_cast<std::int32_t>(first & 0xFFFFFFFF), static_cast<std::uint32_t>(first >> 32), rank);
       }
-      if (!overtaken) continue;
-      // A merge that comes before those that are left in this list: they wait again.
-      for (std::size_t rest = i + 1; rest < now.size(); ++rest) lists.add(rank, now[rest]);
-      ++restarts;
-      break;
     }
   }
   std::size_t kept = 0;
   for (std::int32_t at = 0; at >= 0; at = place(at).next) ids[kept++] = place(at).id;
-  return restarts > kMaxRestarts ? merge_by_heap(ids, kept) : kept;
+  return kept;
 }
 
 }  // namespace corbel

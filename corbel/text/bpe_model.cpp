@@ -58,26 +58,55 @@ void BpeModel::find_symbols() {
 }
 
 Result<void> BpeModel::add_merge(std::string_view left, std::string_view right) {
-  const auto absent = [&](std::string_view what, std::string_view token) {
-    return fail(Code::bad_file,
-                cat("merge ", next_rank_, " (\"", left.substr(0, 80), "\" \"", right.substr(0, 80), "\") needs the ",
-                    what, " \"", token.substr(0, 160), "\", which the vocabulary does not have"));
-  };
-  const std::int32_t left_id = vocabulary_.find(left);
-  if (left_id == kNoToken) return absent("token", left);
-  const std::int32_t right_id = vocabulary_.find(right);
-  if (right_id == kNoToken) return absent("token", right);
-  // The mark of a continued word stands once in the result. Its length counts whatever the right side begins with.
-  if (right.size() < options_.continuing_prefix.size()) return absent("prefix in", right);
-  joined_.assign(left);
-  joined_.append(right.substr(options_.continuing_prefix.size()));
-  // Trainers number tokens in the order of merges: the next id is nearly always right, and costs no search.
-  std::int32_t id = last_merged_id_ + 1;
-  if (!vocabulary_.is(id, joined_)) id = vocabulary_.find(joined_);
-  if (id == kNoToken) return absent("result", joined_);
-  last_merged_id_ = id;
-  merges_.set(left_id, right_id, id, next_rank_++);
+  const TokenPair pair{left, right};
+  return add_merges({&pair, 1});
+}
+
+Result<void> BpeModel::add_merges(std::span<const TokenPair> pairs) {
+  // Every lookup waits for memory, so the waits of a batch are made to overlap, stage by stage.
+  lookups_.clear();
+  for (const TokenPair& pair : pairs) {
+    lookups_.push_back({hash_bytes(pair.left), hash_bytes(pair.right)});
+    vocabulary_.prefetch(lookups_.back().first);
+    vocabulary_.prefetch(lookups_.back().second);
+  }
+  for (const auto& [left_hash, right_hash] : lookups_) {
+    vocabulary_.prefetch_text(left_hash);
+    vocabulary_.prefetch_text(right_hash);
+  }
+  found_.clear();
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    CORBEL_ASSIGN(const FoundMerge found, find_merge(pairs[i], lookups_[i].first, lookups_[i].second));
+    merges_.prefetch(found.left, found.right);
+    found_.push_back(found);
+  }
+  for (const FoundMerge& found : found_) merges_.set(found.left, found.right, found.id, next_rank_++);
   return {};
+}
+
+Result<BpeModel::FoundMerge> BpeModel::find_merge(const TokenPair& pair, std::uint64_t left_hash,
+                                                  std::uint64_t right_hash) {
+  const auto absent = [&](std::string_view what, std::string_view token) {
+    return fail(Code::bad_file, cat("merge ", next_rank_ + found_.size(), " (\"", pair.left.substr(0, 80), "\" \"",
+                                    pair.right.substr(0, 80), "\") needs the ", what, " \"", token.substr(0, 160),
+                                    "\", which the vocabulary does not have"));
+  };
+  FoundMerge found;
+  found.left = vocabulary_.find(pair.left, left_hash);
+  if (found.left == kNoToken) return absent("token", pair.left);
+  found.right = vocabulary_.find(pair.right, right_hash);
+  if (found.right == kNoToken) return absent("token", pair.right);
+  // The mark of a continued word stands once in the result. Its length counts whatever the right side begins with.
+  if (pair.right.size() < options_.continuing_prefix.size()) return absent("prefix in", pair.right);
+  joined_.assign(pair.left);
+  joined_.append(pair.right.substr(options_.continuing_prefix.size()));
+  // Trainers number tokens in the order of merges: the same id or the next is nearly always right, and no search.
+  found.id = last_merged_id_;
+  if (!vocabulary_.is(found.id, joined_)) ++found.id;
+  if (!vocabulary_.is(found.id, joined_)) found.id = vocabulary_.find(joined_);
+  if (found.id == kNoToken) return absent("result", joined_);
+  last_merged_id_ = found.id;
+  return found;
 }
 
 Result<void> BpeModel::add_ranked_merge(std::int32_t left, std::int32_t right, std::int32_t result,
@@ -127,8 +156,11 @@ Result<void> BpeModel::add_every_split(std::span<const RankedToken> tokens) {
     const std::string_view text = vocabulary_.text(token.id);
     for (std::size_t at = 1; at < text.size(); ++at) {
       if ((static_cast<std::uint8_t>(text[at]) & 0xC0) == 0x80) continue;
-      const Split split = {text.substr(0, at), text.substr(at), hash_bytes(text.substr(0, at)),
-                           hash_bytes(text.substr(at)), {token.id, std::min(token.rank, BpeMerges::kNoRank - 1)}};
+      const Split split = {text.substr(0, at),
+                           text.substr(at),
+                           hash_bytes(text.substr(0, at)),
+                           hash_bytes(text.substr(at)),
+                           {token.id, std::min(token.rank, BpeMerges::kNoRank - 1)}};
       vocabulary_.prefetch(split.left_hash);
       vocabulary_.prefetch(split.right_hash);
       batch.push_back(split);
@@ -283,7 +315,8 @@ std::size_t BpeModel::cut(std::string_view piece, std::span<std::uint32_t> ends)
   std::size_t count = 0;
   if (!seams_.empty()) {
     for (std::size_t at = 1; at < piece.size(); ++at) {
-      // Beside a symbol without a token of its own neighbours are not what they seem: it may vanish, wait, become bytes.
+      // Beside a symbol without a token of its own neighbours are not what they seem: it may vanish, wait, become
+      // bytes.
       if (!seams_.is_seam(piece, at) || !knows_both_sides(piece, at)) continue;
       ends[count++] = static_cast<std::uint32_t>(at);
       if (count == ends.size()) return count;

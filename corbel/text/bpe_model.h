@@ -32,8 +32,8 @@ class BpeModel final : public TokenModel {
     bool byte_fallback = false;          // a character without a token becomes its bytes ("<0xE5>"), if all have tokens
     bool fuse_unknown = false;           // a run of unknown characters is one unknown token
     std::int32_t unknown_id = kNoToken;  // stands for symbols without a token; kNoToken: such symbols give no id
-    std::string continuing_prefix;       // before every character of a piece but the first, in the vocabulary's spelling
-    std::string end_suffix;              // after the last character of a piece
+    std::string continuing_prefix;  // before every character of a piece but the first, in the vocabulary's spelling
+    std::string end_suffix;         // after the last character of a piece
   };
 
   struct RankedToken {
@@ -49,6 +49,13 @@ class BpeModel final : public TokenModel {
   /// The next merge in rank order; both sides as the vocabulary spells them. Refuses sides, or a result, without a
   /// token. The same pair again takes the later rank, as in Hugging Face's reader.
   Result<void> add_merge(std::string_view left, std::string_view right);
+
+  struct TokenPair {
+    std::string_view left;
+    std::string_view right;
+  };
+  /// The next merges, as by add_merge(); faster in batches of a hundred than one by one.
+  Result<void> add_merges(std::span<const TokenPair> pairs);
 
   /// A merge by ids. Ranks may come in any order and may be equal: of equals the leftmost merges first. Refuses ids
   /// without a token.
@@ -71,7 +78,14 @@ class BpeModel final : public TokenModel {
   /// What is known of a token: whether encoding its own text gives it back. Found out when first asked.
   enum class Closed : std::uint8_t { unknown, yes, no };
 
+  struct FoundMerge {
+    std::int32_t left = kNoToken;
+    std::int32_t right = kNoToken;
+    std::int32_t id = kNoToken;
+  };
+
   void find_symbols();
+  Result<FoundMerge> find_merge(const TokenPair& pair, std::uint64_t left_hash, std::uint64_t right_hash);
   bool joins_text() const noexcept { return options_.continuing_prefix.empty() && options_.end_suffix.empty(); }
   std::int32_t find_whole(std::string_view piece) const;
   std::int32_t char_id(char32_t code) const noexcept;
@@ -83,9 +97,9 @@ class BpeModel final : public TokenModel {
   Vocabulary vocabulary_;
   Options options_;
   BpeMerges merges_;
-  std::array<std::int32_t, 256> byte_ids_{};      // alphabet bytes: the token of each byte, or kNoToken
-  bool bytes_complete_ = false;                   // each has one
-  std::array<std::int32_t, 256> fallback_ids_{};  // of "<0xE5>" and the like, or kNoToken
+  std::array<std::int32_t, 256> byte_ids_{};               // alphabet bytes: the token of each byte, or kNoToken
+  bool bytes_complete_ = false;                            // each has one
+  std::array<std::int32_t, 256> fallback_ids_{};           // of "<0xE5>" and the like, or kNoToken
   std::vector<std::array<std::int32_t, 256>> char_pages_;  // tokens of one character, 256 code points a page; 0: none
   std::vector<std::uint16_t> page_of_;                     // code point >> 8 -> page
   std::unique_ptr<std::atomic<Closed>[]> closed_;          // per id; null before finish()
@@ -93,7 +107,10 @@ class BpeModel final : public TokenModel {
   bool seams_hold_ = true;  // every merge's result is spelled as its two sides together
   std::uint32_t next_rank_ = 0;
   std::int32_t last_merged_id_ = kNoToken;
-  std::string joined_;  // scratch of add_merge
+  // Scratch of add_merges().
+  std::string joined_;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> lookups_;
+  std::vector<FoundMerge> found_;
 };
 
 }  // namespace corbel

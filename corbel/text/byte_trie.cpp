@@ -17,8 +17,10 @@ constexpr int kMaxTrials = 256;
 
 struct Sortable {
   std::uint64_t head;  // the first 8 bytes, the first one highest, zeros behind a shorter key
-  std::uint32_t index;
+  const char* data;
   std::uint32_t bytes;
+  std::int32_t value;
+  std::string_view key() const noexcept { return {data, bytes}; }
 };
 
 std::uint64_t head_of(std::string_view bytes) noexcept {
@@ -44,23 +46,28 @@ void radix_sort(std::vector<Sortable>& items) {
   }
 }
 
+/// Sorts keys with the same first 8 bytes, by the next 8.
+void sort_alike(std::span<Sortable> items) {
+  const std::uint64_t head = items.front().head;
+  for (Sortable& item : items) item.head = item.bytes > 8 ? head_of(item.key().substr(8)) : 0;
+  std::ranges::sort(items, [](const Sortable& a, const Sortable& b) {
+    return a.head != b.head ? a.head < b.head : a.key() < b.key();
+  });
+  for (Sortable& item : items) item.head = head;
+}
+
 std::vector<Sortable> sorted(const std::vector<ByteTrie::Key>& keys) {
   std::vector<Sortable> items;
   items.reserve(keys.size());
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    const std::string_view bytes = keys[i].bytes;
-    if (bytes.empty()) continue;
-    items.push_back({head_of(bytes), static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(bytes.size())});
+  for (const ByteTrie::Key& key : keys) {
+    if (key.bytes.empty()) continue;
+    items.push_back({head_of(key.bytes), key.bytes.data(), static_cast<std::uint32_t>(key.bytes.size()), key.value});
   }
   radix_sort(items);
-  const auto less = [&](const Sortable& a, const Sortable& b) {
-    const std::size_t shared = std::min<std::size_t>({a.bytes, b.bytes, 8});
-    return keys[a.index].bytes.substr(shared) < keys[b.index].bytes.substr(shared);
-  };
   for (std::size_t first = 0; first < items.size();) {
     std::size_t last = first + 1;
     while (last < items.size() && items[last].head == items[first].head) ++last;
-    if (last - first > 1) std::sort(items.data() + first, items.data() + last, less);
+    if (last - first > 1) sort_alike({items.data() + first, last - first});
     first = last;
   }
   return items;
@@ -70,7 +77,7 @@ std::vector<Sortable> sorted(const std::vector<ByteTrie::Key>& keys) {
 
 class ByteTrie::Builder {
  public:
-  Builder(ByteTrie& trie, const std::vector<Key>& keys) : trie_(trie), keys_(keys), items_(sorted(keys)) {
+  Builder(ByteTrie& trie, const std::vector<Key>& keys) : trie_(trie), items_(sorted(keys)) {
     trie_.units_.reserve(items_.size() * 2);
   }
 
@@ -118,23 +125,23 @@ class ByteTrie::Builder {
       unit.parent = range.node;
       const bool alone = child.last - child.first == 1;
       if (items_[child.first].bytes == child.depth) {
-        unit.value = keys_[items_[child.first].index].value;
+        unit.value = items_[child.first].value;
       } else if (alone) {
-        unit.value = add_tail(keys_[items_[child.first].index], child.depth);
+        unit.value = add_tail(items_[child.first], child.depth);
       }
       if (!alone) open_.push_back(child);
     }
   }
 
-  std::uint8_t byte_of(const Sortable& item, std::size_t at) const noexcept {
+  static std::uint8_t byte_of(const Sortable& item, std::size_t at) noexcept {
     if (at < 8) return static_cast<std::uint8_t>(item.head >> (56 - 8 * at));
-    return static_cast<std::uint8_t>(keys_[item.index].bytes[at]);
+    return static_cast<std::uint8_t>(item.data[at]);
   }
 
-  std::int32_t add_tail(const Key& key, std::size_t depth) {
-    const std::string_view rest = key.bytes.substr(depth);
+  std::int32_t add_tail(const Sortable& item, std::size_t depth) {
+    const std::string_view rest = item.key().substr(depth);
     trie_.tails_.push_back(
-        {static_cast<std::uint32_t>(trie_.tail_bytes_.size()), static_cast<std::uint32_t>(rest.size()), key.value});
+        {static_cast<std::uint32_t>(trie_.tail_bytes_.size()), static_cast<std::uint32_t>(rest.size()), item.value});
     trie_.tail_bytes_.append(rest);
     return kFirstTail - static_cast<std::int32_t>(trie_.tails_.size() - 1);
   }
@@ -165,7 +172,6 @@ class ByteTrie::Builder {
   }
 
   ByteTrie& trie_;
-  const std::vector<Key>& keys_;
   const std::vector<Sortable> items_;
   std::vector<Range> open_;
   std::vector<std::uint64_t> free_;  // one bit per unit

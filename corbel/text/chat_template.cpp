@@ -39,7 +39,8 @@ jinja::Value to_value(const Json& json, int depth) {
     case Json::value_t::number_integer: return jinja::Value::integer(json.get<std::int64_t>());
     case Json::value_t::number_unsigned: {
       const auto value = json.get<std::uint64_t>();
-      if (value > static_cast<std::uint64_t>(INT64_MAX)) return jinja::Value::real(static_cast<double>(value));
+      if (value > static_cast<std::uint64_t>(INT64_MAX))
+        jinja::raise(cat("the variables hold ", value, ", a whole number beyond 64 bits"));
       return jinja::Value::integer(static_cast<std::int64_t>(value));
     }
     case Json::value_t::number_float: return jinja::Value::real(json.get<double>());

@@ -133,6 +133,35 @@ TEST(ChatTemplate, ALoopKeptBeyondItsEndIsStillSafeToAsk) {
       HasSubstr("after the loop"));
 }
 
+TEST(ChatTemplate, RefusesWhatWouldTakeTooMuchMemoryBeforeTakingIt) {
+  const std::string doubled =
+      "{% set ns = namespace(s=[1]) %}{% for i in range(99) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}";
+  for (const std::string& source :
+       {std::string("{{ '%1000000000d' % 1 }}"), std::string("{{ '{:1000000000}'.format(1) }}"),
+        std::string("{{ '%.1000000000f' % 1 }}"), std::string("{{ '%*d' % (1000000000, 1) }}"),
+        std::string("{{ '{:{}}'.format(1, 1000000000) }}"), std::string("{{ 'a'|center(10**9) }}"),
+        std::string("{{ 'a'|indent(10**9) }}"), std::string("{{ 'a'.zfill(10**9) }}"),
+        std::string("{{ '\\t'.expandtabs(10**9) }}"), std::string("{{ [1]|batch(10**9, 0)|list }}"),
+        std::string("{{ [1]|slice(10**9)|list }}"), std::string("{{ [1]|tojson(indent=10**9) }}"),
+        std::string("{{ ('a' * 1000000)|list|join('b' * 1000000) }}"),
+        std::string("{{ ('a' * 1000000).replace('a', 'b' * 1000000) }}"),
+        std::string("{{ ('b' * 1000000).join('a' * 1000000) }}"), std::string("{{ 10 ** 10 ** 10 }}"),
+        std::string("{% for x in [1] recursive %}{{ loop([1, 1]) }}{% endfor %}"), doubled + "{{ ns.s }}",
+        std::string("{% set s = 'a' * 1000000 %}{% for i in range(100000) %}{{ s is lower }}{% endfor %}")}) {
+    EXPECT_THAT(rendered(source), HasSubstr("ERROR t:1:")) << source;
+  }
+}
+
+TEST(ChatTemplate, WholeNumbersBeyond64BitsAreRefusedAndNeverWrong) {
+  for (const char* source : {"{{ 9223372036854775807 + 1 }}", "{{ -9223372036854775807 - 2 }}", "{{ 2 ** 63 }}",
+                             "{{ 3037000500 * 3037000500 }}", "{{ '9223372036854775808'|int }}", "{{ 1e19|int }}",
+                             "{{ (-9223372036854775807 - 1)|abs }}", "{{ '%d' % 1e19 }}"}) {
+    EXPECT_THAT(rendered(source), HasSubstr("64 bits")) << source;
+  }
+  EXPECT_THAT(rendered("{{ 9223372036854775808 }}"), HasSubstr("64 bits"));
+  EXPECT_THAT(rendered("{{ n }}", {{"n", 18446744073709551615U}}), HasSubstr("64 bits"));
+}
+
 TEST(ChatTemplateSource, PrefersTheFileThenTheConfigAndReadsSpecialTokens) {
   const auto folder = std::filesystem::path(testing::TempDir()) / "corbel_template_source";
   std::filesystem::create_directories(folder);

@@ -12,9 +12,9 @@ using Made = Result<std::unique_ptr<Decoder>>;
 
 /// What the decoders of word pieces tidy up within one token, in this order.
 std::string tidied(std::string text) {
-  static constexpr std::string_view kSteps[][2] = {{" .", "."},      {" ?", "?"},     {" !", "!"},     {" ,", ","},
-                                                   {" ' ", "'"},     {" n't", "n't"}, {" 'm", "'m"},   {" do not", " don't"},
-                                                   {" 's", "'s"},    {" 've", "'ve"}, {" 're", "'re"}};
+  static constexpr std::string_view kSteps[][2] = {
+      {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
+      {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
   for (const auto& [from, to] : kSteps) {
     if (text.find(from) == std::string::npos) continue;
     std::string next;

@@ -244,12 +244,12 @@ Result<Tokenizer> make_word_pieces(const GgufHeader& header, const Lists& lists)
     if (id >= 0) spelled.types[static_cast<std::size_t>(id)] = PieceType::control;
   }
   Stages stages;
-  stages.normalizer = {{"type", "BertNormalizer"},
+  stages.normalizer = {{"type", disk_names::kWordPieceNormalizer},
                        {"clean_text", true},
                        {"handle_chinese_chars", true},
                        {"strip_accents", nullptr},
                        {"lowercase", true}};
-  stages.pre_tokenizer = {{"type", "BertPreTokenizer"}};
+  stages.pre_tokenizer = {{"type", disk_names::kWordPiecePreTokenizer}};
   stages.post_processor = around_stage(around, spelled);
   stages.decoder = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}};
   stages.added_tokens = added_tokens(spelled);

@@ -173,7 +173,7 @@ Value filesizeformat(Interpreter&, const Value& input, CallArgs& args) {
   const double base = binary_units ? 1024 : 1000;
   if (*bytes == 1) return Value::text("1 Byte");
   if (*bytes < base) return Value::text(cat(whole_part(*bytes), " Bytes"));
-  if (std::isnan(*bytes)) return Value::text(binary_units ? "nan YiB" : "nan YB");
+  if (std::isnan(*bytes)) return Value::text(cat("nan Y", binary_units ? "iB" : "B"));
   constexpr std::string_view kUnits = "kMGTPEZY";
   double unit = base * base;
   std::size_t i = 0;

@@ -48,7 +48,8 @@ class Strip final : public Normalizer {
 
   Result<bool> normalize(std::string_view text, std::string& out) const override {
     std::string_view rest = text;
-    while (left_ && !rest.empty() && is_space(utf8_at(rest.data()).code)) rest.remove_prefix(utf8_at(rest.data()).bytes);
+    while (left_ && !rest.empty() && is_space(utf8_at(rest.data()).code))
+      rest.remove_prefix(utf8_at(rest.data()).bytes);
     while (right_ && !rest.empty()) {
       const Utf8Char last = utf8_before(rest.data() + rest.size());
       if (!is_space(last.code)) break;

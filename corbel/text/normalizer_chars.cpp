@@ -70,8 +70,9 @@ Mapped nmt(char32_t code) noexcept {
       code == 0x9F) {
     return kNothing;
   }
-  if (code == 0x9 || code == 0xA || code == 0xC || code == 0xD || code == 0x1680 || (code >= 0x200B && code <= 0x200F) ||
-      code == 0x2028 || code == 0x2029 || code == 0x2581 || code == 0xFEFF || code == 0xFFFD) {
+  if (code == 0x9 || code == 0xA || code == 0xC || code == 0xD || code == 0x1680 ||
+      (code >= 0x200B && code <= 0x200F) || code == 0x2028 || code == 0x2029 || code == 0x2581 || code == 0xFEFF ||
+      code == 0xFFFD) {
     return one(' ');
   }
   return one(code);

@@ -16,7 +16,8 @@ struct Form {
   bool composed;       // C
 };
 
-/// The four normalization forms. Text between two stable characters is done by itself, so that plain text costs one look.
+/// The four normalization forms. Text between two stable characters is done by itself, so that plain text costs one
+/// look.
 class FormNormalizer final : public Normalizer {
  public:
   explicit FormNormalizer(Form form) : form_(form) {}

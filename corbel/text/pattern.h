@@ -24,9 +24,8 @@ class MatchSink {
   template <typename Callable>
     requires(!std::is_same_v<std::remove_cvref_t<Callable>, MatchSink>)
   MatchSink(Callable&& callable)  // NOLINT(google-explicit-constructor): callers pass lambdas
-      : object_(const_cast<void*>(static_cast<const void*>(&callable))), call_([](void* object, Span match) {
-          (*static_cast<std::remove_reference_t<Callable>*>(object))(match);
-        }) {}
+      : object_(const_cast<void*>(static_cast<const void*>(&callable))),
+        call_([](void* object, Span match) { (*static_cast<std::remove_reference_t<Callable>*>(object))(match); }) {}
   void operator()(Span match) const { call_(object_, match); }
 
  private:
@@ -35,7 +34,8 @@ class MatchSink {
 };
 
 /// A compiled regular expression, as tokenizer files carry them: Unicode aware, in Oniguruma's Ruby syntax
-/// (regex_syntax.h): `\s` is White_Space, `^` and `$` match at lines. Compiled to machine code where the machine allows it. Any thread may match.
+/// (regex_syntax.h): `\s` is White_Space, `^` and `$` match at lines. Compiled to machine code where the machine allows
+/// it. Any thread may match.
 class Regex {
  public:
   Regex(Regex&&) noexcept;

@@ -62,10 +62,11 @@ Result<std::int32_t> named_id(const JsonFields& fields, std::string_view key, st
       !(*pair)[1].is_number_integer()) {
     return wrong(fields, key, "must be an array of a token and its id");
   }
-  const bool fits = (*pair)[1].is_number_unsigned() ? (*pair)[1].get<std::uint64_t>() < static_cast<std::uint64_t>(limit)
-                                                    : (*pair)[1].get<std::int64_t>() >= 0 &&
-                                                          (*pair)[1].get<std::int64_t>() < limit;
-  if (!fits) return wrong(fields, key, cat("has the id ", (*pair)[1].dump(), "; ids of this tokenizer are below ", limit));
+  const bool fits = (*pair)[1].is_number_unsigned()
+                        ? (*pair)[1].get<std::uint64_t>() < static_cast<std::uint64_t>(limit)
+                        : (*pair)[1].get<std::int64_t>() >= 0 && (*pair)[1].get<std::int64_t>() < limit;
+  if (!fits)
+    return wrong(fields, key, cat("has the id ", (*pair)[1].dump(), "; ids of this tokenizer are below ", limit));
   return (*pair)[1].get<std::int32_t>();
 }
 

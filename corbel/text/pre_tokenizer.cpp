@@ -134,8 +134,7 @@ Made make_bert(const JsonFields&) {
 
 Made make_char_delimiter(const JsonFields& fields) {
   CORBEL_ASSIGN(std::string delimiter, read_char(fields, "delimiter", ""));
-  return Made(
-      std::make_unique<Split>(Pattern::from_literal(std::move(delimiter)), SplitBehavior::removed, false));
+  return Made(std::make_unique<Split>(Pattern::from_literal(std::move(delimiter)), SplitBehavior::removed, false));
 }
 
 Made make_sequence(const JsonFields& fields) {

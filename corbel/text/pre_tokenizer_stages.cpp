@@ -53,7 +53,8 @@ class MetaspacePreTokenizer final : public PreTokenizer {
     const auto size = [&out] { return static_cast<std::uint32_t>(out.size()); };
     std::uint32_t begin = size();
     const bool marked = text.front() == ' ' || text.starts_with(mark);
-    const bool prepends = settings_.prepend == PrependScheme::always || (settings_.prepend == PrependScheme::first && first);
+    const bool prepends =
+        settings_.prepend == PrependScheme::always || (settings_.prepend == PrependScheme::first && first);
     if (prepends && !marked) out.append(mark);
     const auto end_piece = [&] {
       if (size() > begin) cut.push_back({begin, size()});

@@ -11,8 +11,8 @@ std::uint32_t little_endian(const char* at) noexcept {
   return byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
 }
 
-// The parts of a unit (Darts-clone): bits 0-7 label, 8 has a leaf, 9 the offset counts in 256s, 10-30 offset; bit 31 marks
-// a leaf, whose other bits are the value. A leaf never equals a label, since the label's mask keeps bit 31.
+// The parts of a unit (Darts-clone): bits 0-7 label, 8 has a leaf, 9 the offset counts in 256s, 10-30 offset; bit 31
+// marks a leaf, whose other bits are the value. A leaf never equals a label, since the label's mask keeps bit 31.
 constexpr std::uint32_t label_of(std::uint32_t unit) noexcept { return unit & (0x80000000U | 0xFFU); }
 constexpr bool has_leaf(std::uint32_t unit) noexcept { return (unit & 0x100U) != 0; }
 constexpr std::uint32_t offset_of(std::uint32_t unit) noexcept { return (unit >> 10) << ((unit & 0x200U) >> 6); }

@@ -129,7 +129,8 @@ Result<void> Regex::each_match_by(Matcher& matcher, std::string_view text, Match
   std::size_t at = 0;
   std::size_t last_end = text.size() + 1;  // none yet
   while (at <= text.size()) {
-    const int rc = pcre2_match(compiled_->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, matcher.data, matcher.context);
+    const int rc =
+        pcre2_match(compiled_->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, matcher.data, matcher.context);
     if (rc == PCRE2_ERROR_NOMATCH) break;
     if (rc < 0) {
       return fail(Code::bad_request, cat("the regex \"", source_, "\" gave up at byte ", at, " of ", text.size(), ": ",

@@ -28,8 +28,8 @@ TEST(RegexGolden, RegexesOfRealFilesCutWhereOnigurumaCuts) {
       ASSERT_TRUE(compiled->split(texts[i], 0, SplitBehavior::isolated, false, pieces).has_value());
       std::vector<std::uint32_t> ends;
       for (const Span piece : pieces) ends.push_back(piece.end);
-      EXPECT_EQ(ends, row["cuts"][i].get<std::vector<std::uint32_t>>())
-          << source << "\n" << testing::PrintToString(texts[i]);
+      EXPECT_EQ(ends, row["cuts"][i].get<std::vector<std::uint32_t>>()) << source << "\n"
+                                                                        << testing::PrintToString(texts[i]);
     }
   }
 }

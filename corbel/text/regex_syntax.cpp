@@ -29,22 +29,46 @@ struct PropertyName {
   std::string_view pcre2;
 };
 constexpr PropertyName kProperties[] = {
-    {"letter", "L"},           {"uppercaseletter", "Lu"},  {"lowercaseletter", "Ll"}, {"titlecaseletter", "Lt"},
-    {"modifierletter", "Lm"},  {"otherletter", "Lo"},      {"mark", "M"},             {"nonspacingmark", "Mn"},
-    {"spacingmark", "Mc"},     {"enclosingmark", "Me"},    {"number", "N"},           {"decimalnumber", "Nd"},
-    {"letternumber", "Nl"},    {"othernumber", "No"},      {"punctuation", "P"},      {"connectorpunctuation", "Pc"},
-    {"dashpunctuation", "Pd"}, {"openpunctuation", "Ps"},  {"closepunctuation", "Pe"}, {"otherpunctuation", "Po"},
-    {"symbol", "S"},           {"mathsymbol", "Sm"},       {"currencysymbol", "Sc"},  {"modifiersymbol", "Sk"},
-    {"othersymbol", "So"},     {"separator", "Z"},         {"spaceseparator", "Zs"},  {"other", "C"},
-    {"alpha", "Alphabetic"},   {"upper", "Uppercase"},     {"lower", "Lowercase"},    {"digit", "Nd"},
+    {"letter", "L"},
+    {"uppercaseletter", "Lu"},
+    {"lowercaseletter", "Ll"},
+    {"titlecaseletter", "Lt"},
+    {"modifierletter", "Lm"},
+    {"otherletter", "Lo"},
+    {"mark", "M"},
+    {"nonspacingmark", "Mn"},
+    {"spacingmark", "Mc"},
+    {"enclosingmark", "Me"},
+    {"number", "N"},
+    {"decimalnumber", "Nd"},
+    {"letternumber", "Nl"},
+    {"othernumber", "No"},
+    {"punctuation", "P"},
+    {"connectorpunctuation", "Pc"},
+    {"dashpunctuation", "Pd"},
+    {"openpunctuation", "Ps"},
+    {"closepunctuation", "Pe"},
+    {"otherpunctuation", "Po"},
+    {"symbol", "S"},
+    {"mathsymbol", "Sm"},
+    {"currencysymbol", "Sc"},
+    {"modifiersymbol", "Sk"},
+    {"othersymbol", "So"},
+    {"separator", "Z"},
+    {"spaceseparator", "Zs"},
+    {"other", "C"},
+    {"alpha", "Alphabetic"},
+    {"upper", "Uppercase"},
+    {"lower", "Lowercase"},
+    {"digit", "Nd"},
 };
 
 bool is_script(std::string_view name) {
   const std::string probe = cat("\\p{sc:", name, "}");
   int error = 0;
   std::size_t where = 0;
-  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(probe.data()), probe.size(), PCRE2_UTF, &error, &where,
-                                   nullptr);
+  pcre2_code* code =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(probe.data()), probe.size(), PCRE2_UTF, &error, &where, nullptr);
   pcre2_code_free(code);
   return code != nullptr;
 }
@@ -88,8 +112,8 @@ class Translation {
   /// A class whose parts are joined by &&, each a class of its own where there are several.
   struct Class {
     bool negated = false;
-    std::string body;                  // what stands between [ and ]; the only part
-    std::vector<std::string> parts;    // spelled classes
+    std::string body;                // what stands between [ and ]; the only part
+    std::vector<std::string> parts;  // spelled classes
     std::string spelled() const {
       if (parts.empty()) return cat("[", negated ? "^" : "", body, "]");
       std::string all;
@@ -102,8 +126,8 @@ class Translation {
   static constexpr int kMaxDepth = 16;
 
   Failure refuse(std::string_view what) const {
-    return fail(Code::unsupported, cat("the regex \"", source_, "\" has ", what, " near byte ", at_,
-                                       ", which is not supported"));
+    return fail(Code::unsupported,
+                cat("the regex \"", source_, "\" has ", what, " near byte ", at_, ", which is not supported"));
   }
 
   /// Copies one escape, in or outside a class.

@@ -25,8 +25,8 @@ Result<PatternField> read_pattern(const JsonFields& fields) {
 Result<std::string> read_char(const JsonFields& fields, std::string_view key, std::string fallback) {
   CORBEL_ASSIGN(std::string text, fields.get_string(key, std::move(fallback)));
   if (text.empty() || utf8_step(text).state != Utf8State::complete || utf8_step(text).bytes != text.size()) {
-    return fail(Code::bad_file, cat(fields.source(), ": \"", fields.field_name(key), "\" must be one character, found \"",
-                                    text.substr(0, 80), "\""));
+    return fail(Code::bad_file, cat(fields.source(), ": \"", fields.field_name(key),
+                                    "\" must be one character, found \"", text.substr(0, 80), "\""));
   }
   return text;
 }

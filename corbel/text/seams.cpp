@@ -7,8 +7,9 @@ namespace {
 
 constexpr std::size_t kAsciiWords = 128 * 128 / 64;  // pairs of ASCII characters have a bit of their own
 constexpr int kHashedBits = 20;
-constexpr std::uint32_t kAnyLeft = 0xFFFFFFFF;      // the token starts inside the character on the left
-constexpr std::uint32_t kPartRight = 0xFFFFFF00;    // the token ends inside the character on the right: only its lead counts
+constexpr std::uint32_t kAnyLeft = 0xFFFFFFFF;  // the token starts inside the character on the left
+constexpr std::uint32_t kPartRight =
+    0xFFFFFF00;  // the token ends inside the character on the right: only its lead counts
 
 std::uint8_t byte_of(std::string_view text, std::size_t at) noexcept { return static_cast<std::uint8_t>(text[at]); }
 bool continues(std::uint8_t byte) noexcept { return (byte & 0xC0) == 0x80; }

@@ -8,11 +8,11 @@ namespace corbel::stage_chars {
 
 bool is_mark(char32_t code) noexcept;             // what StripAccents removes
 bool is_nonspacing_mark(char32_t code) noexcept;  // what BertNormalizer's strip_accents removes
-bool is_control(char32_t code) noexcept;          // what BertNormalizer's clean_text removes: controls, formats, private
-bool is_chinese(char32_t code) noexcept;          // what BertNormalizer puts spaces around
-bool is_punctuation(char32_t code) noexcept;      // Punctuation, BertPreTokenizer: \p{P} and ASCII symbols
-bool is_number(char32_t code) noexcept;           // Digits: \p{N}
-bool is_word(char32_t code) noexcept;             // Whitespace: \w
+bool is_control(char32_t code) noexcept;      // what BertNormalizer's clean_text removes: controls, formats, private
+bool is_chinese(char32_t code) noexcept;      // what BertNormalizer puts spaces around
+bool is_punctuation(char32_t code) noexcept;  // Punctuation, BertPreTokenizer: \p{P} and ASCII symbols
+bool is_number(char32_t code) noexcept;       // Digits: \p{N}
+bool is_word(char32_t code) noexcept;         // Whitespace: \w
 
 /// Unknown to the normalization forms: stays as it is, orders and composes with nothing.
 bool is_late_for_forms(char32_t code) noexcept;

@@ -26,9 +26,9 @@ class TokenModel {
   virtual void finish() {}
 
   /// Cuts `piece` into parts whose ids by encode_part(), one after the other, are the ids of the piece: writes where
-  /// parts end to `ends`, ascending, and returns how many there are. Where the last one is not the piece's end, the rest
-  /// is cut by another call. A piece that is not cut at all is encoded by encode(). REQUIRES: neither is empty. The
-  /// default knows no cut.
+  /// parts end to `ends`, ascending, and returns how many there are. Where the last one is not the piece's end, the
+  /// rest is cut by another call. A piece that is not cut at all is encoded by encode(). REQUIRES: neither is empty.
+  /// The default knows no cut.
   virtual std::size_t cut(std::string_view piece, std::span<std::uint32_t> ends) const noexcept {
     ends[0] = static_cast<std::uint32_t>(piece.size());
     return 1;

@@ -35,9 +35,13 @@ class Tokenizer {
  public:
   struct Parts;  // the stages; corbel/text/tokenizer_parts.h, for readers of other file formats
 
-  /// Reads FOLDER/tokenizer.json, or else vocab.json + merges.txt (with what tokenizer_config.json says about added
-  /// tokens). Refuses what it does not support by name. "truncation" and "padding" of the file are not applied.
-  static Result<Tokenizer> load(const std::filesystem::path& folder);
+  /// From a folder, or from one of these files, told by their content: tokenizer.json, SentencePiece's model file,
+  /// tiktoken's ranks, a vocabulary of literals, a GGUF file; each may be gzipped. In a folder the first of these is
+  /// taken: tokenizer.json(.gz), tokenizer.model, spiece.model, sentencepiece.bpe.model, vocab.json with merges.txt,
+  /// the only *.tiktoken, *.model or *.gguf. tokenizer_config.json beside it says what such files leave out: added
+  /// tokens, "add_eos_token". A SentencePiece file's beginning of a text is added wherever the file defines one.
+  /// Refuses what it does not support by name. "truncation" and "padding" are not applied.
+  static Result<Tokenizer> load(const std::filesystem::path& path);
 
   /// From the bytes of a tokenizer.json; `source` names it in messages.
   static Result<Tokenizer> from_json(std::string_view bytes, const std::string& source);

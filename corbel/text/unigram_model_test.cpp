@@ -95,6 +95,17 @@ TEST(UnigramModel, ALongPieceGivesTheIdsOfItsPartsWhereNothingReachesOver) {
   EXPECT_EQ(encode(*model, text), expected);
 }
 
+TEST(UnigramModel, TheSumOfALongPieceGoesOnWhereItsFrontIsWrittenOut) {
+  // "ab" costs 2^-40 more than "a" and "b": too little to be seen beside a million, where the first one found stays.
+  const auto model = make({{"x", -2000}, {"a", -1}, {"b", -1}, {"ab", -2 - 0x1p-40}}, {});
+  EXPECT_EQ(encode(*model, "xab"), (Ids{0, 1, 2}));
+  for (const std::size_t far : {512U, 513U, 600U, 1025U}) {
+    Ids expected(far, 0);
+    expected.push_back(3);
+    EXPECT_EQ(encode(*model, std::string(far, 'x') + "ab"), expected) << far;
+  }
+}
+
 TEST(UnigramModel, AnUnknownRunLongerThanAnyBufferIsOneToken) {
   const auto model = make({{"<unk>", 0}, {"a", -1}}, {.unknown_id = 0});
   EXPECT_EQ(encode(*model, "a" + std::string(100000, 'x') + "a"), (Ids{1, 0, 1}));

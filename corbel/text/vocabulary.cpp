@@ -8,6 +8,7 @@
 namespace corbel {
 namespace {
 
+constexpr std::size_t kMaxBytes = 1U << 31;
 constexpr std::uint64_t kMixA = 0x9E3779B97F4A7C15ULL;  // 2^64 / golden ratio
 constexpr std::uint64_t kMixB = 0xD6E8FEB86659FD93ULL;  // an odd constant with even bit spread
 
@@ -54,8 +55,7 @@ std::uint64_t hash_bytes(std::string_view bytes) noexcept {
 
 void Vocabulary::reserve(std::size_t tokens, std::size_t bytes) {
   bytes_.reserve(bytes);
-  begins_.reserve(tokens);
-  sizes_.reserve(tokens);
+  places_.reserve(tokens);
   const std::size_t slots = std::bit_ceil(tokens * 4 / 3 + 16);
   if (slots > slots_.size()) grow(slots);
 }
@@ -91,6 +91,9 @@ Result<void> Vocabulary::add(std::string_view token, std::int64_t id, std::strin
     return fail(Code::bad_file, cat("\"", field, "\" gives \"", token.substr(0, 80), "\" the id ", id, ", which \"",
                                     text(small_id).substr(0, 80), "\" has already"));
   }
+  if (bytes_.size() + token.size() > kMaxBytes) {
+    return fail(Code::bad_file, cat("\"", field, "\" has more than ", kMaxBytes, " bytes of tokens"));
+  }
   if ((size_ + 1) * 4 > slots_.size() * 3) grow(std::bit_ceil(size_ * 2 + 16));
   const std::uint64_t hash = hash_bytes(token);
   Slot& slot = slots_[slot_of(token, hash)];
@@ -99,12 +102,8 @@ Result<void> Vocabulary::add(std::string_view token, std::int64_t id, std::strin
                                     " and ", id, ")"));
   }
   const auto index = static_cast<std::size_t>(id);
-  if (index >= begins_.size()) {
-    begins_.resize(index + 1, -1);
-    sizes_.resize(index + 1, 0);
-  }
-  begins_[index] = static_cast<std::int64_t>(bytes_.size());
-  sizes_[index] = static_cast<std::uint32_t>(token.size());
+  if (index >= places_.size()) places_.resize(index + 1);
+  places_[index] = {static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(token.size())};
   bytes_.append(token);
   slot = {static_cast<std::uint32_t>(hash >> 32), small_id};
   ++size_;
@@ -120,6 +119,13 @@ void Vocabulary::prefetch(std::uint64_t hash) const noexcept {
   if (!slots_.empty()) __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]);
 }
 
+void Vocabulary::prefetch_text(std::uint64_t hash) const noexcept {
+  if (slots_.empty()) return;
+  const std::int32_t id = slots_[hash & (slots_.size() - 1)].id;
+  if (id == kNoToken) return;
+  __builtin_prefetch(bytes_.data() + places_[static_cast<std::size_t>(id)].begin);
+}
+
 std::int32_t Vocabulary::find(std::string_view token, std::uint64_t hash) const noexcept {
   if (slots_.empty()) return kNoToken;
   return slots_[slot_of(token, hash)].id;
@@ -127,8 +133,8 @@ std::int32_t Vocabulary::find(std::string_view token, std::uint64_t hash) const 
 
 std::string_view Vocabulary::text(std::int32_t id) const noexcept {
   if (!has(id)) return {};
-  const auto index = static_cast<std::size_t>(id);
-  return std::string_view(bytes_).substr(static_cast<std::size_t>(begins_[index]), sizes_[index]);
+  const Place place = places_[static_cast<std::size_t>(id)];
+  return {bytes_.data() + place.begin, place.size};
 }
 
 }  // namespace corbel

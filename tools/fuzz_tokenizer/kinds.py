@@ -24,6 +24,7 @@ class Subject:
     path: pathlib.Path
     oracle: typing.Any
     decodes_any_ids: bool = True
+    bare: bool = False  # compare what stands between special tokens only: the two files differ in what they put around it
     leave_out: typing.Callable = lambda text: False
 
 
@@ -81,7 +82,7 @@ def trained_unigram(work, seed, byte_fallback):
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="first")]) if byte_fallback else decoders.Metaspace(
         prepend_scheme="first")
     specials = ["<pad>", "<unk>", "<s>", "</s>"] + ([f"<0x{b:02X}>" for b in range(256)] if byte_fallback else [])
-    tokenizer.train_from_iterator(training_texts(seed), trainers.UnigramTrainer(vocab_size=3000, special_tokens=specials[:4], unk_token="<unk>"))
+    tokenizer.train_from_iterator(training_texts(seed), trainers.UnigramTrainer(vocab_size=8000, special_tokens=specials[:4], unk_token="<unk>"))
     made = json.loads(tokenizer.to_str())
     if byte_fallback:
         made["model"]["vocab"] += [[token, -20.0] for token in specials[4:]]
@@ -102,7 +103,8 @@ def trained_sentencepiece(work, seed, name, **options):
     place.mkdir(parents=True, exist_ok=True)
     texts = iter([line for text in training_texts(seed) for line in text.split("\n") if line.strip()])
     with open(place / "tokenizer.model", "wb") as file:
-        sentencepiece.SentencePieceTrainer.train(sentence_iterator=texts, model_writer=file, vocab_size=2000, hard_vocab_limit=False, minloglevel=2, **options)
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=texts, model_writer=file, vocab_size=4000, character_coverage=0.995,
+                                              hard_vocab_limit=False, minloglevel=2, **options)
     return Subject(place / "tokenizer.model", oracles.SentencePiece(place / "tokenizer.model"))
 
 
@@ -187,7 +189,7 @@ def gguf_files(data, work):
         path = data / "gguf_vocab" / f"ggml-vocab-{gguf}.gguf"
         if path.exists():
             made.append(lambda path=path, folder=folder: Subject(
-                path, oracles.HuggingFace(unpacked(data / "tokenizers" / folder, work), parse_special=False), decodes_any_ids=False))
+                path, oracles.HuggingFace(unpacked(data / "tokenizers" / folder, work), parse_special=False), decodes_any_ids=False, bare=True))
     return made
 
 

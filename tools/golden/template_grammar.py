@@ -92,7 +92,7 @@ class Grammar:
             lambda: f"'{self.pick('{}', '{:>6}', '{:.3}', '{!r}', '{0[0]}', '{0}', '{:^7.2}', '{:s}')}'.format({s()})", lambda: f"{w()} * {self.arg('int')}" if self.chance(.5) else f"{w()} * {self.pick('0', '1', '2', '3')}",
             lambda: f"{w()}|format({self.expr('any', depth)})", lambda: f"{self.wrapped('list', depth)}|{self.pick('first', 'last', 'min', 'max', 'random' if self.chance(.01) else 'first')}",
             lambda: f"{self.wrapped('int', depth)}|filesizeformat{self.pick('', '(true)')}", lambda: f"{a()}|pprint" if self.chance(.3) else f"{a()}|string", lambda: f"{self.wrapped('dict', depth)}|xmlattr{self.pick('', '(false)')}", lambda: f"{self.wrapped('dict', depth)}|urlencode",
-            lambda: f"{w()}|attr({self.pick(chr(39) + 'upper' + chr(39), chr(39) + 'x' + chr(39))})" if self.chance(.1) else f"{w()}|trim", lambda: f"strftime_now('{self.pick('%Y-%m-%d', '%d %b %Y', '%H:%M:%S', '%B %-d, %Y', '%A %j %U %y %p', '%Z|%z|%f|%%')}')")()
+            lambda: f"{w()}|attr('x')" if self.chance(.1) else f"{w()}|trim", lambda: f"strftime_now('{self.pick('%Y-%m-%d', '%d %b %Y', '%H:%M:%S', '%B %-d, %Y', '%A %j %U %y %p', '%Z|%z|%f|%%')}')")()
 
     def make_int(self, depth):
         i, w = lambda: self.expr("int", depth), lambda: self.wrapped("int", depth)

@@ -65,6 +65,10 @@ def unigrams(rng):
     yield "huge scores", unigram([["<unk>", 0], ["a", 1e308], ["b", 1e308], ["ab", -1e308]]), ["ab", "abab", "ba", "bb"]
     yield "tiny differences", unigram([["<unk>", 0], ["a", -1], ["b", -1], ["ab", -2.0000000000000004],
                                        ["ba", -1.9999999999999998]]), texts(rng, ["a", "b"], 20)
+    for i in range(4):  # sums that tie but for how the reader rounds 17 digits, and how far the text has gone
+        digits = [["<unk>", 0]] + [[token, -rng.uniform(5, 12)] for token in ("-", "---", "x")]
+        yield f"scores of 17 digits {i}", unigram(digits), ["-" * n for n in range(4, 40)] + [
+            "x" * far + "-" * n for far in (600, 1200) for n in (7, 10, 11, 13)]
     yield "no vocabulary", unigram([], None), ["a"]
     yield "unknown alone", unigram([["<unk>", -1]]), ["a", "<unk>", "\u2603\u2604", "a<unk>"]
     yield "an empty token", unigram([["<unk>", 0], ["", 5], ["a", -1], ["ab", -3], ["b", -1]]), ["a", "ab", "abc"]
