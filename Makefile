@@ -53,7 +53,7 @@ lint: ## floors, forbidden words, ISA leak, format, clang-tidy on what changed (
 	@tools/build.sh release corbel_device_cpu
 	@tools/lint.py --jobs $(JOBS) $(if $(ALL),--all)
 
-fuzz: ## every fuzz target for FUZZ_SECONDS (60)
+fuzz: ## every fuzz target for FUZZ_SECONDS (60), FUZZ_JOBS (1) at a time; ONLY="json merges": these
 	@tools/setup.sh build fuzz
 	@tools/build.sh fuzz fuzz
 	@tools/fuzz.sh

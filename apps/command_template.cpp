@@ -250,7 +250,7 @@ int show(const TemplateFlags& flags, const Prepared& prepared) {
   if (flags.tokens) {
     const auto tokenizer = Tokenizer::load(prepared.folder);
     if (!tokenizer) return report(tokenizer.error());
-    const auto ids = tokenizer->encode(*prompt, {.add_special_tokens = false});
+    const auto ids = tokenizer->encode(*prompt, {.add_special_tokens = false, .parse_control = true});
     if (!ids) return report(ids.error());
     Json pieces = Json::array();
     shown += "\n      id  piece\n";

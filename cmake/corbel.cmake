@@ -79,7 +79,8 @@ endfunction()
 
 function(corbel_register_test name program folder)
   add_test(NAME ${name} COMMAND ${program})
-  file(GLOB_RECURSE data CONFIGURE_DEPENDS ${folder}/*.json ${folder}/*.safetensors ${folder}/*.jinja ${folder}/*.txt)
+  file(GLOB_RECURSE data CONFIGURE_DEPENDS ${folder}/*.json ${folder}/*.safetensors ${folder}/*.jinja ${folder}/*.txt ${folder}/*.jsonl ${folder}/*.gz
+       ${folder}/*.model)
   set(stamp ${PROJECT_BINARY_DIR}/checked/${name}.passed)
   add_custom_command(OUTPUT ${stamp} COMMAND $<TARGET_FILE:${program}> --gtest_brief=1 COMMAND ${CMAKE_COMMAND} -E touch ${stamp}
                      DEPENDS ${program} ${data} COMMENT "Checking ${name}" VERBATIM)

@@ -26,6 +26,7 @@ inline constexpr std::string_view kGgufLongestMatch = "rwkv";
 /// tokenizer.json, types of stages: what goes in front of word pieces.
 inline constexpr std::string_view kWordPieceNormalizer = "BertNormalizer";
 inline constexpr std::string_view kWordPiecePreTokenizer = "BertPreTokenizer";
+inline constexpr std::string_view kWordPiecePostProcessor = "BertProcessing";
 
 struct GgufSplitting {
   std::string_view name;   // "tokenizer.ggml.pre"

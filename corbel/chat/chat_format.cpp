@@ -193,7 +193,7 @@ Result<std::string> ChatFormat::render(const ChatRequest& request) const {
 Result<std::vector<std::int32_t>> ChatFormat::encode(const ChatRequest& request) const {
   CORBEL_ASSIGN(const std::string prompt, render(request));
   if (template_ == nullptr) return tokenizer_->encode(prompt, {.parse_special = false});
-  return tokenizer_->encode(prompt, {.add_special_tokens = false});
+  return tokenizer_->encode(prompt, {.add_special_tokens = false, .parse_control = true});
 }
 
 Result<std::vector<std::int32_t>> ChatFormat::encode(std::span<const ChatMessage> messages) const {

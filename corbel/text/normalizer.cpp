@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "corbel/base/disk_names.h"
 #include "corbel/text/byte_chars.h"
 #include "corbel/text/component.h"
 #include "corbel/text/normalizer_stages.h"
@@ -147,7 +148,7 @@ constexpr ComponentKind<Normalizer> kNormalizers[] = {{"NFC", make_nfc_normalize
                                                       {"Strip", make_strip},
                                                       {"Prepend", make_prepend},
                                                       {"Replace", make_replace},
-                                                      {"BertNormalizer", make_bert_normalizer},
+                                                      {disk_names::kWordPieceNormalizer, make_clean_text_normalizer},
                                                       {"Nmt", make_nmt_normalizer},
                                                       {"Precompiled", make_precompiled_normalizer},
                                                       {"ByteLevel", make_byte_level},

@@ -98,7 +98,7 @@ Made make_lowercase_normalizer(const JsonFields&) { return char_map(lower, false
 Made make_strip_accents_normalizer(const JsonFields&) { return char_map(without_mark, true); }
 Made make_nmt_normalizer(const JsonFields&) { return char_map(nmt, true); }
 
-Made make_bert_normalizer(const JsonFields& fields) {
+Made make_clean_text_normalizer(const JsonFields& fields) {
   CORBEL_ASSIGN(const bool clean, fields.get_bool("clean_text", true));
   CORBEL_ASSIGN(const bool chinese, fields.get_bool("handle_chinese_chars", true));
   CORBEL_ASSIGN(const bool lowercase, fields.get_bool("lowercase", true));

@@ -15,7 +15,7 @@ Result<std::unique_ptr<Normalizer>> make_nfkd_normalizer(const JsonFields& field
 Result<std::unique_ptr<Normalizer>> make_lowercase_normalizer(const JsonFields& fields);
 Result<std::unique_ptr<Normalizer>> make_strip_accents_normalizer(const JsonFields& fields);
 Result<std::unique_ptr<Normalizer>> make_nmt_normalizer(const JsonFields& fields);
-Result<std::unique_ptr<Normalizer>> make_bert_normalizer(const JsonFields& fields);
+Result<std::unique_ptr<Normalizer>> make_clean_text_normalizer(const JsonFields& fields);
 Result<std::unique_ptr<Normalizer>> make_precompiled_normalizer(const JsonFields& fields);
 
 /// One stage after the other.

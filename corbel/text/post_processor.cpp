@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "corbel/base/cat.h"
+#include "corbel/base/disk_names.h"
 
 namespace corbel {
 namespace {
@@ -110,7 +111,7 @@ struct Kind {
 };
 constexpr Kind kPostProcessors[] = {{"ByteLevel", make_nothing},
                                     {"TemplateProcessing", make_template},
-                                    {"BertProcessing", make_cls_sep},
+                                    {disk_names::kWordPiecePostProcessor, make_cls_sep},
                                     {"RobertaProcessing", make_cls_sep},
                                     {"Sequence", make_sequence}};
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "corbel/base/disk_names.h"
 #include "corbel/text/component.h"
 #include "corbel/text/pre_tokenizer_stages.h"
 #include "corbel/text/replacer.h"
@@ -125,7 +126,7 @@ Made make_punctuation(const JsonFields& fields) {
 
 Made make_whitespace_split(const JsonFields&) { return split_at(is_space, SplitBehavior::removed); }
 
-Made make_bert(const JsonFields&) {
+Made make_words_and_punctuation(const JsonFields&) {
   std::vector<std::unique_ptr<PreTokenizer>> stages;
   stages.push_back(split_at(is_space, SplitBehavior::removed));
   stages.push_back(split_at(stage_chars::is_punctuation, SplitBehavior::isolated));
@@ -150,18 +151,19 @@ Made make_sequence(const JsonFields& fields) {
   return Made(std::make_unique<SequencePreTokenizer>(std::move(stages)));
 }
 
-constexpr ComponentKind<PreTokenizer> kPreTokenizers[] = {{"ByteLevel", make_byte_level},
-                                                          {"Split", make_split},
-                                                          {"Metaspace", make_metaspace_pre_tokenizer},
-                                                          {"Digits", make_digits},
-                                                          {"Punctuation", make_punctuation},
-                                                          {"Whitespace", make_whitespace_pre_tokenizer},
-                                                          {"WhitespaceSplit", make_whitespace_split},
-                                                          {"BertPreTokenizer", make_bert},
-                                                          {"CharDelimiterSplit", make_char_delimiter},
-                                                          {"UnicodeScripts", make_unicode_scripts_pre_tokenizer},
-                                                          {"FixedLength", make_fixed_length_pre_tokenizer},
-                                                          {"Sequence", make_sequence}};
+constexpr ComponentKind<PreTokenizer> kPreTokenizers[] = {
+    {"ByteLevel", make_byte_level},
+    {"Split", make_split},
+    {"Metaspace", make_metaspace_pre_tokenizer},
+    {"Digits", make_digits},
+    {"Punctuation", make_punctuation},
+    {"Whitespace", make_whitespace_pre_tokenizer},
+    {"WhitespaceSplit", make_whitespace_split},
+    {disk_names::kWordPiecePreTokenizer, make_words_and_punctuation},
+    {"CharDelimiterSplit", make_char_delimiter},
+    {"UnicodeScripts", make_unicode_scripts_pre_tokenizer},
+    {"FixedLength", make_fixed_length_pre_tokenizer},
+    {"Sequence", make_sequence}};
 
 }  // namespace
 

@@ -39,6 +39,18 @@ TEST_P(SentencePieceGolden, EncodesEveryRecordedTextToTheSameIds) {
   }
 }
 
+TEST_P(SentencePieceGolden, ReadsControlPiecesOnlyInTextThatAChatTemplateMade) {
+  const std::int32_t begin = rows_.front()["ids"].get<Ids>().front();
+  const std::string text = std::string(tokenizer_->piece(begin)) + "a";
+  const auto plain = tokenizer_->encode(text, {.add_special_tokens = false});
+  ASSERT_TRUE(plain.has_value());
+  EXPECT_NE(plain->front(), begin);
+  const auto control = tokenizer_->encode(text, {.add_special_tokens = false, .parse_control = true});
+  ASSERT_TRUE(control.has_value());
+  EXPECT_EQ(control->front(), begin);
+  EXPECT_EQ(Ids(control->begin() + 1, control->end()), *tokenizer_->encode("a", {.add_special_tokens = false}));
+}
+
 TEST_P(SentencePieceGolden, DecodesEveryRecordedTextAtOnceAndAsAStream) {
   for (const auto& row : rows_) {
     const auto ids = row["ids"].get<Ids>();

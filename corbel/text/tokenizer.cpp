@@ -27,7 +27,9 @@ class Encoding {
   Result<void> run(std::string_view text) {
     if (options_.add_special_tokens) append(parts_.post_processor.before);
     std::vector<Stretch> stretches;
-    cut_at_added_tokens(text, parts_.raw_matcher, parts_.added, !options_.parse_special, stretches);
+    const bool control = options_.parse_control && !parts_.control_matcher.empty();
+    const AddedTokenMatcher& matcher = control ? parts_.control_matcher : parts_.raw_matcher;
+    cut_at_added_tokens(text, matcher, parts_.added, !options_.parse_special, stretches);
     for (const Stretch& stretch : stretches) {
       if (stretch.token >= 0) {
         ids_.push_back(parts_.added[static_cast<std::size_t>(stretch.token)].id);
@@ -164,11 +166,12 @@ Result<void> Tokenizer::Parts::add_token(AddedToken token) {
 Result<void> Tokenizer::Parts::finish() {
   model->finish();
   vocab_size = std::max(vocab_size, model->vocabulary().limit());
+  const bool all_in_text = std::all_of(added.begin(), added.end(), [](const AddedToken& one) { return one.in_text; });
   for (std::size_t i = 0; i < added.size(); ++i) {
     const auto index = static_cast<std::int32_t>(i);
-    if (!added[i].in_text) continue;
     if (!added[i].normalized) {
-      raw_matcher.add(added[i].content, index);
+      if (added[i].in_text) raw_matcher.add(added[i].content, index);
+      if (!all_in_text) control_matcher.add(added[i].content, index);
       continue;
     }
     std::string owned;

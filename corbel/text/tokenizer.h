@@ -21,6 +21,9 @@ enum class InvalidUtf8 {
 struct EncodeOptions {
   bool add_special_tokens = true;  // what the post-processor puts around a text (begin of text, ...)
   bool parse_special = true;       // special tokens spelled in the text count as such; false: they are plain text
+  /// Also those that the vocabulary's own program never finds in a text (SentencePiece's control pieces): for text that
+  /// a chat template made, which spells them.
+  bool parse_control = false;
   InvalidUtf8 invalid_utf8 = InvalidUtf8::refuse;
 };
 

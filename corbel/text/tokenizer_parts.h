@@ -27,7 +27,8 @@ struct Tokenizer::Parts {
   std::unordered_map<std::int32_t, std::int32_t> added_by_id;   // index into added
   std::vector<std::int32_t> special_ids;                        // ascending
   AddedTokenMatcher raw_matcher;                                // tokens looked for in the text as it came
-  AddedTokenMatcher normalized_matcher;                         // tokens looked for in the normalized text
+  AddedTokenMatcher control_matcher;     // the same with those that texts do not spell; empty where there are none
+  AddedTokenMatcher normalized_matcher;  // tokens looked for in the normalized text
   std::int32_t vocab_size = 0;
   mutable PieceCachePool piece_caches;
 

@@ -45,7 +45,7 @@ class UnigramModel::Search {
       const Sum here = nodes_[at_ - base_].sum;
       bool has_single = false;
       model_.trie_.each_prefix(rest, [&](std::size_t bytes, std::int32_t id) noexcept {
-        offer(bytes, static_cast<double>(here) + score_of(id, bytes), id);
+        offer(bytes, here + score_of(id, bytes), id);
         has_single |= bytes == width;
       });
       if (!has_single && offer(width, static_cast<Sum>(model_.unknown_score_) + here, model_.options_.unknown_id) &&
@@ -68,23 +68,22 @@ class UnigramModel::Search {
     std::int32_t id;
   };
 
-  double score_of(std::int32_t id, std::size_t bytes) const noexcept {
+  Sum score_of(std::int32_t id, std::size_t bytes) const noexcept {
     if constexpr (std::is_same_v<Sum, float>) {
       if (!model_.roles_.empty() && model_.roles_[static_cast<std::size_t>(id)] == Role::user_defined) {
-        return static_cast<double>(static_cast<float>(bytes) * model_.highest_score_) - 0.1;
+        return static_cast<float>(static_cast<double>(static_cast<float>(bytes) * model_.highest_score_) - 0.1);
       }
     }
-    return model_.scores_[static_cast<std::size_t>(id)];
+    return static_cast<Sum>(model_.scores_[static_cast<std::size_t>(id)]);
   }
 
-  /// Takes the token at_ .. at_ + bytes if its path is the best to its end so far. `sum` is compared before it is
-  /// rounded to Sum.
-  bool offer(std::size_t bytes, double sum, std::int32_t id) noexcept {
+  /// Takes the token at_ .. at_ + bytes if its path is the best to its end so far, the first of equals.
+  bool offer(std::size_t bytes, Sum sum, std::int32_t id) noexcept {
     const std::size_t end = at_ - base_ + bytes;
     while (reach_ < end) nodes_[++reach_].begin = kUnreached;
     Node& node = nodes_[end];
-    if (node.begin != kUnreached && !(sum > static_cast<double>(node.sum))) return false;
-    node = {static_cast<Sum>(sum), static_cast<std::uint32_t>(at_ - base_), id};
+    if (node.begin != kUnreached && !(sum > node.sum)) return false;
+    node = {sum, static_cast<std::uint32_t>(at_ - base_), id};
     return true;
   }
 

@@ -18,7 +18,7 @@ class UnigramModel final : public TokenModel {
  public:
   enum class Arithmetic : std::uint8_t {
     double_sums,  // Hugging Face tokenizers: each token matches, whatever its role; sums in double
-    float_sums,   // SentencePiece's library: sums rounded to float, a candidate compared before it is rounded
+    float_sums,   // SentencePiece 0.2.3: sums rounded to float, then compared (earlier: compared, then rounded)
   };
   enum class Role : std::uint8_t {
     normal,

@@ -111,7 +111,7 @@ def trained_sentencepiece(work, seed, name, **options):
 def sentencepiece_unigram(work, seed):
     return [lambda: trained_sentencepiece(work, seed, "nmt_nfkc", model_type="unigram"),
             lambda: trained_sentencepiece(work, seed, "nfkc_cf_bytes", model_type="unigram", normalization_rule_name="nfkc_cf", byte_fallback=True,
-                                          user_defined_symbols=["<mask>", "的是"]),
+                                          user_defined_symbols=["<mask>", "\u7684\u662f"]),
             lambda: trained_sentencepiece(work, seed, "identity", model_type="unigram", normalization_rule_name="identity", remove_extra_whitespaces=False,
                                           add_dummy_prefix=False)]
 

@@ -90,7 +90,7 @@ def build(rng, texts):
     if rng.random() < 0.5:
         tokenizer.post_processor = processors.TemplateProcessing(
             single=rng.choice(["<s> $A", "<s> $A </s>", "$A </s>"]), special_tokens=[("<s>", tokenizer.token_to_id("<s>")), ("</s>", tokenizer.token_to_id("</s>"))])
-    for content in rng.sample(["<mask>", "the", "ab", "\u4e00", " x", "Straße", "<|end|>", "a "], rng.randint(0, 4)):
+    for content in rng.sample(["<mask>", "the", "ab", "\u4e00", " x", "Stra\u00dfe", "<|end|>", "a "], rng.randint(0, 4)):
         tokenizer.add_tokens([added_token(rng, content)])
     return tokenizer
 

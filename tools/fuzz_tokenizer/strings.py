@@ -33,13 +33,13 @@ EMOJI = ["\U0001F600", "\U0001F44D", "\U0001F44D\U0001F3FD", "\U0001F468\u200d\U
 WORDS = """the of and to in a is that it was for on are with as his they at be this from have or by one had not but what all were when we there can an your
 which their said if do will each about how up out them then she many some so these would other into has more her two like him see time could no make than
 first been its who now people my made over did down only way find use may water long little very after words called just where most know get through back
-I'm don't We'LL it's you'd THEY'RE can't state-of-the-art naïve café résumé Straße façade İstanbul ΣΟΦΟΣ ﬁnal Größe señor tokenization antidisestablishmentarianism
+I'm don't We'LL it's you'd THEY'RE can't state-of-the-art na\u00efve caf\u00e9 r\u00e9sum\u00e9 Stra\u00dfe fa\u00e7ade \u0130stanbul \u03a3\u039f\u03a6\u039f\u03a3 \ufb01nal Gr\u00f6\u00dfe se\u00f1or tokenization antidisestablishmentarianism
 supercalifragilistic HTTPResponse getElementById snake_case_name CamelCase kebab-case 3.14159 1,000,000 0xDEADBEEF 1e-10 2024-01-02 12:30:45 v2.0.1 C++20
-人工智能 模型 中国 今天 天气 你好 我们 学习 机器 的 是 在 了 有 和 東京 日本語 こんにちは ありがとう 한국어 안녕하세요 привет мир модель машинное обучение
-مرحبا بالعالم שלום עולם नमस्ते दुनिया สวัสดี""".split()
+\u4eba\u5de5\u667a\u80fd \u6a21\u578b \u4e2d\u56fd \u4eca\u5929 \u5929\u6c14 \u4f60\u597d \u6211\u4eec \u5b66\u4e60 \u673a\u5668 \u7684 \u662f \u5728 \u4e86 \u6709 \u548c \u6771\u4eac \u65e5\u672c\u8a9e \u3053\u3093\u306b\u3061\u306f \u3042\u308a\u304c\u3068\u3046 \ud55c\uad6d\uc5b4 \uc548\ub155\ud558\uc138\uc694 \u043f\u0440\u0438\u0432\u0435\u0442 \u043c\u0438\u0440 \u043c\u043e\u0434\u0435\u043b\u044c \u043c\u0430\u0448\u0438\u043d\u043d\u043e\u0435 \u043e\u0431\u0443\u0447\u0435\u043d\u0438\u0435
+\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645 \u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd \u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u0941\u0928\u093f\u092f\u093e \u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35""".split()
 CODE = ["def f(x):\n    return x + 1\n", "for (int i = 0; i < n; ++i) {\n\tsum += a[i];\n}", "if x == 'a' and not y:", "SELECT * FROM t WHERE id = 42;", "<div class=\"a\">b</div>",
         "#include <vector>\n", "{\"key\": [1, 2.5, null, \"v\\n\"]}", "https://example.com/a/b?c=d&e=%20f#g", "user.name+tag@example.org", "C:\\Windows\\System32", "/usr/local/bin",
-        "$ git commit -m \"fix: it's\"", "x = y ?? z?.w; // TODO", "```python\nprint('hi')\n```", "\\frac{a}{b} = \\sum_{i=0}^{n} x_i^2", "a->b::c<D&>(e)...", "=====", "/* --- */", "&amp;&lt;"]
+        "$ git commit -m \"fix: it's\"", "x = y ?? z?.w; // see below", "```python\nprint('hi')\n```", "\\frac{a}{b} = \\sum_{i=0}^{n} x_i^2", "a->b::c<D&>(e)...", "=====", "/* --- */", "&amp;&lt;"]
 
 
 def pick(rng, ranges):
