@@ -8,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <thread>
 
 #include "corbel/text/bpe_model.h"
 #include "corbel/text/byte_chars.h"
@@ -241,6 +242,29 @@ TEST(TokenizerFolder, VocabAndMergesGiveTheIdsOfTheSameTokenizerJson) {
   EXPECT_THAT(refused.error().message, HasSubstr("merges.txt:1"));
   std::filesystem::remove_all(folder);
   EXPECT_THAT(Tokenizer::load(folder).error().message, HasSubstr("neither tokenizer.json nor vocab.json"));
+}
+
+TEST(Tokenizer, GivesEveryThreadTheSameIdsAsOneThreadAlone) {
+  const auto tokenizer = Tokenizer::load(std::filesystem::path(CORBEL_SOURCE_DIR) / "share/pico");
+  ASSERT_TRUE(tokenizer.has_value()) << tokenizer.error().message;
+  std::vector<std::string> texts;
+  for (int i = 0; i < 300; ++i)
+    texts.push_back(cat("word", i % 37, " The cache of token ", i, "\n\xE4\xB8\xAD", i * 7));
+  std::vector<Ids> alone;
+  for (const std::string& text : texts) alone.push_back(*tokenizer->encode(text));
+  std::vector<std::vector<Ids>> found(4);
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < found.size(); ++t) {
+    threads.emplace_back([&, t] {
+      for (std::size_t i = 0; i < texts.size(); ++i) {
+        found[t].push_back(*tokenizer->encode(texts[(i + t * 75) % texts.size()]));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (std::size_t t = 0; t < found.size(); ++t) {
+    for (std::size_t i = 0; i < texts.size(); ++i) EXPECT_EQ(found[t][i], alone[(i + t * 75) % texts.size()]);
+  }
 }
 
 }  // namespace
