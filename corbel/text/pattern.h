@@ -55,9 +55,11 @@ class Regex {
   struct Matcher;
   struct Compiled;
   Regex();
-  Result<void> each_match_by(Matcher& matcher, std::string_view text, MatchSink found) const;
+  static Result<std::unique_ptr<Compiled>> compile_spelled(std::string_view source, std::string_view spelled);
+  Result<void> each_match_by(const Compiled& compiled, Matcher& matcher, std::string_view text, MatchSink found) const;
 
   std::unique_ptr<Compiled> compiled_;
+  std::unique_ptr<Compiled> compiled_late_;  // for texts with characters PCRE2's Unicode lacks; none: as compiled_
   std::string source_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "corbel/base/cat.h"
 #include "corbel/text/pattern.h"
+#include "corbel/text/regex_additions.h"
 #include "corbel/text/regex_syntax.h"
 #include "corbel/text/unicode.h"
 
@@ -88,6 +89,17 @@ Result<Regex> Regex::compile(std::string_view source) {
     return fail(Code::bad_file, cat("a regex is not UTF-8 at byte ", valid));
   }
   CORBEL_ASSIGN(const std::string spelled, to_pcre2(source));
+  CORBEL_ASSIGN(const std::string spelled_late, to_pcre2(source, true));
+  Regex regex;
+  CORBEL_ASSIGN(regex.compiled_, compile_spelled(source, spelled));
+  if (spelled_late != spelled) {
+    CORBEL_ASSIGN(regex.compiled_late_, compile_spelled(source, spelled_late));
+  }
+  regex.source_ = source;
+  return regex;
+}
+
+Result<std::unique_ptr<Regex::Compiled>> Regex::compile_spelled(std::string_view source, std::string_view spelled) {
   int error = 0;
   std::size_t where = 0;
   pcre2_code* code =
@@ -98,39 +110,39 @@ Result<Regex> Regex::compile(std::string_view source) {
                 cat("the regex \"", source, "\" does not compile: ", pcre2_message(error), ", near byte ", where));
   }
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT, pcre2_match interprets
-  Regex regex;
-  regex.compiled_ = std::make_unique<Compiled>(code);
+  auto compiled = std::make_unique<Compiled>(code);
   const std::uint8_t* first = nullptr;
   if (pcre2_pattern_info(code, PCRE2_INFO_FIRSTBITMAP, &first) == 0 && first != nullptr) {
-    std::copy(first, first + regex.compiled_->first_bytes.size(), regex.compiled_->first_bytes.begin());
-    regex.compiled_->any_first = false;
+    std::copy(first, first + compiled->first_bytes.size(), compiled->first_bytes.begin());
+    compiled->any_first = false;
   }
-  regex.source_ = source;
-  return regex;
+  return compiled;
 }
 
 Result<void> Regex::each_match(std::string_view text, MatchSink found) const {
-  const auto may_start = [this](char c) {
+  Compiled& compiled = compiled_late_ != nullptr && regex_additions::found_in(text) ? *compiled_late_ : *compiled_;
+  const auto may_start = [&compiled](char c) {
     const auto byte = static_cast<std::uint8_t>(c);
-    return ((compiled_->first_bytes[byte / 8] >> (byte % 8)) & 1) != 0;
+    return ((compiled.first_bytes[byte / 8] >> (byte % 8)) & 1) != 0;
   };
-  if (!compiled_->any_first && std::ranges::none_of(text, may_start)) return {};
-  std::unique_ptr<Matcher> matcher = compiled_->take();
+  if (!compiled.any_first && std::ranges::none_of(text, may_start)) return {};
+  std::unique_ptr<Matcher> matcher = compiled.take();
   if (matcher->data == nullptr || matcher->context == nullptr) {
     return fail(Code::no_memory, "no memory for matching a regex");
   }
-  auto done = each_match_by(*matcher, text, found);
-  compiled_->give_back(std::move(matcher));
+  auto done = each_match_by(compiled, *matcher, text, found);
+  compiled.give_back(std::move(matcher));
   return done;
 }
 
-Result<void> Regex::each_match_by(Matcher& matcher, std::string_view text, MatchSink found) const {
+Result<void> Regex::each_match_by(const Compiled& compiled, Matcher& matcher, std::string_view text,
+                                  MatchSink found) const {
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   std::size_t at = 0;
   std::size_t last_end = text.size() + 1;  // none yet
   while (at <= text.size()) {
     const int rc =
-        pcre2_match(compiled_->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, matcher.data, matcher.context);
+        pcre2_match(compiled.code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, matcher.data, matcher.context);
     if (rc == PCRE2_ERROR_NOMATCH) break;
     if (rc < 0) {
       return fail(Code::bad_request, cat("the regex \"", source_, "\" gave up at byte ", at, " of ", text.size(), ": ",

@@ -1,101 +1,28 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "corbel/text/regex_syntax.h"
-
-#include <pcre2.h>
 
 #include <vector>
 
 #include "corbel/base/cat.h"
+#include "corbel/text/regex_properties.h"
 
 namespace corbel {
 namespace {
 
-// White_Space; PCRE2's own \s also takes U+180E.
-constexpr std::string_view kSpaces =
-    R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
-constexpr std::string_view kNoSpaces =
-    R"(\x{0}-\x{8}\x{e}-\x{1f}\x{21}-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027})"
-    R"(\x{202a}-\x{202e}\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{10ffff})";
-// Alphabetic, marks, decimal digits and connectors. PCRE2's own \w lacks marks. Outside a class Oniguruma answers for
-// Latin-1 from another table, in which the superscripts and fractions count too.
-constexpr std::string_view kWordInClass = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
-constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 constexpr std::string_view kHexDigits = "0-9A-Fa-f";
 
 bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 
-struct PropertyName {
-  std::string_view long_name;  // lower case, without separators: Oniguruma ignores both
-  std::string_view pcre2;
-};
-constexpr PropertyName kProperties[] = {
-    {"letter", "L"},
-    {"uppercaseletter", "Lu"},
-    {"lowercaseletter", "Ll"},
-    {"titlecaseletter", "Lt"},
-    {"modifierletter", "Lm"},
-    {"otherletter", "Lo"},
-    {"mark", "M"},
-    {"nonspacingmark", "Mn"},
-    {"spacingmark", "Mc"},
-    {"enclosingmark", "Me"},
-    {"number", "N"},
-    {"decimalnumber", "Nd"},
-    {"letternumber", "Nl"},
-    {"othernumber", "No"},
-    {"punctuation", "P"},
-    {"connectorpunctuation", "Pc"},
-    {"dashpunctuation", "Pd"},
-    {"openpunctuation", "Ps"},
-    {"closepunctuation", "Pe"},
-    {"otherpunctuation", "Po"},
-    {"symbol", "S"},
-    {"mathsymbol", "Sm"},
-    {"currencysymbol", "Sc"},
-    {"modifiersymbol", "Sk"},
-    {"othersymbol", "So"},
-    {"separator", "Z"},
-    {"spaceseparator", "Zs"},
-    {"other", "C"},
-    {"alpha", "Alphabetic"},
-    {"upper", "Uppercase"},
-    {"lower", "Lowercase"},
-    {"digit", "Nd"},
-};
-
-bool is_script(std::string_view name) {
-  const std::string probe = cat("\\p{sc:", name, "}");
-  int error = 0;
-  std::size_t where = 0;
-  pcre2_code* code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(probe.data()), probe.size(), PCRE2_UTF, &error, &where, nullptr);
-  pcre2_code_free(code);
-  return code != nullptr;
-}
-
-/// PCRE2's name of a property. Its \p{Han} would also take what is only used with Han, as the ideographic full stop.
-std::string property(std::string_view name) {
-  std::string plain;
-  for (const char c : name) {
-    if (c == ' ' || c == '_' || c == '-') continue;
-    plain.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c);
-  }
-  for (const PropertyName& known : kProperties) {
-    if (known.long_name == plain) return std::string(known.pcre2);
-  }
-  return plain.size() > 2 && is_script(name) ? cat("sc:", name) : std::string(name);
-}
-
 class Translation {
  public:
-  explicit Translation(std::string_view source) : source_(source) {}
+  Translation(std::string_view source, bool with_additions)
+      : source_(source), properties_(with_additions), word_(properties_.word(false)) {}
 
   Result<std::string> run() {
     if (source_.starts_with("(*")) return refuse("control verbs");
     std::string out;
     while (at_ < source_.size()) {
       if (source_[at_] == '\\') {
-        CORBEL_TRY(escape(out, false));
+        CORBEL_TRY(escape(out, nullptr));
       } else if (source_[at_] == '[') {
         CORBEL_ASSIGN(const Class found, char_class(0));
         out += found.spelled();
@@ -113,47 +40,69 @@ class Translation {
   struct Class {
     bool negated = false;
     std::string body;                // what stands between [ and ]; the only part
+    std::string others;              // alternatives to it, each with a | in front: complements PCRE2 has no item for
     std::vector<std::string> parts;  // spelled classes
     std::string spelled() const {
-      if (parts.empty()) return cat("[", negated ? "^" : "", body, "]");
-      std::string all;
-      for (std::size_t i = 0; i + 1 < parts.size(); ++i) all += cat("(?=", parts[i], ")");
-      all += parts.back();
+      if (parts.empty() && others.empty()) return cat("[", negated ? "^" : "", body, "]");
+      std::string all = parts.empty() ? either(body, others) : "";
+      if (parts.empty() && !negated) return all;
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        all += i + 1 < parts.size() ? cat("(?=", parts[i], ")") : parts[i];
+      }
       return negated ? cat("(?:(?!", all, ")(?s:.))") : cat("(?:", all, ")");
     }
   };
 
   static constexpr int kMaxDepth = 16;
 
+  static std::string either(const std::string& body, const std::string& others) {
+    if (others.empty()) return cat("[", body, "]");
+    return body.empty() ? cat("(?:", others.substr(1), ")") : cat("(?:[", body, "]", others, ")");
+  }
+
   Failure refuse(std::string_view what) const {
     return fail(Code::unsupported,
                 cat("the regex \"", source_, "\" has ", what, " near byte ", at_, ", which is not supported"));
   }
 
-  /// Copies one escape, in or outside a class.
-  Result<void> escape(std::string& out, bool in_class) {
+  /// Writes a set, in or outside a class.
+  static void put(const RegexSet& set, std::string& out, std::string* others) {
+    const bool one = set.items.starts_with("\\p{") && set.items.find('}') + 1 == set.items.size();
+    if (one) {
+      out += set.inverted ? cat("\\P", set.items.substr(2)) : set.items;
+    } else if (others == nullptr) {
+      out += cat(set.inverted ? "[^" : "[", set.items, "]");
+    } else if (set.inverted) {
+      *others += cat("|[^", set.items, "]");
+    } else {
+      out += set.items;
+    }
+  }
+
+  /// Copies one escape; `others` is that of the class it stands in, or none.
+  Result<void> escape(std::string& out, std::string* others) {
     if (at_ + 1 == source_.size()) return refuse("a backslash at its end");
     const char escaped = source_[at_ + 1];
-    const auto chars = [&](std::string_view body, bool negated) {
+    const bool in_class = others != nullptr;
+    const auto set = [&](std::string_view items, bool inverted) {
       at_ += 2;
-      out += in_class ? std::string(body) : cat(negated ? "[^" : "[", body, "]");
+      put({std::string(items), inverted}, out, others);
     };
     switch (escaped) {
-      case 's': chars(kSpaces, false); return {};
-      case 'S': chars(in_class ? kNoSpaces : kSpaces, true); return {};
-      case 'w': chars(in_class ? kWordInClass : kWord, false); return {};
-      case 'h': chars(kHexDigits, false); return {};
-      case 'W':
-      case 'H':
-        if (in_class) return refuse("\\W or \\H inside a class");
-        chars(escaped == 'W' ? kWord : kHexDigits, true);
-        return {};
+      case 's': set(RegexProperties::spaces(), false); return {};
+      case 'S': set(in_class ? RegexProperties::no_spaces() : RegexProperties::spaces(), !in_class); return {};
+      case 'd':
+      case 'D': set(properties_.property("Nd").items, escaped == 'D'); return {};
+      case 'h': set(kHexDigits, false); return {};
+      case 'H': set(kHexDigits, true); return {};
+      case 'w':
+      case 'W': set(in_class ? properties_.word(true) : word_, escaped == 'W'); return {};
       case 'b':
       case 'B':
         if (in_class) break;
         at_ += 2;
-        out += escaped == 'b' ? cat("(?:(?<=[", kWord, "])(?![", kWord, "])|(?<![", kWord, "])(?=[", kWord, "]))")
-                              : cat("(?:(?<=[", kWord, "])(?=[", kWord, "])|(?<![", kWord, "])(?![", kWord, "]))");
+        out += escaped == 'b' ? cat("(?:(?<=[", word_, "])(?![", word_, "])|(?<![", word_, "])(?=[", word_, "]))")
+                              : cat("(?:(?<=[", word_, "])(?=[", word_, "])|(?<![", word_, "])(?![", word_, "]))");
         return {};
       case 'u': {
         const std::string_view digits = source_.substr(at_ + 2, 4);
@@ -170,7 +119,9 @@ class Translation {
         if (source_.substr(at_ + 2, 1) != "{" || stop == std::string_view::npos) break;
         const bool negated = source_.substr(at_ + 3, 1) == "^";
         const std::size_t name = at_ + (negated ? 4 : 3);
-        out += cat("\\", escaped, negated ? "{^" : "{", property(source_.substr(name, stop - name)), "}");
+        RegexSet found = properties_.property(source_.substr(name, stop - name));
+        if (negated != (escaped == 'P')) found.inverted = !found.inverted;
+        put(found, out, others);
         at_ = stop + 1;
         return {};
       }
@@ -208,17 +159,21 @@ class Translation {
     while (at_ < source_.size() && (source_[at_] != ']' || at_ == first)) {
       if (source_.substr(at_).starts_with("&&")) {
         at_ += 2;
-        found.parts.push_back(take_part(body, only_class));
+        found.parts.push_back(take_part(body, found.others, only_class));
       } else if (source_[at_] == '\\') {
-        CORBEL_TRY(escape(body, true));
+        CORBEL_TRY(escape(body, &found.others));
       } else if (source_.substr(at_).starts_with("[:")) {
         const std::size_t stop = source_.find(":]", at_);
         if (stop == std::string_view::npos) return refuse("[: without :]");
-        body += source_.substr(at_, stop + 2 - at_);
+        if (const auto set = properties_.posix(source_.substr(at_ + 2, stop - at_ - 2))) {
+          put(*set, body, &found.others);
+        } else {
+          body += source_.substr(at_, stop + 2 - at_);
+        }
         at_ = stop + 2;
       } else if (source_[at_] == '[') {
         CORBEL_ASSIGN(const Class inner, char_class(depth + 1));
-        const bool alone = body.empty() && only_class.empty() &&
+        const bool alone = body.empty() && found.others.empty() && only_class.empty() &&
                            (source_.substr(at_).starts_with("&&") || source_.substr(at_).starts_with("]"));
         if (alone && (inner.negated || !inner.parts.empty())) {
           only_class = inner.spelled();
@@ -226,6 +181,7 @@ class Translation {
           return refuse("a negated class within a class");
         } else {
           body += inner.body;
+          found.others += inner.others;
         }
       } else {
         if (source_[at_] == '^' && body.empty()) body.push_back('\\');
@@ -237,24 +193,29 @@ class Translation {
     if (found.parts.empty() && only_class.empty()) {
       found.body = std::move(body);
     } else {
-      found.parts.push_back(take_part(body, only_class));
+      found.parts.push_back(take_part(body, found.others, only_class));
     }
     return found;
   }
 
-  static std::string take_part(std::string& body, std::string& only_class) {
-    std::string part = only_class.empty() ? cat("[", body, "]") : only_class;
+  static std::string take_part(std::string& body, std::string& others, std::string& only_class) {
+    std::string part = only_class.empty() ? either(body, others) : only_class;
     body.clear();
+    others.clear();
     only_class.clear();
     return part;
   }
 
   std::string_view source_;
+  RegexProperties properties_;
+  std::string word_;  // \\w outside a class
   std::size_t at_ = 0;
 };
 
 }  // namespace
 
-Result<std::string> to_pcre2(std::string_view source) { return Translation(source).run(); }
+Result<std::string> to_pcre2(std::string_view source, bool with_additions) {
+  return Translation(source, with_additions).run();
+}
 
 }  // namespace corbel

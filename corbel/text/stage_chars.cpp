@@ -40,7 +40,7 @@ bool is_punctuation(char32_t code) noexcept {
 }
 
 bool is_number(char32_t code) noexcept { return corbel::is_number(code) != holds(kNumberDifferences, code); }
-bool is_word(char32_t code) noexcept { return corbel::is_word(code) != holds(kWordDifferences, code); }
+bool is_word(char32_t code) noexcept { return corbel::is_word(code); }
 bool is_late_for_forms(char32_t code) noexcept { return holds(kLateForForms, code); }
 
 char32_t to_lower(char32_t code) noexcept {

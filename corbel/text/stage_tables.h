@@ -11,7 +11,6 @@ extern const std::span<const char32_t> kControls;
 extern const std::span<const char32_t> kChinese;
 extern const std::span<const char32_t> kPunctuationDifferences;
 extern const std::span<const char32_t> kNumberDifferences;
-extern const std::span<const char32_t> kWordDifferences;
 extern const std::span<const char32_t> kLateForForms;
 
 // Row i: code points first, first + step, ..., last have the lower case code + difference.

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
+#include <thread>
 
 #include "corbel/text/bpe_model.h"
 #include "corbel/text/byte_chars.h"

@@ -9,7 +9,7 @@
 /// (kUnicodeVersion): libraries differ in thousands of code points, and a token cut elsewhere is another token.
 namespace corbel {
 
-inline constexpr std::string_view kUnicodeVersion = "14.0.0";
+inline constexpr std::string_view kUnicodeVersion = "16.0.0";
 
 /// Disjoint classes; "unstable" ones may change under NFC. Must equal the list in tools/unicode/make_tables.py.
 enum class CharClass : std::uint8_t {
@@ -31,7 +31,7 @@ enum class CharClass : std::uint8_t {
 namespace unicode_detail {
 extern const std::uint8_t kBlockOf[];
 extern const std::uint64_t kClasses[];
-inline constexpr char32_t kTableLimit = 0x32000;
+inline constexpr char32_t kTableLimit = 0x32400;
 
 // What each class has, as bits: letter 1, number 2, space 4, mark 8, punctuation 16, word 32, unstable under NFC 64.
 inline constexpr std::uint8_t kTraits[16] = {0,  33, 34,      2,      4,       8 + 32 + 64, 16 + 32,

@@ -8,6 +8,23 @@ import tiktoken
 import tokenizers
 
 
+def each(ask, rows):
+    """The library's answers; None where it panics, which it does for whole batches."""
+    if None in rows:
+        given = [row for row in rows if row is not None]
+        answers = iter(each(ask, given))
+        return [None if row is None else next(answers) for row in rows]
+    try:
+        return ask(rows)
+    except BaseException as error:  # the binding's panics are no Exception
+        if type(error).__name__ != "PanicException":
+            raise
+    if len(rows) == 1:
+        return [None]
+    half = len(rows) // 2
+    return each(ask, rows[:half]) + each(ask, rows[half:])
+
+
 class HuggingFace:
     """Hugging Face `tokenizers` on a tokenizer.json."""
 
@@ -20,12 +37,12 @@ class HuggingFace:
         self.avoid = [] if parse_special else [token.content for token in added]
 
     def encode(self, texts):
-        with_special = [e.ids for e in self.tokenizer.encode_batch_fast(texts, add_special_tokens=True)]
-        without = [e.ids for e in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
-        return with_special, without
+        def ids(add):
+            return each(lambda some: [e.ids for e in self.tokenizer.encode_batch_fast(some, add_special_tokens=add)], texts)
+        return ids(True), ids(False)
 
     def decode(self, rows, skip_special=True):
-        return self.tokenizer.decode_batch(rows, skip_special_tokens=skip_special)
+        return each(lambda some: self.tokenizer.decode_batch(some, skip_special_tokens=skip_special), rows)
 
     def vocab_size(self):
         return self.tokenizer.get_vocab_size()

@@ -6,7 +6,7 @@ import random
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-TEXTS_EACH = 2000
+TEXTS_EACH = 1000
 BEHAVIORS = ["removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"]
 REGEXES = [r"\s+", r"\p{L}+", r"\p{N}{1,3}", r"\w+|[^\w\s]+", r"'(?i:[sdmt]|ll|ve|re)|\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+", r"[a-c]", r"(?=[A-Z])", r"\d", r"[\r\n]+", r"."]
 

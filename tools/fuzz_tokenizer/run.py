@@ -8,6 +8,7 @@ tokens, decoded text, and the text of random ids. Differences are shown with the
 """
 
 import argparse
+import concurrent.futures
 import importlib.metadata
 import json
 import pathlib
@@ -98,7 +99,10 @@ def compare(subject, tally, args, numbers):
             ours = finish()
             decoded = subject.oracle.decode(without if subject.bare else with_special)
             for (number, text), a, b, c, row in zip(chosen, with_special, without, decoded, ours):
-                if "ids" not in row or (row["ids"] != a and not subject.bare):
+                if a is None or b is None or c is None:
+                    tally.left_out += 1
+                    tally.texts -= 1
+                elif "ids" not in row or (row["ids"] != a and not subject.bare):
                     tally.differs("ids", number, text, row.get("ids", row), a)
                 elif row["ids_no_special"] != b:
                     tally.differs("ids_no_special", number, text, row["ids_no_special"], b)
@@ -111,7 +115,7 @@ def compare(subject, tally, args, numbers):
                 finish = corbel.ask([{"ids": ids} for ids in lists])
                 theirs = subject.oracle.decode(lists)
                 for ids, a, row in zip(lists, theirs, finish()):
-                    if row.get("decoded") != a:
+                    if a is not None and row.get("decoded") != a:
                         tally.differs("text of random ids", first, ids, row.get("decoded", row), a)
                 tally.id_lists += len(lists)
             show(tally, args)
@@ -119,11 +123,14 @@ def compare(subject, tally, args, numbers):
         corbel.close()
 
 
-def show(tally, args):
+def show(tally, args, done=False):
+    if args.jobs > 1 and not done:
+        return
     passed = time.monotonic() - tally.started
     rate = tally.texts / max(passed, 1e-9)
     left = (args.count - tally.texts - tally.left_out) / max(rate, 1e-9)
-    print(f"\r{tally.name:<28} {tally.texts:>9} texts {rate:>8.0f}/s  {max(left, 0):>5.0f} s left  {tally.differences} differences ", end="", flush=True)
+    when = f"{passed:>6.0f} s\n" if done else f"{max(left, 0):>5.0f} s left  "
+    print(f"\r{tally.name:<28} {tally.texts:>9} texts {rate:>8.0f}/s  {tally.differences} differences  {when}", end="", flush=True)
 
 
 def report(args, tallies, skipped):
@@ -145,6 +152,21 @@ def report(args, tallies, skipped):
     pathlib.Path(args.report).write_text("\n".join(lines).rstrip() + "\n")
 
 
+def run_kind(name, args):
+    kind = next(kind for kind in kinds.all_kinds(args.data, args.work, args.seed) if kind.name == name)
+    tally = Tally(kind.name)
+    tally.oracle, tally.started = kind.oracle_name, time.monotonic()
+    first = 0
+    try:
+        for subject, share in kind.subjects(args.count):
+            compare(subject, tally, args, range(first, first + share))
+            first += share
+    except Exception as error:  # a crash of either side is a finding, and the other kinds go on
+        tally.differs("the run", first, str(getattr(error, "args", "")), type(error).__name__, "an answer")
+    show(tally, args, done=True)
+    return tally
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corbel", required=True)
@@ -153,28 +175,20 @@ def main():
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="")
+    parser.add_argument("--jobs", type=int, default=1, help="kinds side by side")
     parser.add_argument("--report")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    tallies, skipped = [], []
-    for kind in kinds.all_kinds(args.data, args.work, args.seed):
-        if args.only not in kind.name:
-            continue
-        if kind.missing:
-            skipped.append((kind.name, kind.missing))
-            print(f"{kind.name:<28} not run: {kind.missing}")
-            continue
-        tally = Tally(kind.name)
-        tally.oracle, tally.started = kind.oracle_name, time.monotonic()
-        try:
-            first = 0
-            for subject, share in kind.subjects(args.count):
-                compare(subject, tally, args, range(first, first + share))
-                first += share
-        except Exception as error:  # a crash of either side is a finding, and the other kinds go on
-            tally.differs("the run", first, str(getattr(error, "args", "")), type(error).__name__, "an answer")
-        print(flush=True)
-        tallies.append(tally)
+    known = [kind for kind in kinds.all_kinds(args.data, args.work, args.seed) if args.only in kind.name]
+    skipped = [(kind.name, kind.missing) for kind in known if kind.missing]
+    for name, why in skipped:
+        print(f"{name:<28} not run: {why}")
+    names = [kind.name for kind in known if not kind.missing]
+    if args.jobs == 1:
+        tallies = [run_kind(name, args) for name in names]
+    else:
+        with concurrent.futures.ProcessPoolExecutor(args.jobs) as pool:
+            tallies = list(pool.map(run_kind, names, [args] * len(names)))
     if args.report:
         report(args, tallies, skipped)
     found = sum(tally.differences for tally in tallies)

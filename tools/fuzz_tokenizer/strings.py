@@ -89,6 +89,9 @@ def piece(rng, tokens):
         return special(rng, tokens)
     if how < 0.91:
         return chr(rng.choice([0, 1, 7, 8, 0x1B, 0x7F, 0x80, 0x9F, 0xFFFD, 0xFFFE, 0xE000, 0x10FFFD, 0xFFFF]))
+    if how < 0.92:  # any code point, assigned or not
+        code = rng.choice([rng.randrange(0x80, 0xD800), rng.randrange(0xE000, 0x10000), rng.randrange(0x10000, 0x32400), rng.randrange(0xE0000, 0xE0200)])
+        return chr(code) * rng.randint(1, 2)
     if how < 0.94:
         return rng.choice(WORDS).swapcase()
     return "".join(pick(rng, SCRIPTS[rng.choice(list(SCRIPTS))]) for _ in range(rng.randint(1, 3)))

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""Writes corbel/text/unicode_tables.cpp: the class of every code point, from Python's unicodedata.
+"""Writes corbel/text/unicode_tables.cpp: the class of every code point, from the unicodedata2 package.
 
-The tables state one Unicode version on purpose: splitters of byte-level tokenizers must cut where the regular
-expression library of the training program cut (Oniguruma 6.9.8: Unicode 14.0). Run with a Python whose unicodedata is
-of exactly that version (Python 3.11):
+The tables state one Unicode version on purpose: splitters must cut where the regular expression library inside Hugging
+Face's tokenizers cuts (Unicode 16.0, which the script asks of the library itself before it writes). Needs
+pip install unicodedata2==16.0.0 tokenizers==0.23.3:
 
-    python3.11 tools/unicode/make_tables.py > corbel/text/unicode_tables.cpp
+    python3 tools/unicode/make_tables.py > corbel/text/unicode_tables.cpp
 """
 import sys
-import unicodedata
 
-VERSION = "14.0.0"
-LIMIT = 0x32000  # beyond it no code point is a letter, a number, a space or punctuation
+import unicodedata2 as unicodedata
+from tokenizers import Regex, pre_tokenizers
+
+VERSION = "16.0.0"
+LIMIT = 0x32400  # beyond it no code point is a letter, a number, a space or punctuation
 BLOCK = 256
 
 # Must equal enum class CharClass in corbel/text/unicode.h.
@@ -40,7 +42,7 @@ def char_class(code, seconds):
     category = unicodedata.category(char)
     if category == "Cs":
         return OTHER
-    stable = unicodedata.is_normalized("NFC", char) and unicodedata.combining(char) == 0 and code not in seconds
+    stable = unicodedata.normalize("NFC", char) == char and unicodedata.combining(char) == 0 and code not in seconds
     if code in WHITE_SPACE:
         return SPACE if stable else SPACE_UNSTABLE
     if category[0] == "L":
@@ -61,6 +63,20 @@ def char_class(code, seconds):
     return OTHER if stable else OTHER_UNSTABLE
 
 
+def matched(regex):
+    """The code points that the regex library of tokenizers matches."""
+    text = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    left = {char for piece, _ in pre_tokenizers.Split(Regex(regex), "removed").pre_tokenize_str(text) for char in piece}
+    return {ord(char) for char in text if char not in left}
+
+
+def check_against_library():
+    for category in ("L", "M", "N", "Nd", "Nl", "P", "Pc"):
+        ours = {code for code in range(0x110000) if unicodedata.category(chr(code)).startswith(category)}
+        assert matched(rf"\p{{{category}}}") == ours, category
+    assert matched(r"\s") == WHITE_SPACE
+
+
 def rows(values, width):
     for i in range(0, len(values), width):
         yield "    " + " ".join(values[i:i + width])
@@ -68,7 +84,8 @@ def rows(values, width):
 
 def main():
     if unicodedata.unidata_version != VERSION:
-        sys.exit(f"make_tables.py: this Python has Unicode {unicodedata.unidata_version}, the tables are {VERSION}")
+        sys.exit(f"make_tables.py: unicodedata2 has Unicode {unicodedata.unidata_version}, the tables are {VERSION}")
+    check_against_library()
     seconds = composition_seconds()
     for code in range(LIMIT, 0x110000):
         assert char_class(code, seconds) in (OTHER, MARK), hex(code)
