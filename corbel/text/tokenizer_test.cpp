@@ -9,7 +9,6 @@
 #include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
-#include <thread>
 
 #include "corbel/text/bpe_model.h"
 #include "corbel/text/byte_chars.h"
