@@ -6,6 +6,7 @@
 #include "corbel/base/cat.h"
 #include "corbel/text/normalizer_stages.h"
 #include "corbel/text/precompiled_charsmap.h"
+#include "corbel/text/stage_chars.h"
 
 namespace corbel {
 namespace {
@@ -42,13 +43,16 @@ bool decode_base64(std::string_view text, std::string& out) {
   return (bits & ((1U << count) - 1)) == 0;  // what padding cuts off must be zero
 }
 
+constexpr char32_t kExtender = 0x301;  // stands for marks that utf8proc does not know
+
 /// Bytes of the extended grapheme cluster at the front. A cluster's end does not depend on what stands before it.
 std::size_t cluster_bytes(std::string_view text) {
   Utf8Char c = utf8_at(text.data());
   std::size_t at = c.bytes;
   utf8proc_int32_t state = 0;
   while (at < text.size()) {
-    const Utf8Char next = utf8_at(text.data() + at);
+    Utf8Char next = utf8_at(text.data() + at);
+    if (stage_chars::is_late_extender(next.code)) next.code = kExtender;
     if (utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(c.code),
                                          static_cast<utf8proc_int32_t>(next.code), &state)) {
       break;

@@ -42,6 +42,7 @@ bool is_punctuation(char32_t code) noexcept {
 bool is_number(char32_t code) noexcept { return corbel::is_number(code) != holds(kNumberDifferences, code); }
 bool is_word(char32_t code) noexcept { return corbel::is_word(code); }
 bool is_late_for_forms(char32_t code) noexcept { return holds(kLateForForms, code); }
+bool is_late_extender(char32_t code) noexcept { return holds(kLateExtenders, code); }
 
 char32_t to_lower(char32_t code) noexcept {
   if (code < 0x80) return code >= 'A' && code <= 'Z' ? code + 32 : code;

@@ -17,6 +17,9 @@ bool is_word(char32_t code) noexcept;         // Whitespace: \w
 /// Unknown to the normalization forms: stays as it is, orders and composes with nothing.
 bool is_late_for_forms(char32_t code) noexcept;
 
+/// Belongs to the character before it for Precompiled, and utf8proc does not know that yet.
+bool is_late_extender(char32_t code) noexcept;
+
 /// The lower case where it is one code point; U+0130 alone has two (i, U+0307) and is returned unchanged.
 char32_t to_lower(char32_t code) noexcept;
 

@@ -12,6 +12,7 @@ extern const std::span<const char32_t> kChinese;
 extern const std::span<const char32_t> kPunctuationDifferences;
 extern const std::span<const char32_t> kNumberDifferences;
 extern const std::span<const char32_t> kLateForForms;
+extern const std::span<const char32_t> kLateExtenders;
 
 // Row i: code points first, first + step, ..., last have the lower case code + difference.
 extern const std::span<const char32_t> kLowerFirst;

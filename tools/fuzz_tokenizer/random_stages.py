@@ -95,21 +95,28 @@ def build(rng, texts):
     return tokenizer
 
 
+def ambiguous(tokenizer):
+    """Do two added tokens look the same once normalized? The library then takes either, by the order of a hash table."""
+    spelled = [tokenizer.normalizer.normalize_str(token.content) if token.normalized and tokenizer.normalizer else token.content
+               for token in tokenizer.get_added_tokens_decoder().values()]
+    return len(set(spelled)) < len(spelled)
+
+
 def subjects(work, seed, count, texts, saved):
     rng = random.Random(seed)
-    left, number = count, 0
-    while left > 0:
+    number = 0
+    while True:  # whoever asks stops when there are enough
         number += 1
         try:
             tokenizer = build(rng, texts)
             # What its own library refuses, or cannot read back, is no tokenizer.
             tokenizers.Tokenizer.from_str(tokenizer.to_str())
+            if ambiguous(tokenizer):
+                continue
         except BaseException as error:  # the trainers panic on vocabularies that are too small for their texts
             if isinstance(error, KeyboardInterrupt):
                 raise
             continue
-        share = min(TEXTS_EACH, left)
         subject = saved(tokenizer, work, f"stages_{number}")
         subject.about = json.dumps({key: value for key, value in json.loads(tokenizer.to_str()).items() if key not in ("model", "added_tokens")})
-        yield subject, share
-        left -= share
+        yield subject, min(TEXTS_EACH, count)

@@ -27,6 +27,10 @@ CHUNK = 5000
 SHOWN = 5
 
 
+class Refused(Exception):
+    """Corbel says by name what it does not support."""
+
+
 class Corbel:
     """One `corbel tokenize --jsonl`, spoken with in chunks."""
 
@@ -57,7 +61,8 @@ class Corbel:
             for thread in threads:
                 thread.join()
             if len(answers) != len(rows):
-                raise RuntimeError(f"corbel stopped: {self.process.stderr.read().strip()}")
+                why = self.process.stderr.read().strip()
+                raise (Refused if "not supported" in why else RuntimeError)(f"corbel stopped: {why}")
             return answers
         return finish
 
@@ -68,7 +73,7 @@ class Corbel:
 
 class Tally:
     def __init__(self, name):
-        self.name, self.texts, self.id_lists, self.bytes, self.left_out, self.differences, self.seconds = name, 0, 0, 0, 0, 0, 0.0
+        self.name, self.texts, self.id_lists, self.bytes, self.left_out, self.differences, self.shown_tenth, self.refused = name, 0, 0, 0, 0, 0, 0, 0
 
     def differs(self, what, number, given, ours, theirs):
         self.differences += 1
@@ -124,13 +129,18 @@ def compare(subject, tally, args, numbers):
 
 
 def show(tally, args, done=False):
-    if args.jobs > 1 and not done:
-        return
+    """One line that moves; side by side, a line for every tenth."""
     passed = time.monotonic() - tally.started
-    rate = tally.texts / max(passed, 1e-9)
-    left = (args.count - tally.texts - tally.left_out) / max(rate, 1e-9)
-    when = f"{passed:>6.0f} s\n" if done else f"{max(left, 0):>5.0f} s left  "
-    print(f"\r{tally.name:<28} {tally.texts:>9} texts {rate:>8.0f}/s  {tally.differences} differences  {when}", end="", flush=True)
+    seen = tally.texts + tally.left_out
+    tenth = 10 * seen // max(args.count, 1)
+    if args.jobs > 1 and not done and tenth == tally.shown_tenth:
+        return
+    tally.shown_tenth = tenth
+    rate = seen / max(passed, 1e-9)
+    left = (args.count - seen) / max(rate, 1e-9)
+    when = f"{passed:>6.0f} s" if done else f"{max(left, 0):>5.0f} s left  "
+    line = f"{tally.name:<28} {tally.texts:>9} texts {rate:>8.0f}/s  {tally.differences} differences  {when}"
+    print(line if args.jobs > 1 else "\r" + line, end="\n" if done or args.jobs > 1 else "", flush=True)
 
 
 def report(args, tallies, skipped):
@@ -147,6 +157,7 @@ def report(args, tallies, skipped):
                      f"{tally.differences if tally.differences else 'none'} |")
     total = sum(tally.texts for tally in tallies)
     lines += ["", f"Together {total:,} texts, {sum(tally.differences for tally in tallies)} differences.", ""]
+    lines += [f"{tally.name}: {tally.refused} tokenizers were refused by name." for tally in tallies if tally.refused]
     lines += [f"Not run: {name} ({why})." for name, why in skipped]
     lines += kinds.LEFT_OUT_NOTES
     pathlib.Path(args.report).write_text("\n".join(lines).rstrip() + "\n")
@@ -159,8 +170,15 @@ def run_kind(name, args):
     first = 0
     try:
         for subject, share in kind.subjects(args.count):
-            compare(subject, tally, args, range(first, first + share))
+            share = min(share, args.count - first)
+            try:
+                compare(subject, tally, args, range(first, first + share))
+            except Refused:
+                tally.refused += 1
+                continue
             first += share
+            if first == args.count:
+                break
     except Exception as error:  # a crash of either side is a finding, and the other kinds go on
         tally.differs("the run", first, str(getattr(error, "args", "")), type(error).__name__, "an answer")
     show(tally, args, done=True)

@@ -3,14 +3,16 @@
 
 Its Rust parts are built from several versions of Unicode (normalization forms: 9, categories: 8, letter case and numbers:
 17), and models were trained with exactly that. So these tables are asked of the library itself, over all code points.
-They hold boundaries [first, end, first, end, ...). Needs pip install unicodedata2==16.0.0 tokenizers==0.23.3 and
-libutf8proc 2.8 (Debian 12):
+They hold boundaries [first, end, first, end, ...). Needs pip install unicodedata2==16.0.0 tokenizers==0.23.3
+sentencepiece==0.2.3 and libutf8proc 2.8 (Debian 12):
 
     python3 tools/unicode/make_stage_tables.py > corbel/text/stage_tables.cpp
 """
 import ctypes
+import io
 import sys
 
+import sentencepiece
 import tokenizers
 import unicodedata2 as unicodedata
 from tokenizers import normalizers, pre_tokenizers
@@ -90,6 +92,48 @@ def late_for_forms():
             late.add(code)
     late.add(0x11930)  # the second half of U+11938, which is late
     return late
+
+
+def field_of(message, wanted):
+    """A bytes field of a protobuf message."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            value |= (message[at] & 127) << shift
+            at, shift = at + 1, shift + 7
+            if message[at - 1] < 128:
+                return value
+
+    while at < len(message):
+        key = varint()
+        size = {0: 0, 1: 8, 5: 4}[key & 7] if key & 7 != 2 else varint()
+        if key & 7 == 0:
+            varint()
+        if key == wanted << 3 | 2:
+            return message[at : at + size]
+        at += size
+    raise KeyError(wanted)
+
+
+def late_extenders():
+    """What the library's graphemes join to the character before, and utf8proc's do not: with a map of "A", A and such a
+    character become "a" together."""
+    model = io.BytesIO()
+    texts = iter(["the letter a", "and the letter b"])
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=texts, model_writer=model, vocab_size=20, hard_vocab_limit=False,
+                                             normalization_rule_name="nfkc_cf", minloglevel=2)
+    precompiled = normalizers.Precompiled(field_of(field_of(model.getvalue(), 3), 2))
+    assert precompiled.normalize_str("A\u0301") == "a"
+    library = ctypes.CDLL("libutf8proc.so.2")
+    library.utf8proc_grapheme_break.restype = ctypes.c_bool
+    joined = {code for code in CODES if code >= 0x80 and precompiled.normalize_str(chr(code)) and
+              precompiled.normalize_str("A" + chr(code)) == "a"}
+    known = {code for code in CODES if code >= 0x80 and not library.utf8proc_grapheme_break(0x41, code)}
+    assert all(not precompiled.normalize_str(chr(code)) for code in known - joined)
+    return joined - known
 
 
 def lower_rows():
@@ -177,6 +221,7 @@ def main():
     print_table("kNumberDifferences", boundaries(cut_off_by(pre_tokenizers.Digits(individual_digits=True)) ^
                                                  category_is("N")))
     print_table("kLateForForms", boundaries(late_for_forms()))
+    print_table("kLateExtenders", boundaries(late_extenders()))
     rows = lower_rows()
     print_table("kLowerFirst", [row[0] for row in rows])
     print_table("kLowerLast", [row[1] for row in rows])
