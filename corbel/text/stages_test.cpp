@@ -5,7 +5,6 @@
 #include "corbel/text/normalizer.h"
 #include "corbel/text/post_processor.h"
 #include "corbel/text/pre_tokenizer.h"
-#include "corbel/text/stage_chars.h"
 #include "corbel/text/test_data.h"
 #include "corbel/text/unicode.h"
 
@@ -165,12 +164,6 @@ TEST(Stages, AMalformedDescriptionIsRefusedNamingTheField) {
     EXPECT_NE(refusal(test.stage, ordered_json::parse(test.config)).find(test.named), std::string::npos)
         << test.config << ": " << refusal(test.stage, ordered_json::parse(test.config));
   }
-}
-
-TEST(Stages, KnowMarksThatAreYoungerThanTheLibraryOfGraphemes) {
-  EXPECT_TRUE(stage_chars::is_late_extender(0x1AE3));  // Unicode 17
-  EXPECT_FALSE(stage_chars::is_late_extender(0x0301));
-  EXPECT_FALSE(stage_chars::is_late_extender('a'));
 }
 
 TEST(Stages, LongRunsOfOneCharacterPassEveryStage) {

@@ -151,7 +151,7 @@ TEXTS = [
     "x\u00ad\u200b\u200d\ufeff\u0000\u0001\u0085\u2028y\ufffd\u00a0z", "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea \U0001f600\ufe0f",
     "\u0903\u0488\u09be \u08d3 \U00011938 \u07fd", "ab12cd345 a1b2", "--a b-- $9.99 <x>|y ~z `k` \u00bfq? \u201cw\u201d \u2014 \u30fb",
     "\u2581a \u2581 b\u2581", "aaa aaaa baab", " \u00e9\u00e9 x\u00e9", "\U0001d7d8\u0661\u2163\u00b2", "e\u0301e e\u0301\u0301 \u0301e \u0430\u0306\u0430",
-    "\uff0c\u3002\uff01 \u066a \u0f0b\u1735 \u166d\U000111c9", "\tlead\u3000trail\u3000", "_a_ _", "\ue000\uf8ff\U000f0000 \U000e0001",
+    "\uff0c\u3002\uff01 \u066a \u0f0b\u1735 \u166d\U000111c9", "\tlead\u3000trail\u3000", "_a_ _", "\ue000\uf8ff\U000f0000 \U000e0001", "6\u00bd\u1ae3and e\U00010d6a \u00bd\u0897",
 ]
 TOKENS = [
     [], ["a"], [""], ["\u2581Hello", "\u2581world", "!"], ["\u2581\u2581a\u2581b", "\u2581", "c\u2581"],
