@@ -96,10 +96,11 @@ def build(rng, texts):
 
 
 def ambiguous(tokenizer):
-    """Do two added tokens look the same once normalized? The library then takes either, by the order of a hash table."""
+    """Do two added tokens look the same once normalized (the library then takes either, by the order of a hash table), or like
+    nothing (then it cuts everywhere)?"""
     spelled = [tokenizer.normalizer.normalize_str(token.content) if token.normalized and tokenizer.normalizer else token.content
                for token in tokenizer.get_added_tokens_decoder().values()]
-    return len(set(spelled)) < len(spelled)
+    return len(set(spelled)) < len(spelled) or "" in spelled
 
 
 def subjects(work, seed, count, texts, saved):
