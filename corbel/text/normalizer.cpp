@@ -90,12 +90,9 @@ class Replace final : public Normalizer {
     return replacer_.replace(text, out);
   }
   bool drops_front(std::string_view text) const override {
-    if (!replacer_.content().empty()) return false;
-    if (!replacer_.literal().empty()) return text.starts_with(replacer_.literal());
-    // A regex may look ahead, so the whole text decides; it drops the front where the rest ends the text alone.
-    std::string out;
-    const auto changed = replacer_.replace(text, out);
-    return changed && *changed && (out.empty() || !text.starts_with(out.substr(0, utf8_at(out.data()).bytes)));
+    // As the library counts: the first character of what is put in stands for the first character taken out.
+    const auto chars = replacer_.front_match_chars(text);
+    return chars && *chars > (replacer_.content().empty() ? 0U : 1U);
   }
 
  private:

@@ -1,5 +1,6 @@
 #include "corbel/text/replacer.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "corbel/base/cat.h"
@@ -43,6 +44,17 @@ Result<Replacer> Replacer::make(const JsonFields& fields) {
   if (!regex) return forward_failure(regex, cat(fields.source(), ": ", fields.field_name("pattern")));
   made.regex_ = *std::move(regex);
   return made;
+}
+
+Result<std::size_t> Replacer::front_match_chars(std::string_view text) const {
+  std::size_t bytes = 0;
+  if (!regex_.has_value()) {
+    bytes = text.starts_with(literal_) ? literal_.size() : 0;
+  } else if (!text.empty()) {
+    CORBEL_TRY(regex_->each_match(text, [&](Span match) { bytes = match.begin == 0 ? match.end : bytes; }));
+  }
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(bytes),
+                                                [](char byte) { return (byte & 0xC0) != 0x80; }));
 }
 
 Result<bool> Replacer::replace(std::string_view text, std::string& out) const {

@@ -28,6 +28,9 @@ class Replacer {
   /// False, and `out` untouched, without a match; else `out` is the new text. Fails where a regex passes its limits.
   Result<bool> replace(std::string_view text, std::string& out) const;
 
+  /// Characters of the match that starts the text; 0: the text starts otherwise, or with an empty match.
+  Result<std::size_t> front_match_chars(std::string_view text) const;
+
   /// The literal to look for; empty where it is a regex (an empty literal counts as one: it matches everywhere).
   const std::string& literal() const noexcept { return literal_; }
   const std::string& content() const noexcept { return content_; }

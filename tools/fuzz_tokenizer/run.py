@@ -74,12 +74,15 @@ class Corbel:
 
 
 class Tally:
+    shown = 0  # of this tokenizer's differences
+
     def __init__(self, name):
         self.name, self.texts, self.id_lists, self.bytes, self.left_out, self.differences, self.shown_tenth, self.refused = name, 0, 0, 0, 0, 0, 0, 0
 
     def differs(self, what, number, given, ours, theirs):
         self.differences += 1
-        if self.differences <= SHOWN:
+        self.shown += 1
+        if self.shown <= SHOWN:
             print(f"\n  {self.name}: {what} of text {number} differs\n    given  {given!r}\n    corbel {ours!r}\n    oracle {theirs!r}", flush=True)
 
 
@@ -90,6 +93,7 @@ def random_ids(rng, size, count):
 def compare(subject, tally, args, numbers):
     """One tokenizer on the texts of those numbers."""
     corbel = Corbel(args.corbel, subject.path)
+    tally.shown = 0
     tokens = sorted(subject.oracle.tokens)
     try:
         for first in range(numbers.start, numbers.stop, CHUNK):
