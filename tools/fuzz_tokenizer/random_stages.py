@@ -26,18 +26,18 @@ def normalizer(rng, depth=0):
     return rng.choice(choices)()
 
 
-def pre_tokenizer(rng, depth=0):
+def pre_tokenizer(rng, schemes, depth=0):
     choices = [
         lambda: pre_tokenizers.Whitespace(), lambda: pre_tokenizers.WhitespaceSplit(), lambda: pre_tokenizers.BertPreTokenizer(),
         lambda: pre_tokenizers.Digits(individual_digits=rng.random() < 0.5), lambda: pre_tokenizers.Punctuation(behavior=rng.choice(BEHAVIORS)),
         lambda: pre_tokenizers.UnicodeScripts(), lambda: pre_tokenizers.CharDelimiterSplit(rng.choice([" ", "-", "\u2581"])),
-        lambda: pre_tokenizers.Metaspace(replacement=rng.choice(["\u2581", "_"]), prepend_scheme=rng.choice(["always", "first", "never"]), split=rng.random() < 0.7),
+        lambda: pre_tokenizers.Metaspace(replacement=rng.choice(["\u2581", "_"]), prepend_scheme=rng.choice(schemes), split=rng.random() < 0.7),
         lambda: pre_tokenizers.Split(rng.choice([" ", "a", "\n", "the"]), rng.choice(BEHAVIORS), invert=rng.random() < 0.3),
         lambda: pre_tokenizers.Split(tokenizers.Regex(rng.choice(REGEXES)), rng.choice(BEHAVIORS), invert=rng.random() < 0.3),
         lambda: pre_tokenizers.ByteLevel(add_prefix_space=rng.random() < 0.5, use_regex=rng.random() < 0.7),
     ]
     if depth == 0 and rng.random() < 0.4:
-        return pre_tokenizers.Sequence([pre_tokenizer(rng, 1) for _ in range(rng.randint(1, 3))])
+        return pre_tokenizers.Sequence([pre_tokenizer(rng, schemes, 1) for _ in range(rng.randint(1, 3))])
     return rng.choice(choices)()
 
 
@@ -83,7 +83,8 @@ def build(rng, texts):
     if rng.random() < 0.75:
         tokenizer.normalizer = normalizer(rng)
     if rng.random() < 0.85:
-        tokenizer.pre_tokenizer = pre_tokenizer(rng)
+        # "first" behind a normalizer: see LEFT_OUT_NOTES.
+        tokenizer.pre_tokenizer = pre_tokenizer(rng, ["always", "never"] + ([] if tokenizer.normalizer else ["first"]))
     tokenizer.train_from_iterator(rng.sample(texts, 150), trainer)
     if rng.random() < 0.8:
         tokenizer.decoder = decoder(rng)
