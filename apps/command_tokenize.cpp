@@ -218,6 +218,18 @@ int run_tokenize(const std::vector<std::string>& arguments) {
     print_error("which tokenizer? corbel tokenize MODEL [TEXT]; the built-in model is called pico");
     return kWrongUsage;
   }
+  if (flags.keep_special && !flags.decode) {
+    print_error("--keep-special goes with --decode");
+    return kWrongUsage;
+  }
+  if (flags.no_special && (flags.decode || flags.jsonl)) {
+    print_error("--no-special shows one text without them; --jsonl gives both, --decode leaves them out by itself");
+    return kWrongUsage;
+  }
+  if (flags.plain && flags.decode) {
+    print_error("--plain is about reading a text; it does not go with --decode");
+    return kWrongUsage;
+  }
   if (flags.decode) {
     for (std::size_t i = 2; i < flags.words.size(); ++i) flags.words[1] += " " + flags.words[i];
     flags.words.resize(std::min<std::size_t>(flags.words.size(), 2));

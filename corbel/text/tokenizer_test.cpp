@@ -244,6 +244,31 @@ TEST(TokenizerFolder, VocabAndMergesGiveTheIdsOfTheSameTokenizerJson) {
   EXPECT_THAT(Tokenizer::load(folder).error().message, HasSubstr("neither tokenizer.json nor vocab.json"));
 }
 
+TEST(Tokenizer, TakesWhatReplacedOneCharacterForTheStartOfTheTextAndNoMore) {
+  // As tokenizers 0.23.3 answers: Metaspace "first" puts its mark in front of a text's start only.
+  struct Case {
+    const char* pattern;
+    const char* content;
+    const char* text;
+    bool marked;
+  };
+  for (const Case& one :
+       {Case{R"({"Regex": "\\p{N}{1,3}"})", "#", "520", false}, Case{R"({"Regex": "\\p{N}{1,3}"})", "#", "5", true},
+        Case{R"({"Regex": "x"})", "", "xab", false}, Case{R"({"String": "aa"})", "b", "aazz", false},
+        Case{R"({"String": "a"})", "b", "azz", true}, Case{R"({"String": "a"})", "", "azz", false}}) {
+    ordered_json file = {{"added_tokens", ordered_json::array()}};
+    file["normalizer"] = {{"type", "Replace"}, {"pattern", ordered_json::parse(one.pattern)}, {"content", one.content}};
+    file["pre_tokenizer"] = {
+        {"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "first"}, {"split", false}};
+    file["model"] = {{"type", "BPE"},
+                     {"vocab", {{"_", 0}, {"#", 1}, {"a", 2}, {"b", 3}, {"z", 4}}},
+                     {"merges", ordered_json::array()}};
+    const auto tokenizer = Tokenizer::from_json(file.dump(), "t.json");
+    ASSERT_TRUE(tokenizer.has_value()) << tokenizer.error().message;
+    EXPECT_EQ(tokenizer->encode(one.text)->front() == 0, one.marked) << one.pattern << ' ' << one.text;
+  }
+}
+
 TEST(Tokenizer, GivesEveryThreadTheSameIdsAsOneThreadAlone) {
   const auto tokenizer = Tokenizer::load(std::filesystem::path(CORBEL_SOURCE_DIR) / "share/pico");
   ASSERT_TRUE(tokenizer.has_value()) << tokenizer.error().message;

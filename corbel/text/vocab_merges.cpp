@@ -6,6 +6,7 @@
 #include "corbel/base/disk_names.h"
 #include "corbel/base/mapped_file.h"
 #include "corbel/text/bpe_model.h"
+#include "corbel/text/split_regexes.h"
 #include "corbel/text/tokenizer_config.h"
 #include "corbel/text/tokenizer_json.h"
 
@@ -26,10 +27,8 @@ constexpr TokenizerClass kClasses[] = {
     {"PreTrainedTokenizerFast", "", ""},
     {"GPT2Tokenizer", "", ""},
     {"GPT2TokenizerFast", "", ""},
-    {disk_names::kNfcSingleDigitTokenizer, "NFC",
-     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
-    {disk_names::kNfcSingleDigitTokenizerFast, "NFC",
-     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
+    {disk_names::kNfcSingleDigitTokenizer, "NFC", kSingleDigits},
+    {disk_names::kNfcSingleDigitTokenizerFast, "NFC", kSingleDigits},
 };
 
 Result<TokenizerClass> find_class(const std::string& name, const std::string& source) {

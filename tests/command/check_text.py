@@ -37,6 +37,10 @@ class Tokenizes(unittest.TestCase):
         self.assertEqual(run("tokenize")[0], 2)
         self.assertEqual(run("tokenize", "pico", "two", "texts")[0], 2)
         self.assertEqual(run("tokenize", "pico", "text", "--jsonl")[0], 2)
+        for flags in (["--keep-special"], ["--no-special", "--decode"], ["--no-special", "--jsonl"], ["--plain", "--decode"]):
+            code, out, err = run("tokenize", "pico", *flags, text="1")
+            self.assertEqual((code, out), (2, ""), flags)
+            self.assertIn(flags[0], err)
         for words in (["pico", "--decode", "999999999"], ["pico", "--decode", "x"], ["/nowhere", "a"], ["/etc", "a"]):
             code, out, err = run("tokenize", *words)
             self.assertEqual((code, out), (1, ""), words)
