@@ -27,7 +27,7 @@ Result<WeightRef> WeightStore::matrix(const std::string& name, std::int64_t rows
 
 Result<TensorView> WeightStore::vector(const std::string& name, std::int64_t size) {
   CORBEL_ASSIGN(const SourceTensor tensor, find(name, {size}));
-  if (size % tensor.format->block_values != 0) {
+  if (tensor.format->packed != nullptr || size % tensor.format->block_values != 0) {
     return fail(Code::bad_file,
                 cat(tensor.file, ": tensor \"", name, "\" of ", size, " values cannot be ", tensor.format->name));
   }
@@ -83,17 +83,21 @@ Result<LinearLayer> make_linear(const LinearPlan& plan, const WeightContext& con
   spec.activation = plan.activation;
   spec.gated = plan.gated;
   bool all_bf16 = true;
+  bool all_packed = true;
   for (int i = 0; i < spec.weights; ++i) {
     const LinearPart& part = plan.parts[i];
     CORBEL_ASSIGN(layer.weights[i], context.store.matrix(part.module + ".weight", part.out_features, plan.in_features));
     spec.outputs[i] = {part.out_features, layer.weights[i].format, false};
     all_bf16 = all_bf16 && layer.weights[i].format == &bf16_format();
+    all_packed = all_packed && layer.weights[i].format->packed != nullptr;
     if (const std::string bias = part.module + ".bias"; part.needs_bias || context.store.has(bias)) {
       CORBEL_ASSIGN(layer.biases[i], context.store.vector(bias, part.out_features));
       spec.outputs[i].has_bias = true;
     }
   }
-  spec.arithmetic = plan.bf16_products && all_bf16 ? Arithmetic::bf16 : Arithmetic::f32;
+  spec.arithmetic = plan.bf16_products && all_packed ? Arithmetic::int8
+                    : plan.bf16_products && all_bf16 ? Arithmetic::bf16
+                                                     : Arithmetic::f32;
   CORBEL_ASSIGN(layer.op, context.device.prepare<Linear>(spec));
   return layer;
 }

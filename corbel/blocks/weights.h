@@ -28,7 +28,7 @@ struct WeightRef {
   Shape shape;
 
   const std::byte* data() const noexcept { return base->address + offset_bytes; }
-  std::int64_t bytes() const noexcept { return format->bytes(shape.elements()); }
+  std::int64_t bytes() const noexcept { return format->matrix_bytes(shape[0], shape[1]); }  // of a matrix
 };
 
 /// Which tensor of a checkpoint plays which role: "attention.q" -> "model.layers.{layer}.self_attn.q_proj". One table
@@ -108,7 +108,7 @@ struct LinearPart {
 struct LinearPlan {
   std::int64_t in_features = 0;
   std::vector<LinearPart> parts;  // one to four
-  bool bf16_products = true;      // moves bits: bf16 weights use Arithmetic::bf16; all others f32
+  bool bf16_products = true;      // moves bits: bf16 weights use Arithmetic::bf16; packed ones int8; all others f32
   Activation activation = Activation::none;
   bool gated = false;
 };

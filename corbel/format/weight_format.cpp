@@ -1,9 +1,12 @@
 #include "corbel/format/weight_format.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
+#include <vector>
 
+#include "corbel/format/packed_format.h"
 #include "corbel/tensor/dtype.h"
 
 namespace corbel {
@@ -50,7 +53,7 @@ constexpr WeightFormat kF32{"f32", 1, 4, 0.0, decode_f32, encode_f32};
 constexpr WeightFormat kBf16{"bf16", 1, 2, 1.0 / 257.0, decode_each<bfloat16>, encode_bf16};
 constexpr WeightFormat kF16{"f16", 1, 2, 1.0 / 2049.0, decode_each<float16>, encode_f16};
 
-constexpr std::array kFormats{&kF32, &kBf16, &kF16};
+const std::array kFormats{&kF32, &kBf16, &kF16, &w8_format(), &w6g8_format(), &w4g8_format(), &w4g16_format()};
 
 }  // namespace
 
@@ -63,6 +66,52 @@ Result<const WeightFormat*> find_weight_format(std::string_view name) {
     known += cat(known.empty() ? "" : ", ", format->name);
   }
   return fail(Code::unsupported, cat("weight format \"", name.substr(0, 40), "\" is unknown; known: ", known));
+}
+
+std::int64_t WeightFormat::matrix_bytes(std::int64_t rows, std::int64_t columns) const noexcept {
+  if (packed != nullptr) return packed_strips(rows) * strip_bytes(*this, columns);
+  return rows * bytes(columns);
+}
+
+void WeightFormat::decode_row(const std::byte* matrix, std::int64_t columns, std::int64_t row,
+                              float* values) const noexcept {
+  if (packed == nullptr) return decode(matrix + row * bytes(columns), columns, values);
+  const std::byte* block = matrix + row / kStripRows * strip_bytes(*this, columns);
+  std::int8_t integers[kPackedColumns];
+  float scales[kMostGroups];
+  float offsets[kMostGroups] = {};
+  const std::int64_t group = kPackedColumns / packed->groups;
+  for (std::int64_t begin = 0; begin < columns; begin += kPackedColumns, block += block_bytes) {
+    packed->unpack_row(block, static_cast<int>(row % kStripRows), integers, scales, offsets);
+    const std::int64_t count = std::min(kPackedColumns, columns - begin);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float value = scales[i / group] * static_cast<float>(integers[i]);
+      values[begin + i] = packed->has_offsets ? value + offsets[i / group] : value;
+    }
+  }
+}
+
+bool WeightFormat::can_encode() const noexcept {
+  return packed != nullptr ? packed->encode_block != nullptr : encode != nullptr;
+}
+
+void WeightFormat::encode_matrix(const float* values, std::int64_t rows, std::int64_t columns,
+                                 std::byte* matrix) const noexcept {
+  if (packed == nullptr) {
+    for (std::int64_t row = 0; row < rows; ++row)
+      encode(values + row * columns, columns, matrix + row * bytes(columns));
+    return;
+  }
+  std::vector<float> block(static_cast<std::size_t>(kStripRows * kPackedColumns));
+  for (std::int64_t first = 0; first < rows; first += kStripRows) {
+    for (std::int64_t begin = 0; begin < columns; begin += kPackedColumns, matrix += block_bytes) {
+      const std::int64_t count = std::min(kPackedColumns, columns - begin);
+      std::fill(block.begin(), block.end(), 0.0F);
+      for (std::int64_t row = first; row < std::min(rows, first + kStripRows); ++row)
+        std::copy_n(values + row * columns + begin, count, block.data() + (row - first) * kPackedColumns);
+      packed->encode_block(block.data(), matrix);
+    }
+  }
 }
 
 const WeightFormat& f32_format() { return kF32; }

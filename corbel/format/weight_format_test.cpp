@@ -45,6 +45,7 @@ TEST(WeightFormats, StayWithinTheirRelativeErrorAtOddAddresses) {
   values.insert(values.end(), {1.0f + 0x1p-8f, 1.0f + 0x1p-11f, 1.0f, -1.0f});
   const auto blocks = [](const WeightFormat& format, std::size_t count) { return count % format.block_values == 0; };
   for (const WeightFormat* format : weight_formats()) {
+    if (format->encode == nullptr) continue;
     ASSERT_TRUE(blocks(*format, values.size())) << format->name;
     const std::vector<float> decoded = round_trip(*format, values);
     double worst = 0;
@@ -72,6 +73,7 @@ TEST(WeightFormats, StoreTheBytesThatOtherProgramsWrite) {
 
 TEST(WeightFormats, CarryNoValuesAtAll) {
   for (const WeightFormat* format : weight_formats()) {
+    if (format->encode == nullptr) continue;
     format->decode(nullptr, 0, nullptr);
     format->encode(nullptr, 0, nullptr);
     EXPECT_EQ(format->bytes(0), 0);

@@ -1,8 +1,11 @@
 #include "corbel/ops/linear.h"
 
+#include <algorithm>
 #include <vector>
 
+#include "corbel/format/packed_format.h"
 #include "corbel/ops/exact_lanes.h"
+#include "corbel/ops/quantized_rows.h"
 #include "corbel/ops/spec_check.h"
 
 namespace corbel {
@@ -11,6 +14,7 @@ std::string_view arithmetic_name(Arithmetic arithmetic) {
   switch (arithmetic) {
     case Arithmetic::f32: return "f32";
     case Arithmetic::bf16: return "bf16";
+    case Arithmetic::int8: return "int8";
   }
   return "?";
 }
@@ -44,6 +48,10 @@ class PreparedRows {
  public:
   PreparedRows(const Linear::Spec& spec, const TensorView& x)
       : arithmetic_(spec.arithmetic), in_(spec.in_features), padded_(padded_pairs(in_)), view_(x) {
+    if (arithmetic_ == Arithmetic::int8) {
+      quantized_.reserve(static_cast<std::size_t>(x.rows()));
+      for (std::int64_t r = 0; r < x.rows(); ++r) quantized_.emplace_back(view_[r], in_);
+    }
     if (arithmetic_ != Arithmetic::bf16) return;
     values_.resize(static_cast<std::size_t>(x.rows() * padded_));
     std::vector<float> rounded(static_cast<std::size_t>(in_));
@@ -59,6 +67,9 @@ class PreparedRows {
     if (arithmetic_ == Arithmetic::f32) return dot_f32(view_[row], weight, in_);
     return dot_bf16(values_.data() + row * padded_, weight, padded_);
   }
+  float dot(std::int64_t row, const PackedWeightRow& weight) const noexcept {
+    return dot_int8(quantized_[static_cast<std::size_t>(row)], weight);
+  }
 
  private:
   Arithmetic arithmetic_;
@@ -66,6 +77,7 @@ class PreparedRows {
   std::int64_t padded_;
   Rows<const float> view_;
   std::vector<float> values_;
+  std::vector<QuantizedRow> quantized_;
 };
 
 /// Decodes one row of a weight at a time into memory that lives as long as the call.
@@ -74,19 +86,25 @@ class WeightRow {
   explicit WeightRow(const Linear::Spec& spec)
       : spec_(spec),
         decoded_(static_cast<std::size_t>(spec.in_features)),
-        paired_(static_cast<std::size_t>(padded_pairs(spec.in_features))) {}
+        paired_(static_cast<std::size_t>(padded_pairs(spec.in_features))),
+        packed_(spec.in_features) {}
 
   const float* decode(const std::byte* weight, const WeightFormat& format, std::int64_t feature) noexcept {
-    format.decode(weight + feature * format.bytes(spec_.in_features), spec_.in_features, decoded_.data());
+    format.decode_row(weight, spec_.in_features, feature, decoded_.data());
     if (spec_.arithmetic == Arithmetic::f32) return decoded_.data();
     pair_up(decoded_.data(), spec_.in_features, paired_.data());
     return paired_.data();
+  }
+  const PackedWeightRow& unpack(const std::byte* weight, const WeightFormat& format, std::int64_t feature) noexcept {
+    packed_.unpack(weight, format, feature);
+    return packed_;
   }
 
  private:
   const Linear::Spec& spec_;
   std::vector<float> decoded_;
   std::vector<float> paired_;
+  PackedWeightRow packed_;
 };
 
 /// One feature of one weight for all rows: dot product, + bias, activation.
@@ -95,10 +113,17 @@ void feature_of_rows(const Linear::Spec& spec, const Linear::Args& args, int w, 
                      const PreparedRows& x, WeightRow& weight, float* results) noexcept {
   const std::int64_t rows = args.x.rows();
   const Linear::Output& output = spec.outputs[w];
-  const float* values = weight.decode(args.weights[w], *output.format, feature);
-  run_exact([&] {
-    for (std::int64_t r = 0; r < rows; ++r) results[r] = x.dot(r, values);
-  });
+  if (spec.arithmetic == Arithmetic::int8) {
+    const PackedWeightRow& values = weight.unpack(args.weights[w], *output.format, feature);
+    run_exact([&] {
+      for (std::int64_t r = 0; r < rows; ++r) results[r] = x.dot(r, values);
+    });
+  } else {
+    const float* values = weight.decode(args.weights[w], *output.format, feature);
+    run_exact([&] {
+      for (std::int64_t r = 0; r < rows; ++r) results[r] = x.dot(r, values);
+    });
+  }
   const bool activated = !spec.gated || w == 0;
   const float* bias = output.has_bias ? static_cast<const float*>(args.biases[w].data) : nullptr;
   for (std::int64_t r = 0; r < rows; ++r) {
@@ -112,13 +137,17 @@ Result<void> check_output(const Linear::Spec& spec, int w) {
   CORBEL_TRY(check_size(Linear::kName, cat("outputs[", w, "].features"), output.features));
   if (output.format == nullptr)
     return refuse(Linear::kName, cat("outputs[", w, "].format is missing, it must name a weight format"));
-  if (spec.in_features % output.format->block_values != 0) {
+  if (output.format->packed == nullptr && spec.in_features % output.format->block_values != 0) {
     return refuse(Linear::kName, cat("in_features is ", spec.in_features, ", it must be a multiple of ",
                                      output.format->block_values, " for outputs[", w, "] in ", output.format->name));
   }
   if (spec.arithmetic == Arithmetic::bf16 && output.format != &bf16_format()) {
     return refuse(Linear::kName, cat("outputs[", w, "].format is ", output.format->name,
                                      ", arithmetic bf16 takes bf16 weights only; use arithmetic f32"));
+  }
+  if (spec.arithmetic == Arithmetic::int8 && output.format->packed == nullptr) {
+    return refuse(Linear::kName, cat("outputs[", w, "].format is ", output.format->name,
+                                     ", arithmetic int8 takes packed weights only; use arithmetic f32"));
   }
   return {};
 }
@@ -128,8 +157,8 @@ Result<void> check_output(const Linear::Spec& spec, int w) {
 Result<void> Linear::check(const Spec& spec) {
   CORBEL_TRY(check_size(kName, "in_features", spec.in_features));
   CORBEL_TRY(check_size(kName, "weights", spec.weights, kMaxWeights));
-  if (spec.arithmetic != Arithmetic::f32 && spec.arithmetic != Arithmetic::bf16)
-    return refuse(kName, cat("arithmetic is ", static_cast<int>(spec.arithmetic), ", known: f32, bf16"));
+  if (arithmetic_name(spec.arithmetic) == "?")
+    return refuse(kName, cat("arithmetic is ", static_cast<int>(spec.arithmetic), ", known: f32, bf16, int8"));
   if (activation_name(spec.activation) == "?") {
     return refuse(
         kName, cat("activation is ", static_cast<int>(spec.activation), ", known: none, silu, gelu, gelu_tanh, relu"));

@@ -13,9 +13,19 @@ enum class Arithmetic : std::uint8_t {
   bf16,  // bf16 weights; x rounded to bf16 (nearest even); 16 lanes: lane l takes pairs (32i+2l, 32i+2l+1), the odd
          // element first, each by fma_flushed (subnormal inputs and results are zero): the arithmetic of AVX512_BF16's
          // vdpbf16ps
+  int8,  // packed weights (packed_format.h); x quantized per row and block of 256 columns, integers summed exactly
 };
-/// In both, the 16 lanes are then added 8+8, 4+4, 2+2, 1+1 (lane l takes lane l + half); a row's tail is padded with
-/// zeros.
+/// In f32 and bf16, the 16 lanes are then added 8+8, 4+4, 2+2, 1+1 (lane l takes lane l + half); a row's tail is padded
+/// with zeros.
+///
+/// int8, per row of x and block b of 256 columns (the last one padded with zeros), all floats f32:
+///   m[b] = largest |x|;  xs[b] = m / 127;  xq = x * (127 / m) rounded to the nearest even integer
+///   m < 2^-100: xs = 0, xq = 0.  m not finite: xs = NaN, xq = 0: the output is NaN
+/// and per weight row with its integers w, scales s[g] and offsets o[g] of each group g of columns:
+///   t = 0; for g ascending: t = fma(float(sum of xq * w over g), s[g], t), then, where the format has offsets,
+///                           t = fma(float(sum of xq over g), o[g], t)
+///   y = 0; for b ascending: y = fma(t[b], xs[b], y)
+/// Every integer sum stays below 2^24, so float(sum) is exact and sums may be formed in any order.
 
 std::string_view arithmetic_name(Arithmetic arithmetic);
 inline std::string to_string(Arithmetic arithmetic) { return std::string(arithmetic_name(arithmetic)); }
@@ -28,7 +38,7 @@ std::string_view activation_name(Activation activation);
 /// y = x . W^T with one to four weights that share the input, and what follows as data.
 ///
 /// x       f32 [rows, in]
-/// weight  [out, in] in `format`, row after row, any alignment
+/// weight  [out, in] in `format`: row after row, any alignment; or packed strips at a multiple of 64 bytes
 /// bias    f32 [out] or empty
 /// out     f32 [rows, out]; may not overlap x
 ///

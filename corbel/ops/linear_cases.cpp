@@ -35,7 +35,7 @@ Linear::Args make_args(const Linear::Spec& spec, const Feed& feed, CaseMemory& m
   const float amplitude = 4.0F / std::sqrt(static_cast<float>(spec.in_features));
   for (int w = 0; w < spec.weights; ++w) {
     const Linear::Output& output = spec.outputs[w];
-    args.weights[w] = memory.weight(*output.format, output.features * spec.in_features, amplitude, feed.offset_bytes);
+    args.weights[w] = memory.matrix(*output.format, {output.features, spec.in_features}, amplitude, feed.offset_bytes);
     if (output.has_bias) args.biases[w] = memory.input(DType::f32, {output.features}, 0.5F);
     if (w > 0 && spec.gated) continue;
     const Shape shape{feed.rows, output.features + feed.extra_columns};
@@ -225,8 +225,11 @@ std::vector<OpCase<Linear>> Linear::cases(CaseScale scale) {
     const WeightFormat& format;
     Arithmetic arithmetic;
   };
-  for (const Pair& pair : {Pair{f32_format(), Arithmetic::f32}, Pair{bf16_format(), Arithmetic::f32},
-                           Pair{f16_format(), Arithmetic::f32}, Pair{bf16_format(), Arithmetic::bf16}}) {
+  for (const Pair& pair :
+       {Pair{f32_format(), Arithmetic::f32}, Pair{bf16_format(), Arithmetic::f32}, Pair{f16_format(), Arithmetic::f32},
+        Pair{bf16_format(), Arithmetic::bf16}, Pair{w8_format(), Arithmetic::int8},
+        Pair{w6g8_format(), Arithmetic::int8}, Pair{w4g8_format(), Arithmetic::int8},
+        Pair{w4g16_format(), Arithmetic::int8}, Pair{w4g16_format(), Arithmetic::f32}}) {
     add_quick(pair.format, pair.arithmetic, list);
     if (scale == CaseScale::quick) continue;
     add_odd_sizes(pair.format, pair.arithmetic, list);

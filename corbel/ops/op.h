@@ -38,6 +38,8 @@ class CaseMemory {
   TensorView hostile_rows(const Shape& shape, float amplitude = 1.0F);
   /// `values` stored values of a weight, `offset_bytes` behind a multiple of 64: weights may lie at any address.
   std::byte* weight(const WeightFormat& format, std::int64_t values, float amplitude, std::int64_t offset_bytes = 0);
+  /// A matrix [rows, columns], packed formats at a multiple of 64 bytes whatever the offset.
+  std::byte* matrix(const WeightFormat& format, const Shape& shape, float amplitude, std::int64_t offset_bytes = 0);
   /// The given numbers as f32.
   TensorView numbers(const std::vector<float>& values, const Shape& shape);
   /// The given integers as i32.

@@ -112,6 +112,16 @@ std::byte* CaseMemory::weight(const WeightFormat& format, std::int64_t values, f
   return stored;
 }
 
+std::byte* CaseMemory::matrix(const WeightFormat& format, const Shape& shape, float amplitude,
+                              std::int64_t offset_bytes) {
+  if (format.packed == nullptr) return weight(format, shape.elements(), amplitude, offset_bytes);
+  std::byte* stored = allocate_bytes(format.matrix_bytes(shape[0], shape[1]), 0);
+  std::vector<float> values(static_cast<std::size_t>(shape.elements()));
+  for (float& value : values) value = uniform(amplitude);
+  format.encode_matrix(values.data(), shape[0], shape[1], stored);
+  return stored;
+}
+
 TensorView CaseMemory::numbers(const std::vector<float>& values, const Shape& shape) {
   TensorView view = allocate(DType::f32, shape);
   CORBEL_CHECK(static_cast<std::int64_t>(values.size()) == shape.elements(), values.size(), " numbers for ",

@@ -11,7 +11,7 @@ Result<void> Embedding::check(const Spec& spec) {
   CORBEL_TRY(check_size(kName, "hidden", spec.hidden));
   CORBEL_TRY(check_finite(kName, "scale", spec.scale));
   if (spec.format == nullptr) return refuse(kName, "format is missing, it must name a weight format");
-  if (spec.hidden % spec.format->block_values != 0) {
+  if (spec.format->packed == nullptr && spec.hidden % spec.format->block_values != 0) {
     return refuse(kName, cat("hidden is ", spec.hidden, ", it must be a multiple of ", spec.format->block_values,
                              " for a table in ", spec.format->name));
   }
@@ -21,9 +21,8 @@ Result<void> Embedding::check(const Spec& spec) {
 void Embedding::reference(const Spec& spec, const Args& args) noexcept {
   const auto* ids = static_cast<const std::int32_t*>(args.ids.data);
   const Rows<float> out(args.out);
-  const std::int64_t row_bytes = spec.format->bytes(spec.hidden);
   for (std::int64_t r = 0; r < args.out.rows(); ++r) {
-    spec.format->decode(args.table + ids[r] * row_bytes, spec.hidden, out[r]);
+    spec.format->decode_row(args.table, spec.hidden, ids[r], out[r]);
     if (spec.scale == 1.0F) continue;
     for (std::int64_t i = 0; i < spec.hidden; ++i) out[r][i] *= spec.scale;
   }

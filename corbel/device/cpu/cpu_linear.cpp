@@ -3,6 +3,7 @@
 
 #include "corbel/device/cpu/cpu_ops.h"
 #include "corbel/device/run_context.h"
+#include "corbel/format/packed_format.h"
 #include "corbel/ops/arithmetic.h"
 
 // Linear: units of neighbouring outputs for a block of rows; dot products go to the worker's scratch, and what follows
@@ -120,15 +121,13 @@ void dot_range(const Prepared<Linear>& self, const std::byte* weight, const Outp
 
   // A format without a kernel of its own: a few rows at a time, decoded.
   const WeightFormat& format = *spec.outputs[range.weight].format;
-  const auto* stored = static_cast<const std::byte*>(args.weight);
   args.weight = memory.decoded;
   args.weight_stride_bytes = spec.in_features * static_cast<std::int64_t>(sizeof(float));
   for (std::int64_t done = 0; done < range.count; done += kOutputStep) {
     args.outputs = std::min(kOutputStep, range.count - done);
     args.out = dots + done;
     for (std::int64_t o = 0; o < args.outputs; ++o) {
-      format.decode(stored + (done + o) * state.weight_row_bytes[range.weight], spec.in_features,
-                    memory.decoded + o * spec.in_features);
+      format.decode_row(weight, spec.in_features, range.begin + done + o, memory.decoded + o * spec.in_features);
     }
     state.op.kernels->dot_f32(args);
   }
@@ -213,6 +212,7 @@ void run_linear(const Prepared<Linear>& self, const Linear::Args& args, RunConte
 }
 
 Result<Prepared<Linear>> prepare_linear(const Linear::Spec& spec, const Device& device) {
+  if (spec.arithmetic == Arithmetic::int8) return Prepared<Linear>(spec, run_reference<Linear>);
   LinearState state;
   const bool bf16 = spec.arithmetic == Arithmetic::bf16;
   const std::int64_t x_row_bytes = round_up(spec.in_features, 32) * static_cast<std::int64_t>(sizeof(float));
@@ -223,7 +223,7 @@ Result<Prepared<Linear>> prepare_linear(const Linear::Spec& spec, const Device& 
   for (int w = 0; w < spec.weights; ++w) {
     const WeightFormat& format = *spec.outputs[w].format;
     state.dots[w] = find_dot(*plain.kernels, spec.arithmetic, format);
-    state.weight_row_bytes[w] = format.bytes(spec.in_features);
+    state.weight_row_bytes[w] = format.matrix_bytes(kStripRows, spec.in_features) / kStripRows;
     if (state.dots[w] == nullptr) decoded_in = spec.in_features;
   }
   CORBEL_ASSIGN(state.op,

@@ -13,10 +13,9 @@ void run_embedding(const Prepared<Embedding>& self, const Embedding::Args& args,
   const Embedding::Spec& spec = self.spec();
   const auto* ids = static_cast<const std::int32_t*>(args.ids.data);
   const Rows<float> out(args.out);
-  const std::int64_t row_bytes = spec.format->bytes(spec.hidden);
   for_rows(*state_of(self).pool, args.out.rows(), spec.hidden, [&](std::int64_t row, int) {
     float* const values = out[row];
-    spec.format->decode(args.table + ids[row] * row_bytes, spec.hidden, values);
+    spec.format->decode_row(args.table, spec.hidden, ids[row], values);
     if (spec.scale == 1.0F) return;
     for (std::int64_t i = 0; i < spec.hidden; ++i) values[i] *= spec.scale;
   });

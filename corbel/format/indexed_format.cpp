@@ -1,0 +1,195 @@
+#include "corbel/format/indexed_format.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "corbel/tensor/dtype.h"
+
+namespace corbel {
+namespace {
+
+// Fitted to Gaussian and Student-t(6) weights with the multipliers below; |4 * -31| = 124. Asymmetric with a zero: the
+// multiplier's sign says which side is the longer one.
+constexpr std::int8_t kCodes4[16] = {-31, -25, -20, -16, -12, -9, -5, -2, 0, 3, 6, 9, 13, 17, 22, 28};
+constexpr std::int8_t kMultipliers3[8] = {1, 2, 3, 4, -1, -2, -3, -4};
+
+// Uniform, but for one code that would be out of reach (-64 * 2 is no int8 of both signs): max(2 c - 64, -63).
+constexpr std::array<std::int8_t, 64> make_codes6() {
+  std::array<std::int8_t, 64> codes{};
+  for (int c = 0; c < 64; ++c) codes[c] = static_cast<std::int8_t>(c == 0 ? -63 : 2 * c - 64);
+  return codes;
+}
+constexpr std::array<std::int8_t, 64> kCodes6 = make_codes6();
+constexpr std::int8_t kMultipliers1[2] = {1, 2};
+
+constexpr IndexedLayout kW4G16{4, 3, 16, 1, kMultipliers3, kCodes4};
+constexpr IndexedLayout kW4G8{4, 3, 8, 2, kMultipliers3, kCodes4};
+constexpr IndexedLayout kW6G8{6, 1, 8, 1, kMultipliers1, kCodes6.data()};
+
+/// Where a row's word stands: the line of the pair and the word in it.
+constexpr int word_offset(int row) { return (row >> 1 & 1) * 64 + ((row >> 2) * 2 + (row & 1)) * 8; }
+static_assert(word_offset(0) == 0 && word_offset(1) == 8 && word_offset(2) == 64 && word_offset(4) == 16 &&
+              word_offset(15) == 64 + 56);
+
+std::uint64_t load_word(const std::byte* p) noexcept {
+  std::uint64_t word = 0;
+  std::memcpy(&word, p, sizeof word);
+  return word;
+}
+
+/// Byte and shift of a column's code in the two planes.
+struct CodePlace {
+  int low_byte;
+  int low_shift;
+  int high_byte;
+  int high_shift;
+};
+constexpr CodePlace code_place(int row, int column) {
+  const int lane = 4 * row + column % 4;
+  return {column / 8 * 64 + lane, column / 4 % 2 * 4, column / 16 * 64 + lane, column / 4 % 4 * 2};
+}
+
+template <const IndexedLayout& kLayout>
+void unpack_indexed_row(const std::byte* block, int row, std::int8_t* integers, float* scales, float*) noexcept {
+  const IndexedRow parts = load_indexed_row(kLayout, block, row);
+  for (int i = 0; i < kPackedColumns; ++i)
+    integers[i] = static_cast<std::int8_t>(kLayout.multipliers[parts.multipliers[i / kLayout.group]] *
+                                           kLayout.codes[parts.codes[i]]);
+  scales[0] = to_float(std::bit_cast<bfloat16>(parts.scale));
+}
+
+/// The nearest code of `value`; ties go to the lower one.
+template <const IndexedLayout& kLayout>
+int nearest_code(float value) noexcept {
+  constexpr int kCount = 1 << kLayout.code_bits;
+  int low = 0;
+  for (int half = kCount / 2; half > 0; half /= 2) {
+    const int next = low + half;
+    const float middle = 0.5F * (static_cast<float>(kLayout.codes[next - 1]) + static_cast<float>(kLayout.codes[next]));
+    if (value > middle) low = next;
+  }
+  return low;
+}
+
+/// One row: the scale puts the largest magnitude at the end of the range, each group takes the multiplier with the
+/// least squared error.
+template <const IndexedLayout& kLayout>
+IndexedRow encode_row(const float* values) noexcept {
+  IndexedRow parts;
+  float largest = 0.0F;
+  for (int i = 0; i < kPackedColumns; ++i) largest = std::max(largest, std::fabs(values[i]));
+  int reach = 0;
+  for (int m = 0; m < 1 << kLayout.group_bits; ++m) reach = std::max(reach, -kLayout.codes[0] * kLayout.multipliers[m]);
+  const bfloat16 scale = to_bfloat16(largest / static_cast<float>(reach));
+  parts.scale = std::bit_cast<std::uint16_t>(scale);
+  const float step = to_float(scale);
+  const auto zero = static_cast<std::uint8_t>(nearest_code<kLayout>(0.0F));
+  parts.codes.fill(zero);
+  if (!(step > 0.0F)) return parts;
+  for (int g = 0; g < kLayout.groups(); ++g) {
+    const float* group = values + g * kLayout.group;
+    float least = HUGE_VALF;
+    for (int m = 0; m < 1 << kLayout.group_bits; ++m) {
+      const auto multiplier = static_cast<float>(kLayout.multipliers[m]);
+      std::uint8_t codes[16];
+      float error = 0.0F;  // in units of the scale: values of any size neither vanish nor overflow when squared
+      for (int i = 0; i < kLayout.group; ++i) {
+        const float steps = group[i] / step;
+        codes[i] = static_cast<std::uint8_t>(nearest_code<kLayout>(steps / multiplier));
+        const float off = steps - multiplier * static_cast<float>(kLayout.codes[codes[i]]);
+        error += off * off;
+      }
+      if (error >= least) continue;
+      least = error;
+      parts.multipliers[g] = static_cast<std::uint8_t>(m);
+      std::copy_n(codes, kLayout.group, parts.codes.begin() + g * kLayout.group);
+    }
+  }
+  return parts;
+}
+
+template <const IndexedLayout& kLayout>
+void encode_indexed_block(const float* values, std::byte* block) noexcept {
+  std::memset(block, 0, kLayout.block_bytes());
+  for (int row = 0; row < kStripRows; ++row)
+    store_indexed_row(kLayout, encode_row<kLayout>(values + row * kPackedColumns), row, block);
+}
+
+template <const IndexedLayout& kLayout>
+constexpr PackedCodec kCodec{1, false, unpack_indexed_row<kLayout>, encode_indexed_block<kLayout>};
+
+// The widest gap between codes is 6 of 124 at the largest multiplier, so half of it; 2^-9 more for the scale's
+// rounding.
+constexpr WeightFormat kW4G16Format{"w4g16", kPackedColumns, kW4G16.block_bytes(), 12.0 / 124 + 1.0 / 256,
+                                    nullptr, nullptr,        &kCodec<kW4G16>};
+constexpr WeightFormat kW4G8Format{"w4g8",  kPackedColumns, kW4G8.block_bytes(), 12.0 / 124 + 1.0 / 256,
+                                   nullptr, nullptr,        &kCodec<kW4G8>};
+constexpr WeightFormat kW6G8Format{"w6g8",  kPackedColumns, kW6G8.block_bytes(), 3.0 / 126 + 1.0 / 256,
+                                   nullptr, nullptr,        &kCodec<kW6G8>};
+
+}  // namespace
+
+const WeightFormat& w4g16_format() { return kW4G16Format; }
+const WeightFormat& w4g8_format() { return kW4G8Format; }
+const WeightFormat& w6g8_format() { return kW6G8Format; }
+
+const IndexedLayout* indexed_layout(const WeightFormat& format) noexcept {
+  if (&format == &kW4G16Format) return &kW4G16;
+  if (&format == &kW4G8Format) return &kW4G8;
+  if (&format == &kW6G8Format) return &kW6G8;
+  return nullptr;
+}
+
+std::array<std::int8_t, 128> index_table(const IndexedLayout& layout) noexcept {
+  std::array<std::int8_t, 128> table{};
+  for (int m = 0; m < 1 << layout.group_bits; ++m) {
+    for (int c = 0; c < 1 << layout.code_bits; ++c)
+      table[m << layout.code_bits | c] = static_cast<std::int8_t>(layout.multipliers[m] * layout.codes[c]);
+  }
+  return table;
+}
+
+void store_indexed_row(const IndexedLayout& layout, const IndexedRow& parts, int row, std::byte* block) noexcept {
+  const int per_pair = layout.groups_per_pair();
+  for (int pair = 0; pair < layout.header_pairs; ++pair) {
+    std::uint64_t word = pair == 0 ? std::uint64_t{parts.scale} << 48 : 0;
+    for (int g = 0; g < per_pair; ++g)
+      word |= std::uint64_t{parts.multipliers[pair * per_pair + g]} << (layout.group_bits * g);
+    std::memcpy(block + pair * 128 + word_offset(row), &word, sizeof word);
+  }
+  std::byte* const low = block + layout.header_bytes();
+  std::byte* const high = low + 16 * kPackedColumns / 2;
+  for (int i = 0; i < kPackedColumns; ++i) {
+    const CodePlace place = code_place(row, i);
+    low[place.low_byte] &= ~(std::byte{15} << place.low_shift);
+    low[place.low_byte] |= static_cast<std::byte>(parts.codes[i] & 15) << place.low_shift;
+    if (layout.code_bits == 4) continue;
+    high[place.high_byte] &= ~(std::byte{3} << place.high_shift);
+    high[place.high_byte] |= static_cast<std::byte>(parts.codes[i] >> 4) << place.high_shift;
+  }
+}
+
+IndexedRow load_indexed_row(const IndexedLayout& layout, const std::byte* block, int row) noexcept {
+  IndexedRow parts;
+  const int per_pair = layout.groups_per_pair();
+  const auto mask = static_cast<std::uint64_t>((1 << layout.group_bits) - 1);
+  for (int pair = 0; pair < layout.header_pairs; ++pair) {
+    const std::uint64_t word = load_word(block + pair * 128 + word_offset(row));
+    if (pair == 0) parts.scale = static_cast<std::uint16_t>(word >> 48);
+    for (int g = 0; g < per_pair; ++g)
+      parts.multipliers[pair * per_pair + g] = static_cast<std::uint8_t>(word >> (layout.group_bits * g) & mask);
+  }
+  const std::byte* const low = block + layout.header_bytes();
+  const std::byte* const high = low + 16 * kPackedColumns / 2;
+  for (int i = 0; i < kPackedColumns; ++i) {
+    const CodePlace place = code_place(row, i);
+    auto code = std::to_integer<unsigned>(low[place.low_byte]) >> place.low_shift & 15U;
+    if (layout.code_bits == 6) code |= (std::to_integer<unsigned>(high[place.high_byte]) >> place.high_shift & 3U) << 4;
+    parts.codes[i] = static_cast<std::uint8_t>(code);
+  }
+  return parts;
+}
+
+}  // namespace corbel
