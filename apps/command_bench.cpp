@@ -166,8 +166,7 @@ Result<void> bench_limits(const BenchFlags& flags, Device& device) {
 }
 
 Result<void> bench(const BenchFlags& flags) {
-  BenchSettings settings{.bf16_products = flags.device.chosen_strategy() != Strategy::accuracy &&
-                                          flags.quant != "f32" && flags.quant != "f16"};
+  BenchSettings settings;
   CORBEL_ASSIGN(settings.prefill_tokens, read_counts("prefill", flags.prefill));
   if (!flags.batch.empty()) {
     CORBEL_ASSIGN(settings.batches, read_counts("batch", flags.batch));
