@@ -37,6 +37,14 @@ struct ArtifactTensor {
   const std::string& section() const { return stored.empty() ? name : stored; }
 };
 
+/// One file of a profile: "config.json" and how many bytes of its section are its own.
+struct ArtifactFileEntry {
+  std::string name;
+  std::int64_t bytes = 0;
+  std::string stored;  // the section that holds it; empty: file_section(name)
+  std::string section() const;
+};
+
 /// What a profile was compiled for. Dynamic: any context that fits into memory.
 struct ArtifactLimits {
   bool is_static = false;
@@ -52,8 +60,10 @@ struct ArtifactProfile {
   std::string source_hash;  // 32 hexadecimal digits, source_fingerprint() of it
   std::map<std::string, std::string, std::less<>> settings;  // of the compilation: {"quant", "w4"}, {"method", "gptq"}
   std::vector<ArtifactTensor> tensors;
-  std::map<std::string, std::string, std::less<>> files;  // name -> section
-  bool has_certificate = false;                           // in certificate_section(name)
+  std::vector<ArtifactFileEntry> files;
+  bool has_certificate = false;  // in certificate_section(name)
+
+  const ArtifactTensor* find_tensor(std::string_view tensor) const;
 };
 
 struct ArtifactManifest {
@@ -71,8 +81,8 @@ inline constexpr std::string_view kOwnPrefix = "corbel.";  // no tensor of a che
 std::string file_section(std::string_view name);           // "corbel.file/NAME"
 std::string certificate_section(std::string_view profile);
 
-/// Bytes of a tensor without padding; refused: a packed format of rank 1, a row that is no whole number of blocks, a
-/// size that an int64 does not hold. `what` names the tensor.
+/// Bytes of a tensor without padding; refused: a packed format that is no matrix or stack of matrices, a row that is no
+/// whole number of blocks, a size that an int64 does not hold. `what` names the tensor.
 Result<std::int64_t> stored_bytes(const WeightFormat& format, const Shape& shape, std::string_view what);
 
 std::string manifest_text(const ArtifactManifest& manifest);
