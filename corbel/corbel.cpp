@@ -122,6 +122,7 @@ GenerateOptions generate_options(const corbel_ask_options& asked, const corbel_m
   options.sampling.repetition_penalty = asked.repetition_penalty > 0.0 ? asked.repetition_penalty : 1.0;
   options.sampling.seed = asked.seed;
   options.max_tokens = asked.max_tokens;
+  options.input_tokens = model.loaded.defaults.input_tokens;
   for (const std::int64_t id : model.loaded.defaults.eos_ids) options.stop_ids.push_back(static_cast<std::int32_t>(id));
   return options;
 }

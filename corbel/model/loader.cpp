@@ -107,6 +107,8 @@ Result<LoadedModel> load_text_model(std::shared_ptr<const ModelPackage> package,
     CORBEL_TRY(read_defaults(JsonFields(generation, files.where(kGeneration)), loaded.defaults));
   }
   CORBEL_TRY(read_defaults(JsonFields(config, files.where(kConfig)), loaded.defaults));
+  if (const ArtifactProfile* profile = loaded.package->profile(); profile != nullptr && profile->limits.is_static)
+    loaded.defaults.input_tokens = profile->limits.input_tokens;
   loaded.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return loaded;
 }

@@ -18,6 +18,7 @@ struct GenerationDefaults {
   std::optional<double> temperature, top_p, min_p, repetition_penalty;
   std::optional<std::int64_t> top_k, max_new_tokens;
   std::optional<bool> do_sample;
+  std::int64_t input_tokens = 0;  // most tokens of a prompt, by the artifact's static profile; 0: no limit of its own
 };
 
 /// A model and what it was read from.
