@@ -25,10 +25,31 @@ struct BenchFlags {
   bool only_limits = false;
   bool json = false;
   std::string quant;
+  std::string head_quant;  // of embedding and head
   std::vector<std::string> prefill, batch;
   std::optional<std::int64_t> decode, depth, repeat;
   DeviceChoice device;
 };
+
+/// Formats of dummy weights by the names that compile --quant takes.
+Result<SeededFormats> dummy_formats(const BenchFlags& flags) {
+  if (flags.quant.empty() || flags.quant == "bf16" || flags.quant == "f16" || flags.quant == "f32")
+    return SeededFormats{};
+  const auto named = [](const std::string& name) {
+    return find_weight_format(name == "w4" ? "w4g16" : name == "w6" ? "w6g8" : name);
+  };
+  SeededFormats formats;
+  CORBEL_ASSIGN(formats.matrices, named(flags.quant));
+  formats.tables = formats.matrices;
+  if (flags.quant.starts_with("w4")) formats.tables = &w6g8_format();
+  if (!flags.head_quant.empty()) {
+    CORBEL_ASSIGN(formats.tables, named(flags.head_quant));
+  }
+  for (const WeightFormat* format : {formats.matrices, formats.tables}) {
+    if (!format->can_encode()) return fail(Code::bad_request, cat("no dummy weights in format ", format->name));
+  }
+  return formats;
+}
 
 /// A model to measure and what to call it.
 struct BenchSubject {
@@ -65,7 +86,8 @@ Result<BenchSubject> open_subject(const BenchFlags& flags, const Device& device)
   CORBEL_ASSIGN(const bool tied, JsonFields(config, flags.config).get_bool("tie_word_embeddings", false));
   const DType dtype = flags.quant == "f32" ? DType::f32 : flags.quant == "f16" ? DType::f16 : DType::bf16;
   const std::vector<std::string> untied = {"lm_head.weight"};
-  auto source = std::make_shared<SeededSource>(1, dtype, tied ? std::vector<std::string>() : untied);
+  CORBEL_ASSIGN(const SeededFormats formats, dummy_formats(flags));
+  auto source = std::make_shared<SeededSource>(1, dtype, tied ? std::vector<std::string>() : untied, formats);
   CORBEL_ASSIGN(auto model, make_text_model(config, flags.config, std::move(source), device, families, options));
   return BenchSubject{std::filesystem::path(flags.config).stem().string(), std::move(model)};
 }
@@ -188,7 +210,10 @@ int run_bench(const std::vector<std::string>& arguments) {
   line.text("model", flags.model, "folder, ORG/NAME or alias; without it the built-in model");
   line.text("config", flags.config, "a config.json alone, with --dummy-weights");
   line.toggle("dummy-weights", flags.dummy_weights, "weights made from a seed instead of a checkpoint");
-  line.choice("quant", flags.quant, {"bf16", "f16", "f32"}, "format of dummy weights (default bf16)");
+  line.choice("quant", flags.quant, {"bf16", "f16", "f32", "w8", "w6", "w4", "w6g8", "w4g8", "w4g16"},
+              "format of dummy weights (default bf16)");
+  line.choice("head-quant", flags.head_quant, {"w8", "w6", "w4", "w6g8", "w4g8", "w4g16"},
+              "format of dummy embeddings and heads (default: w6 with a 4-bit --quant, else as --quant)");
   line.texts("prefill", flags.prefill, "prompt length; repeatable (default 512)");
   line.integer("decode", flags.decode, "tokens to decode (default 64)");
   line.texts("batch", flags.batch, "sequences decoded together; repeatable (default 1)");

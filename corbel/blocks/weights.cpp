@@ -15,7 +15,8 @@ Result<SourceTensor> WeightStore::find(const std::string& name, const Shape& sha
                                     ", the model expects ", shape, " (sizes from config.json)"));
   }
   // A tied matrix is asked for twice and counted once.
-  if (used_.insert(name).second && shape.rank() > 1) mapped_bytes_ += static_cast<std::int64_t>(found->bytes.size());
+  if (used_.insert(name).second && shape.rank() > 1)
+    (found->is_copy ? owned_bytes_ : mapped_bytes_) += static_cast<std::int64_t>(found->bytes.size());
   return std::move(*found);
 }
 

@@ -120,13 +120,16 @@ void encode_indexed_block(const float* values, std::byte* block) noexcept {
 template <const IndexedLayout& kLayout>
 constexpr PackedCodec kCodec{1, false, unpack_indexed_row<kLayout>, encode_indexed_block<kLayout>};
 
-// The widest gap between codes is 6 of 124 at the largest multiplier, so half of it; 2^-9 more for the scale's
-// rounding.
-constexpr WeightFormat kW4G16Format{"w4g16", kPackedColumns, kW4G16.block_bytes(), 12.0 / 124 + 1.0 / 256,
+// A group's squared error is at most what the largest multiplier gives: group times half the widest gap, squared; one
+// weight may have all of it. Half gaps: 12 of 124, 2.25 of 126. 1/256 for the scale's rounding.
+constexpr double kError4G16 = 4.0 * 12.0 / 124 + 1.0 / 256;
+constexpr double kError4G8 = 2.8285 * 12.0 / 124 + 1.0 / 256;
+constexpr double kError6G8 = 2.8285 * 2.25 / 126 + 1.0 / 256;
+constexpr WeightFormat kW4G16Format{"w4g16", kPackedColumns, kW4G16.block_bytes(), kError4G16,
                                     nullptr, nullptr,        &kCodec<kW4G16>};
-constexpr WeightFormat kW4G8Format{"w4g8",  kPackedColumns, kW4G8.block_bytes(), 12.0 / 124 + 1.0 / 256,
+constexpr WeightFormat kW4G8Format{"w4g8",  kPackedColumns, kW4G8.block_bytes(), kError4G8,
                                    nullptr, nullptr,        &kCodec<kW4G8>};
-constexpr WeightFormat kW6G8Format{"w6g8",  kPackedColumns, kW6G8.block_bytes(), 3.0 / 126 + 1.0 / 256,
+constexpr WeightFormat kW6G8Format{"w6g8",  kPackedColumns, kW6G8.block_bytes(), kError6G8,
                                    nullptr, nullptr,        &kCodec<kW6G8>};
 
 }  // namespace
