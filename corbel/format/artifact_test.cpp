@@ -22,6 +22,13 @@ class ArtifactReading : public ArtifactTest {
     ASSERT_TRUE(write_test_artifact(path_, test_plan()));
     content_ = file_content(path_);
   }
+  /// Few kilobytes, for tests that open the file thousands of times.
+  void write_small() {
+    ArtifactPlan plan = test_plan();
+    plan.profile.tensors = {plan.profile.tensors[3], plan.profile.tensors[4]};
+    ASSERT_TRUE(write_test_artifact(path_, plan));
+    content_ = file_content(path_);
+  }
   void put(const std::string& content) { std::ofstream(path_, std::ios::binary | std::ios::trunc) << content; }
   std::string refusal() const {
     const auto artifact = Artifact::open(path_);
@@ -80,6 +87,7 @@ TEST_F(ArtifactReading, AFlippedByteOfALargeTensorIsFoundWithinOneMegabyte) {
 }
 
 TEST_F(ArtifactReading, AFlippedByteOfTheHeaderOrTheChecksumsIsFoundOrRefused) {
+  write_small();
   const std::int64_t data = Artifact::open(path_).value()->sections()[0].offset;
   const auto size = static_cast<std::int64_t>(content_.size());
   for (std::int64_t at = 0; at < size; at = at + 1 == data ? size - 160 : at + 1) {
@@ -95,7 +103,8 @@ TEST_F(ArtifactReading, AFlippedByteOfTheHeaderOrTheChecksumsIsFoundOrRefused) {
 }
 
 TEST_F(ArtifactReading, AFileThatIsCutShortIsRefusedByNameWhereverItEnds) {
-  for (std::size_t size = content_.size() - 1; size > 0; size = size > 5000 ? size - 4999 : size - 1) {
+  write_small();
+  for (std::size_t size = content_.size() - 1; size > 0; --size) {
     put(content_.substr(0, size));
     const std::string message = refusal();
     ASSERT_THAT(message, HasSubstr("model.corbel")) << size;
