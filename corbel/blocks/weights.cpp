@@ -22,7 +22,7 @@ Result<SourceTensor> WeightStore::find(const std::string& name, const Shape& sha
 
 Result<WeightRef> WeightStore::matrix(const std::string& name, std::int64_t rows, std::int64_t columns) {
   CORBEL_ASSIGN(const SourceTensor tensor, find(name, {rows, columns}));
-  bases_.push_back({tensor.bytes.data()});
+  bases_.push_back({tensor.bytes.data(), std::ssize(tensor.bytes)});
   return WeightRef{&bases_.back(), 0, tensor.format, tensor.shape};
 }
 

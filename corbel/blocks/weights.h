@@ -18,6 +18,7 @@ namespace corbel {
 /// Where a weight's bytes are now. Replaced between steps when a long-lived process moves weights into huge pages.
 struct WeightBase {
   const std::byte* address = nullptr;
+  std::int64_t bytes = 0;
 };
 
 /// A weight: base + offset. Copies are cheap; the WeightStore that made it must outlive it.
@@ -55,6 +56,8 @@ class WeightStore {
   /// Refuses a checkpoint with tensors that nobody asked for. `ignored` are name endings that may stay unread.
   Result<void> check_all_used(const std::vector<std::string_view>& ignored) const;
 
+  /// Of all matrices, for who moves them between steps.
+  std::deque<WeightBase>& bases() { return bases_; }
   std::int64_t mapped_bytes() const { return mapped_bytes_; }
   std::int64_t owned_bytes() const { return owned_bytes_; }
   const TensorSource& source() const { return *source_; }
