@@ -46,7 +46,8 @@ Result<SeededFormats> dummy_formats(const BenchFlags& flags) {
     CORBEL_ASSIGN(formats.tables, named(flags.head_quant));
   }
   for (const WeightFormat* format : {formats.matrices, formats.tables}) {
-    if (!format->can_encode()) return fail(Code::bad_request, cat("no dummy weights in format ", format->name));
+    if (!format->can_encode() && format->packed == nullptr)
+      return fail(Code::bad_request, cat("no dummy weights in format ", format->name));
   }
   return formats;
 }
@@ -166,8 +167,7 @@ Result<void> bench_limits(const BenchFlags& flags, Device& device) {
 }
 
 Result<void> bench(const BenchFlags& flags) {
-  BenchSettings settings{.bf16_products = flags.device.chosen_strategy() != Strategy::accuracy &&
-                                          flags.quant != "f32" && flags.quant != "f16"};
+  BenchSettings settings;
   CORBEL_ASSIGN(settings.prefill_tokens, read_counts("prefill", flags.prefill));
   if (!flags.batch.empty()) {
     CORBEL_ASSIGN(settings.batches, read_counts("batch", flags.batch));
@@ -210,9 +210,11 @@ int run_bench(const std::vector<std::string>& arguments) {
   line.text("model", flags.model, "folder, ORG/NAME or alias; without it the built-in model");
   line.text("config", flags.config, "a config.json alone, with --dummy-weights");
   line.toggle("dummy-weights", flags.dummy_weights, "weights made from a seed instead of a checkpoint");
-  line.choice("quant", flags.quant, {"bf16", "f16", "f32", "w8", "w6", "w4", "w6g8", "w4g8", "w4g16"},
+  line.choice("quant", flags.quant,
+              {"bf16", "f16", "f32", "w8", "w6", "w4", "w6g8", "w4g8", "w4g16", "p_q4_0", "p_q8_0", "p_q4_k", "p_q6_k",
+               "p_iq4_xs"},
               "format of dummy weights (default bf16)");
-  line.choice("head-quant", flags.head_quant, {"w8", "w6", "w4", "w6g8", "w4g8", "w4g16"},
+  line.choice("head-quant", flags.head_quant, {"w8", "w6", "w4", "w6g8", "w4g8", "w4g16", "p_q8_0", "p_q6_k"},
               "format of dummy embeddings and heads (default: w6 with a 4-bit --quant, else as --quant)");
   line.texts("prefill", flags.prefill, "prompt length; repeatable (default 512)");
   line.integer("decode", flags.decode, "tokens to decode (default 64)");

@@ -112,6 +112,7 @@ void add_rows(Kernels& table);
 void add_attention(Kernels& table);
 void add_probes(Kernels& table);
 void add_packed(Kernels& table);
+void add_packed_imports(Kernels& table);
 void add_packed_indexed(Kernels& table);
 void add_packed_w8(Kernels& table);
 Kernels make_kernels();
