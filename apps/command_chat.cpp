@@ -180,8 +180,8 @@ void ChatLoop::answer(const std::string& text) {
 
 int ChatLoop::run() {
   if (input_is_terminal() && errors_are_terminal()) {
-    print_error_text(cat("model ", open_.model->loaded.package->name(), " on ",
-                         open_.device.device->info().profile(), ". /help lists the commands, Ctrl-D leaves.\n"));
+    print_error_text(cat("model ", open_.model->loaded.package->name(), " on ", open_.device.device->info().profile(),
+                         ". /help lists the commands, Ctrl-D leaves.\n"));
   }
   bool interrupted_before = false;
   while (!leaving_) {

@@ -22,8 +22,8 @@ Result<RunnerLimits> choose_limits(const LoadedModel& loaded, std::optional<std:
   const std::int64_t longest = loaded.longest_context() > 0 ? loaded.longest_context() : kDefaultContext;
   limits.context_tokens = wanted.value_or(std::min(longest, kDefaultContext));
   if (limits.context_tokens > std::min(longest, kMostContext)) {
-    return fail(Code::bad_request, cat("--context is ", limits.context_tokens, "; ", loaded.context_reason(), ' ', longest,
-                                       " tokens"));
+    return fail(Code::bad_request,
+                cat("--context is ", limits.context_tokens, "; ", loaded.context_reason(), ' ', longest, " tokens"));
   }
   const AvailableMemory available = available_memory();
   plan = plan_memory(model, limits, available);
@@ -39,9 +39,9 @@ Result<RunnerLimits> choose_limits(const LoadedModel& loaded, std::optional<std:
 Result<void> move_weights(OpenModel& open) {
   const Artifact* artifact = open.loaded.package->artifact();
   if (artifact == nullptr)
-    return fail(Code::bad_request, cat("--huge-pages moves the weights of an artifact; ",
-                                       open.loaded.package->description(), " is a ",
-                                       package_kind_name(open.loaded.package->kind()), ". Add --quant, or compile it"));
+    return fail(Code::bad_request,
+                cat("--huge-pages moves the weights of an artifact; ", open.loaded.package->description(), " is a ",
+                    package_kind_name(open.loaded.package->kind()), ". Add --quant, or compile it"));
   CORBEL_ASSIGN(open.mover, WeightMover::make(*open.loaded.model, artifact->file()));
   while (open.mover->move_slice()) continue;
   return {};

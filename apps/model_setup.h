@@ -39,8 +39,8 @@ class PageReader {
 struct OpenModel {
   LoadedModel loaded;
   std::optional<Tokenizer> tokenizer;
-  std::unique_ptr<PageReader> pages;   // of an artifact, until it is through
-  std::optional<WeightMover> mover;    // owns moved weights
+  std::unique_ptr<PageReader> pages;  // of an artifact, until it is through
+  std::optional<WeightMover> mover;   // owns moved weights
 
   const TextModel& model() const { return *loaded.model; }
 };

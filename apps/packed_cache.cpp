@@ -36,8 +36,9 @@ Result<std::shared_ptr<const ModelPackage>> packed_package(const std::shared_ptr
                                        " is an artifact, packed as it was compiled"));
   const fs::path folder = cache_folder();
   if (folder.empty())
-    return fail(Code::bad_request, "--quant keeps what it packs in $XDG_CACHE_HOME/corbel or ~/.cache/corbel; neither "
-                                   "XDG_CACHE_HOME nor HOME is set");
+    return fail(Code::bad_request,
+                "--quant keeps what it packs in $XDG_CACHE_HOME/corbel or ~/.cache/corbel; neither "
+                "XDG_CACHE_HOME nor HOME is set");
   CORBEL_ASSIGN(const std::shared_ptr<const TensorSource> tensors, package->tensors());
   CORBEL_ASSIGN(const Checksum content, source_fingerprint(*tensors, package->files()));
   const fs::path path =

@@ -117,11 +117,12 @@ TEST_F(ArtifactReading, AnotherLayoutIsRefusedWithTheCommandThatRenewsIt) {
               HasSubstr(cat("has artifact layout 0 (written by corbel 0.1.0), this build reads layout 1. Renew it: "
                             "corbel compile MODEL -o ",
                             path_.string())));
-  EXPECT_THAT(with_manifest([](Json& manifest) {
-                manifest["layout_version"] = 2;
-                manifest["profiles"] = "of a form that nobody knows yet";
-              }),
-              HasSubstr("has artifact layout 2 (written by corbel 0.1.0), this build reads layout 1. Run a newer corbel"));
+  EXPECT_THAT(
+      with_manifest([](Json& manifest) {
+        manifest["layout_version"] = 2;
+        manifest["profiles"] = "of a form that nobody knows yet";
+      }),
+      HasSubstr("has artifact layout 2 (written by corbel 0.1.0), this build reads layout 1. Run a newer corbel"));
 }
 
 TEST_F(ArtifactReading, AnotherTargetsArtifactOpensButIsNotRun) {
@@ -216,7 +217,8 @@ TEST_F(ArtifactReading, OpensThreeHundredTensorsInTwoMilliseconds) {
   for (int layer = 0; layer < 34; ++layer) {
     for (const char* module : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
                                "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", "input_layernorm", "q_norm"})
-      plan.profile.tensors.push_back({cat("model.layers.", layer, ".", module, ".weight"), &w4g16_format(), {16, 256}, ""});
+      plan.profile.tensors.push_back(
+          {cat("model.layers.", layer, ".", module, ".weight"), &w4g16_format(), {16, 256}, ""});
   }
   ASSERT_TRUE(write_test_artifact(path_, plan));
   double best_ms = 1e9;
