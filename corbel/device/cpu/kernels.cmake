@@ -2,6 +2,7 @@
 set(cpu_kernel_folder ${PROJECT_SOURCE_DIR}/corbel/device/cpu/kernels)
 set(cpu_kernel_sources
     ${cpu_kernel_folder}/attention.cpp
+    ${cpu_kernel_folder}/encode.cpp
     ${cpu_kernel_folder}/linear.cpp
     ${cpu_kernel_folder}/probes.cpp
     ${cpu_kernel_folder}/rows.cpp

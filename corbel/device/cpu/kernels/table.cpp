@@ -11,6 +11,7 @@ Kernels make_kernels() {
   add_linear(table);
   add_rows(table);
   add_attention(table);
+  add_encode(table);
   add_probes(table);
   return table;
 }
