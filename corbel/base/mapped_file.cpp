@@ -10,6 +10,8 @@
 #include <system_error>
 #include <utility>
 
+#include "corbel/base/output_file.h"
+
 namespace corbel {
 namespace {
 
@@ -74,23 +76,6 @@ int write_parts(Descriptor& file, std::span<const std::span<const std::byte>> pa
   return file.close();
 }
 
-/// Where a write to `path` has to go: through a symbolic link, so that the link stays one; never over a device, a pipe
-/// or a folder.
-Result<fs::path> write_target(const fs::path& path) {
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (!fs::exists(status)) return path;
-  if (fs::is_directory(status))
-    return fail(Code::bad_file, cat("cannot write ", path.string(), ": a folder of this name exists"));
-  if (!fs::is_regular_file(status))
-    return fail(Code::bad_file,
-                cat("cannot write ", path.string(), ": it is a pipe, socket or device, expected a file"));
-  if (!fs::is_symlink(fs::symlink_status(path, error))) return path;
-  fs::path target = fs::canonical(path, error);
-  if (error) return fail(Code::bad_file, cat("cannot write ", path.string(), ": ", error.message()));
-  return target;
-}
-
 /// Makes a new file beside `target`; `temporary` receives its name. Returns -1 and errno on failure.
 int create_beside(const fs::path& target, fs::path& temporary) {
   constexpr int kAttempts = 100;  // names that a killed process of the same number left behind
@@ -101,13 +86,6 @@ int create_beside(const fs::path& target, fs::path& temporary) {
     if (descriptor >= 0 || errno != EEXIST) return descriptor;
   }
   return -1;
-}
-
-/// Makes the rename survive a power cut. The new file is complete either way, so failure here changes nothing.
-void sync_folder(const fs::path& file) noexcept {
-  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
-  const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (descriptor.number() >= 0) static_cast<void>(::fsync(descriptor.number()));
 }
 
 }  // namespace
