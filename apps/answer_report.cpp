@@ -44,7 +44,7 @@ std::string answer_json(const GenerateResult& result, const GenerateOptions& opt
         {"peak_memory_bytes", peak_memory_bytes()}}},
       {"receipt",
        {{"corbel", CORBEL_VERSION},
-        {"model", open.model->loaded.folder.string()},
+        {"model", open.model->loaded.package->description()},
         {"profile", open.device.device->info().profile()},
         {"context_tokens", open.runner->limits().context_tokens},
         {"temperature", sampling.temperature},

@@ -74,9 +74,9 @@ Result<BenchSubject> open_subject(const BenchFlags& flags, const Device& device)
   const auto families = linked_model_families();
   const ModelOptions options{flags.device.chosen_strategy()};
   if (flags.config.empty()) {
-    CORBEL_ASSIGN(const auto folder, find_model(flags.model));
-    CORBEL_ASSIGN(LoadedModel loaded, load_text_model(folder, device, families, options));
-    return BenchSubject{folder.filename().string(), std::move(loaded.model)};
+    CORBEL_ASSIGN(const auto package, find_package(flags.model));
+    CORBEL_ASSIGN(LoadedModel loaded, load_text_model(package, device, families, options));
+    return BenchSubject{package->name(), std::move(loaded.model)};
   }
   if (!flags.dummy_weights) {
     return fail(Code::bad_request,

@@ -178,7 +178,7 @@ void ChatLoop::answer(const std::string& text) {
 
 int ChatLoop::run() {
   if (input_is_terminal() && errors_are_terminal()) {
-    print_error_text(cat("model ", open_.model->loaded.folder.filename().string(), " on ",
+    print_error_text(cat("model ", open_.model->loaded.package->name(), " on ",
                          open_.device.device->info().profile(), ". /help lists the commands, Ctrl-D leaves.\n"));
   }
   bool interrupted_before = false;
@@ -229,7 +229,7 @@ int run_chat(const std::vector<std::string>& arguments) {
   catch_interrupts();
   auto open = open_session(flags.model, flags.device, flags.generation.context);
   if (!open) return report(open.error());
-  auto format = ChatFormat::load((*open)->model->loaded.folder, *(*open)->model->tokenizer);
+  auto format = ChatFormat::load((*open)->model->loaded.package->files(), *(*open)->model->tokenizer);
   if (!format) return report(format.error());
   return ChatLoop(**open, *format, flags.generation).run();
 }

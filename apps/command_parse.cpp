@@ -1,4 +1,3 @@
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -40,16 +39,12 @@ Result<AnswerFormat> format_of_template(const ParseFlags& flags) {
     CORBEL_ASSIGN(const ChatTemplate compiled, ChatTemplate::compile(std::move(text), flags.template_file));
     return AnswerFormat::from_template(compiled, variables);
   }
-  std::filesystem::path folder = flags.models[0];
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(folder, ignored)) {
-    CORBEL_ASSIGN(folder, find_model(flags.models[0]));
-  }
-  CORBEL_ASSIGN(const ChatTemplateSource source, chat_template_source(folder));
+  CORBEL_ASSIGN(const auto package, find_package(flags.models[0]));
+  CORBEL_ASSIGN(const ChatTemplateSource source, chat_template_source(package->files()));
   const ChatTemplateSource::Named* named = source.find("tool_use");
   if (named == nullptr) named = source.find();
   if (named == nullptr) {
-    return fail(Code::bad_file, cat(folder.string(), ": no chat template tells its format; name one with --format (",
+    return fail(Code::bad_file, cat(package->description(), ": no chat template tells its format; name one with --format (",
                                     joined(AnswerFormat::names()), ")"));
   }
   for (const auto& [name, text] : source.variables) variables[name] = text;

@@ -65,7 +65,7 @@ Result<GenerateResult> answer(OpenSession& open, const RunFlags& flags, const st
     if (!ids) return forward_failure(ids, "the prompt");
     return generate(*open.session, tokenizer, *ids, options, observer);
   }
-  CORBEL_ASSIGN(const ChatFormat format, ChatFormat::load(open.model->loaded.folder, tokenizer));
+  CORBEL_ASSIGN(const ChatFormat format, ChatFormat::load(open.model->loaded.package->files(), tokenizer));
   ChatSession chat(*open.session, tokenizer, format);
   chat.conversation().set_system(flags.generation.system);
   return chat.answer(prompt, options, observer);

@@ -6,7 +6,11 @@ namespace corbel::app {
 
 int run_chat(const std::vector<std::string>& arguments);
 int run_bench(const std::vector<std::string>& arguments);
+int run_combine(const std::vector<std::string>& arguments);
+int run_diff(const std::vector<std::string>& arguments);
 int run_doctor(const std::vector<std::string>& arguments);
+int run_extract(const std::vector<std::string>& arguments);
+int run_inspect(const std::vector<std::string>& arguments);
 int run_parse(const std::vector<std::string>& arguments);
 int run_run(const std::vector<std::string>& arguments);
 int run_template(const std::vector<std::string>& arguments);
@@ -18,6 +22,10 @@ std::span<const Command> commands() {
       Command{"run", "answer one prompt", run_run},
       Command{"chat", "talk with a model", run_chat},
       Command{"bench", "measure prefill and decode beside what the machine could do", run_bench},
+      Command{"inspect", "show what a model is made of; check an artifact", run_inspect},
+      Command{"diff", "compare two models: config, formats, values", run_diff},
+      Command{"combine", "put several artifacts into one file", run_combine},
+      Command{"extract", "take one profile out of an artifact", run_extract},
       Command{"verify", "compare a model, module by module, with what Hugging Face answered", run_verify},
       Command{"tokenize", "show the pieces and ids that a text becomes, or the text of ids", run_tokenize},
       Command{"template", "show the prompt that a model's chat template makes of messages", run_template},

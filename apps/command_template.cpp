@@ -1,6 +1,5 @@
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -39,7 +38,7 @@ struct TemplateFlags {
 
 /// A template, or for a line that brings its own none yet, and what to render it with.
 struct Prepared {
-  std::filesystem::path folder;  // of the model; empty without one
+  std::shared_ptr<const ModelPackage> package;  // null without a model
   ChatTemplateSource source;
   std::vector<std::pair<std::string, ChatTemplate>> compiled;  // by name
   Json variables = Json::object();                             // bos_token, ... and --extra
@@ -69,6 +68,10 @@ Result<void> compile_into(Prepared& prepared, const ChatTemplateSource::Named& n
   return {};
 }
 
+std::string place_of(const Prepared& prepared) {
+  return prepared.package == nullptr ? std::string() : prepared.package->description();
+}
+
 std::string names_of(const Prepared& prepared) {
   std::string names;
   for (const auto& [name, compiled] : prepared.compiled) names += cat(names.empty() ? "" : ", ", quote(name));
@@ -88,11 +91,11 @@ Result<const ChatTemplate*> choose(const Prepared& prepared, std::string_view wa
   if (wanted.empty() && prepared.compiled.size() == 1) return &prepared.compiled.front().second;
   if (prepared.compiled.empty()) {
     return fail(Code::bad_file,
-                cat(prepared.folder.string(),
+                cat(place_of(prepared),
                     ": no chat template (chat_template.jinja, tokenizer_config.json \"chat_template\"); "
                     "corbel chat talks in \"User: ... Assistant:\" lines then"));
   }
-  return fail(Code::bad_request, cat(prepared.folder.string(), ": no template is named ", quote(wanted), "; there are ",
+  return fail(Code::bad_request, cat(place_of(prepared), ": no template is named ", quote(wanted), "; there are ",
                                      names_of(prepared)));
 }
 
@@ -118,12 +121,8 @@ Result<Prepared> prepare(const TemplateFlags& flags) {
     CORBEL_ASSIGN(prepared.options.now, parse_clock(clock));
   }
   if (!flags.models.empty()) {
-    std::error_code ignored;
-    prepared.folder = flags.models[0];
-    if (!std::filesystem::is_directory(prepared.folder, ignored)) {
-      CORBEL_ASSIGN(prepared.folder, find_model(flags.models[0]));
-    }
-    CORBEL_ASSIGN(prepared.source, chat_template_source(prepared.folder));
+    CORBEL_ASSIGN(prepared.package, find_package(flags.models[0]));
+    CORBEL_ASSIGN(prepared.source, chat_template_source(prepared.package->files()));
     for (const auto& [name, text] : prepared.source.variables) prepared.variables[name] = text;
   }
   if (!flags.template_file.empty()) {
@@ -171,7 +170,7 @@ Result<Json> answer_line(const TemplateFlags& flags, const Prepared& prepared, c
   }
   const Json variables = variables_of(base, row["messages"], tools, generation_prompt);
   const auto rendered = [&]() -> Result<std::string> {
-    if (prepared.compiled.empty() && prepared.folder.empty()) {
+    if (prepared.compiled.empty() && prepared.package == nullptr) {
       CORBEL_ASSIGN(const std::string source, line.require_string("source"));
       CORBEL_ASSIGN(const ChatTemplate own, ChatTemplate::compile(source, "source"));
       return own.render(variables, options);
@@ -248,7 +247,7 @@ int show(const TemplateFlags& flags, const Prepared& prepared) {
   std::string shown = output_is_terminal() ? harmless(*prompt) : *prompt;
   if (!shown.ends_with('\n')) shown += '\n';
   if (flags.tokens) {
-    const auto tokenizer = Tokenizer::load(prepared.folder);
+    const auto tokenizer = Tokenizer::load(prepared.package->files());
     if (!tokenizer) return report(tokenizer.error());
     const auto ids = tokenizer->encode(*prompt, {.add_special_tokens = false, .parse_control = true});
     if (!ids) return report(ids.error());

@@ -34,10 +34,13 @@ struct TokenizeFlags {
 
 /// A folder or file with a tokenizer in it, or what the other commands take for a model.
 Result<Tokenizer> load_tokenizer(const std::string& name) {
+  CORBEL_ASSIGN(const std::filesystem::path path, find_model(name));
+  // A file is a tokenizer of any kind; GGUF files are among them, and need no model that can be run.
   std::error_code ignored;
-  if (!name.empty() && std::filesystem::exists(name, ignored)) return Tokenizer::load(name);
-  CORBEL_ASSIGN(const std::filesystem::path folder, find_model(name));
-  return Tokenizer::load(folder);
+  if (std::filesystem::is_regular_file(path, ignored) && path.extension() != kArtifactExtension)
+    return Tokenizer::load(path);
+  CORBEL_ASSIGN(const auto package, open_model_package(path));
+  return Tokenizer::load(package->files());
 }
 
 /// As a person reads it in one line: control characters and bytes that form no character as \xHH.

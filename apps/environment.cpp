@@ -25,6 +25,11 @@ Result<fs::path> built_in_model() {
 
 }  // namespace
 
+Result<std::shared_ptr<const ModelPackage>> find_package(const std::string& model) {
+  CORBEL_ASSIGN(const fs::path path, find_model(model));
+  return open_model_package(path);
+}
+
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? std::string() : std::string(value);
@@ -40,15 +45,23 @@ ModelSearch model_search() {
 
 Result<fs::path> find_model(const std::string& model) {
   std::error_code error;
-  if (model == "pico" && !fs::exists(model, error)) return built_in_model();
-  CORBEL_ASSIGN(fs::path path, resolve_model_path(model, model_search()));
+  const auto [name, profile] = split_profile(model);
+  if (name == "pico" && !fs::exists(name, error)) return built_in_model();
+  CORBEL_ASSIGN(fs::path path, resolve_model_path(name.string(), model_search()));
   if (path.empty()) return built_in_model();
+  if (!profile.empty()) path += cat("#", profile);
   return path;
 }
 
 fs::path state_folder() {
   if (const std::string state = environment("XDG_STATE_HOME"); !state.empty()) return fs::path(state) / "corbel";
   if (const std::string home = environment("HOME"); !home.empty()) return fs::path(home) / ".local/state/corbel";
+  return {};
+}
+
+fs::path cache_folder() {
+  if (const std::string cache = environment("XDG_CACHE_HOME"); !cache.empty()) return fs::path(cache) / "corbel";
+  if (const std::string home = environment("HOME"); !home.empty()) return fs::path(home) / ".cache/corbel";
   return {};
 }
 

@@ -59,6 +59,7 @@ GenerateOptions GenerationFlags::options(const GenerationDefaults& defaults) con
   options.max_tokens = max_tokens.value_or(defaults.max_new_tokens.value_or(kDefaultMaxTokens));
   for (const std::int64_t id : defaults.eos_ids) options.stop_ids.push_back(static_cast<std::int32_t>(id));
   options.stop_strings = stop;
+  options.input_tokens = defaults.input_tokens;
   options.on_full = on_full == "slide" ? OnFull::slide : OnFull::stop;
   return options;
 }

@@ -82,21 +82,23 @@ Result<void> open_model(const char* folder, const corbel_model_options& options,
   if (devices.empty()) return fail(Code::unsupported, "this build of the library has no device");
   const DeviceSettings settings{.level = options.isa_level != nullptr ? options.isa_level : ""};
   CORBEL_ASSIGN(model.device, devices.front().make(settings, *model.pool));
-  CORBEL_ASSIGN(model.loaded, load_text_model(folder, *model.device, linked_model_families(), {strategy}));
-  CORBEL_ASSIGN(model.tokenizer, Tokenizer::load(folder));
+  CORBEL_ASSIGN(model.loaded, load_text_model(std::filesystem::path(folder), *model.device, linked_model_families(),
+                                              {strategy}));
+  const NamedFiles& files = model.loaded.package->files();
+  CORBEL_ASSIGN(model.tokenizer, Tokenizer::load(files));
   CORBEL_TRY(check_tokenizer_fits(*model.tokenizer, model.loaded.model->info(), folder));
-  CORBEL_ASSIGN(model.format, ChatFormat::load(folder, *model.tokenizer));
+  CORBEL_ASSIGN(model.format, ChatFormat::load(files, *model.tokenizer));
   model.profile = model.device->info().profile();
   return {};
 }
 
 Result<void> open_chat(corbel_model& model, const char* system, std::int64_t context_tokens, corbel_chat& chat) {
   constexpr std::int64_t kDefaultContext = 4096;
-  const std::int64_t longest = model.loaded.model->info().max_positions;
+  const std::int64_t longest = model.loaded.longest_context();
   const std::int64_t context = context_tokens > 0 ? context_tokens : std::min(longest, kDefaultContext);
   if (context_tokens < 0 || context > longest) {
     return fail(Code::bad_request,
-                cat("context_tokens is ", context_tokens, "; the model was made for 1 to ", longest));
+                cat("context_tokens is ", context_tokens, "; ", model.loaded.context_reason(), ' ', longest, " tokens"));
   }
   RunnerLimits limits;
   limits.context_tokens = context;
@@ -120,6 +122,7 @@ GenerateOptions generate_options(const corbel_ask_options& asked, const corbel_m
   options.sampling.repetition_penalty = asked.repetition_penalty > 0.0 ? asked.repetition_penalty : 1.0;
   options.sampling.seed = asked.seed;
   options.max_tokens = asked.max_tokens;
+  options.input_tokens = model.loaded.defaults.input_tokens;
   for (const std::int64_t id : model.loaded.defaults.eos_ids) options.stop_ids.push_back(static_cast<std::int32_t>(id));
   return options;
 }
@@ -161,7 +164,7 @@ corbel_error* corbel_model_open(const char* folder, const corbel_model_options* 
 }
 
 const char* corbel_model_profile(const corbel_model* model) { return model->profile.c_str(); }
-int64_t corbel_model_context(const corbel_model* model) { return model->loaded.model->info().max_positions; }
+int64_t corbel_model_context(const corbel_model* model) { return model->loaded.longest_context(); }
 void corbel_model_free(corbel_model* model) { delete model; }
 
 corbel_error* corbel_chat_open(corbel_model* model, const char* system, int64_t context_tokens, corbel_chat** chat) {

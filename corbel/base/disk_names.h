@@ -23,6 +23,20 @@ inline constexpr std::string_view kGgufWordPieces = "bert";
 inline constexpr std::string_view kGgufScoredSums = "t5";
 inline constexpr std::string_view kGgufLongestMatch = "rwkv";
 
+struct GgufArchitecture {
+  std::string_view name;          // "general.architecture"
+  std::string_view architecture;  // config.json, "architectures"
+  std::string_view model_type;    // config.json
+  std::string_view windowed;      // "architectures" of a file that names a sliding window; empty: windows mean nothing
+  bool pairs_side_by_side;        // rows of queries and keys that rotate together are neighbours, not half a head apart
+};
+/// Models that GGUF files hold and Corbel reads.
+inline constexpr auto kGgufArchitectures = std::to_array<GgufArchitecture>({
+    {"llama", "LlamaForCausalLM", "llama", "MistralForCausalLM", true},
+    {"qwen2", "Qwen2ForCausalLM", "qwen2", "", false},
+    {"qwen3", "Qwen3ForCausalLM", "qwen3", "", false},
+});
+
 /// tokenizer.json, types of stages: what goes in front of word pieces.
 inline constexpr std::string_view kWordPieceNormalizer = "BertNormalizer";
 inline constexpr std::string_view kWordPiecePreTokenizer = "BertPreTokenizer";

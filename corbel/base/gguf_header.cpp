@@ -224,6 +224,7 @@ Result<GgufHeader> GgufHeader::parse(std::span<const std::byte> bytes, std::stri
     }
     header.keys_.push_back(key);
   }
+  header.keys_end_ = reader.at();
   CORBEL_ASSIGN(const std::int64_t alignment, header.get_int("general.alignment", 32, 1, kMaxAlignment));
   header.alignment_ = static_cast<std::uint64_t>(alignment);
   if (!std::has_single_bit(header.alignment_)) {

@@ -68,6 +68,8 @@ class GgufHeader {
   std::uint64_t alignment() const noexcept { return alignment_; }
   std::uint64_t data_begin() const noexcept { return data_begin_; }  // may lie past the end of a file without tensors
   const std::string& source() const noexcept { return source_; }
+  /// Where the keys end and the tensors' descriptions begin, in bytes from the start of the file.
+  std::uint64_t keys_end() const noexcept { return keys_end_; }
   std::span<const GgufTensor> tensors() const noexcept { return tensors_; }
   /// Keys in the order of the file.
   std::span<const std::string_view> keys() const noexcept { return keys_; }
@@ -96,6 +98,7 @@ class GgufHeader {
   std::uint32_t version_ = 0;
   std::uint64_t alignment_ = 32;
   std::uint64_t data_begin_ = 0;
+  std::uint64_t keys_end_ = 0;
   std::vector<std::string_view> keys_;
   std::unordered_map<std::string_view, GgufValue> values_;
   std::vector<GgufTensor> tensors_;

@@ -118,6 +118,27 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+namespace {
+constexpr std::size_t kPage = 4096;
+}
+
+void MappedFile::populate(std::size_t offset, std::size_t count) const noexcept {
+  if (offset >= size_) return;
+  const std::size_t begin = offset / kPage * kPage;
+  const std::size_t end = std::min(size_, offset + std::min(count, size_ - offset));
+  auto* start = const_cast<std::byte*>(data_) + begin;
+#ifdef MADV_POPULATE_READ
+  if (::madvise(start, end - begin, MADV_POPULATE_READ) == 0) return;  // Linux 5.14
+#endif
+  ::madvise(start, end - begin, MADV_WILLNEED);
+}
+
+void MappedFile::release(std::size_t offset, std::size_t count) const noexcept {
+  const std::size_t begin = (offset + kPage - 1) / kPage * kPage;
+  const std::size_t end = std::min(size_, offset + count) / kPage * kPage;
+  if (begin < end) ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
+}
+
 bool is_git_lfs_pointer(std::span<const std::byte> bytes) noexcept {
   constexpr std::string_view kFirstLine = "version https://git-lfs.github.com/spec/";
   return bytes.size() >= kFirstLine.size() &&

@@ -24,6 +24,12 @@ class MappedFile {
   ~MappedFile();
 
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+  /// Brings `count` bytes from `offset` on into this process's page table, reading them from the disk where they are
+  /// not cached: whoever touches them later waits for nothing. Advice: failing only costs speed. Any thread.
+  void populate(std::size_t offset, std::size_t count) const noexcept;
+  /// Takes whole pages of that range out of this process again; they stay in the file cache as long as the kernel
+  /// likes, and come back when touched.
+  void release(std::size_t offset, std::size_t count) const noexcept;
   const std::filesystem::path& path() const noexcept { return path_; }
 
  private:

@@ -17,7 +17,7 @@ FileBytes::FileBytes(std::string text) {
 
 Result<FileBytes> NamedFiles::require(std::string_view name, std::int64_t max_bytes) const {
   CORBEL_ASSIGN(std::optional<FileBytes> found, find(name, max_bytes));
-  if (!found) return fail(Code::bad_file, cat("cannot open ", where(name), ": no such file"));
+  if (!found) return fail(Code::bad_file, cat("cannot open ", where(name), ": No such file or directory"));
   return *std::move(found);
 }
 

@@ -16,7 +16,8 @@ Result<SourceTensor> WeightStore::find(const std::string& name, const Shape& sha
   }
   // A tied matrix is asked for twice and counted once.
   if (used_.insert(name).second) {
-    if (shape.rank() > 1) mapped_bytes_ += static_cast<std::int64_t>(found->bytes.size());
+    if (shape.rank() > 1)
+      (found->is_copy ? owned_bytes_ : mapped_bytes_) += static_cast<std::int64_t>(found->bytes.size());
     uses_.push_back({.name = name, .shape = shape});
   }
   return std::move(*found);
@@ -30,7 +31,7 @@ Result<WeightRef> WeightStore::matrix(const std::string& name, std::int64_t rows
     use.gathered = use.gathered || input.empty();
     if (use.input.empty()) use.input = input;
   }
-  bases_.push_back({tensor.bytes.data()});
+  bases_.push_back({tensor.bytes.data(), std::ssize(tensor.bytes)});
   return WeightRef{&bases_.back(), 0, tensor.format, tensor.shape};
 }
 

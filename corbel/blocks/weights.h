@@ -18,6 +18,7 @@ namespace corbel {
 /// Where a weight's bytes are now. Replaced between steps when a long-lived process moves weights into huge pages.
 struct WeightBase {
   const std::byte* address = nullptr;
+  std::int64_t bytes = 0;
 };
 
 /// A weight: base + offset. Copies are cheap; the WeightStore that made it must outlive it.
@@ -68,6 +69,8 @@ class WeightStore {
 
   /// Everything that was asked for, in the order in which it was asked for first.
   const std::vector<WeightUse>& uses() const { return uses_; }
+  /// Of all matrices, for who moves them between steps.
+  std::deque<WeightBase>& bases() { return bases_; }
   std::int64_t mapped_bytes() const { return mapped_bytes_; }
   std::int64_t owned_bytes() const { return owned_bytes_; }
   const TensorSource& source() const { return *source_; }

@@ -150,14 +150,18 @@ ChatFormat& ChatFormat::operator=(ChatFormat&&) noexcept = default;
 ChatFormat::~ChatFormat() = default;
 
 Result<ChatFormat> ChatFormat::load(const std::filesystem::path& folder, const Tokenizer& tokenizer) {
+  return load(FolderFiles(folder), tokenizer);
+}
+
+Result<ChatFormat> ChatFormat::load(const NamedFiles& files, const Tokenizer& tokenizer) {
   ChatFormat format(tokenizer);
-  CORBEL_ASSIGN(ChatTemplateSource source, chat_template_source(folder));
+  CORBEL_ASSIGN(ChatTemplateSource source, chat_template_source(files));
   for (const auto& [name, text] : source.variables) {
     const std::int32_t id = name == "eos_token" ? tokenizer.id_of(text) : kNoToken;
     if (id != kNoToken) format.stop_ids_.push_back(id);
   }
   if (source.templates.empty()) {
-    log(LogLevel::warning, cat("no_chat_template folder=", folder.string(), " form=\"User: ... Assistant:\""));
+    log(LogLevel::warning, cat("no_chat_template folder=", files.description(), " form=\"User: ... Assistant:\""));
     format.stop_strings_ = {"\nUser:"};
     return format;
   }

@@ -34,7 +34,8 @@ struct ChatRequest {
 ///     template refuses the system role or leaves its text out (logged once)
 class ChatFormat {
  public:
-  /// Reads the templates of FOLDER/chat_template.jinja or tokenizer_config.json. Refuses one that does not parse.
+  /// Reads the templates of chat_template.jinja or tokenizer_config.json. Refuses one that does not parse.
+  static Result<ChatFormat> load(const NamedFiles& files, const Tokenizer& tokenizer);
   static Result<ChatFormat> load(const std::filesystem::path& folder, const Tokenizer& tokenizer);
 
   ChatFormat(ChatFormat&&) noexcept;

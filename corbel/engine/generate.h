@@ -19,6 +19,7 @@ enum class OnFull {
 struct GenerateOptions {
   SamplingOptions sampling;
   std::int64_t max_tokens = 0;         // of the answer; 0: until the context is full
+  std::int64_t input_tokens = 0;       // longer prompts are refused: what a static profile takes; 0: any
   std::vector<std::int32_t> stop_ids;  // end the answer and are not part of its text
   std::vector<std::string> stop_strings;
   OnFull on_full = OnFull::stop;

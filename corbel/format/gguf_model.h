@@ -15,7 +15,7 @@
 
 namespace corbel {
 
-/// A model in a GGUF file, seen as a Hugging Face folder: tensors under that library's names and in its order of rows,
+/// A model in GGUF files, seen as a Hugging Face folder: tensors under that library's names and in its order of rows,
 /// and the texts that would stand beside them, made from the file's keys. Immutable; any thread may read.
 class GgufModel {
  public:
@@ -33,6 +33,7 @@ class GgufModel {
   /// "model.layers.0.self_attn.q_proj.weight", ...; shapes [out, in]; formats f32, f16, bf16 and those of
   /// gguf_rows.h. A tensor without such a name keeps its own. Bytes lie in the mapping, but for queries and keys whose
   /// rows the file has in another order: those are copied when they are first asked for and kept (owned_bytes()).
+  /// The source may outlive the model.
   virtual std::shared_ptr<const TensorSource> tensors() const = 0;
 
   /// The file of that name in a Hugging Face folder: "config.json", "generation_config.json", "tokenizer_config.json",

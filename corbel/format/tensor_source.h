@@ -20,7 +20,8 @@ struct SourceTensor {
   const WeightFormat* format = nullptr;
   Shape shape;  // as stored: a linear layer's weight is [out_features, in_features]
   std::span<const std::byte> bytes;
-  std::string file;  // for messages: "model-00001-of-00002.safetensors"
+  std::string file;      // for messages: "model-00001-of-00002.safetensors"
+  bool is_copy = false;  // the bytes are private memory of the source, not a mapped file
 };
 
 /// Named tensors of a checkpoint, whatever file they come in. Finding a tensor does not read its bytes.

@@ -11,6 +11,11 @@ class CausalLmModel final : public TextModel {
       : store_(std::move(store)), model_(std::move(model)), info_(std::move(info)) {}
 
   const TextModelInfo& info() const override { return info_; }
+  std::vector<WeightBase*> weight_bases() override {
+    std::vector<WeightBase*> bases;
+    for (WeightBase& base : store_->bases()) bases.push_back(&base);
+    return bases;
+  }
   void embed(const StepInputs& step, const TensorView& hidden, RunContext& context) const noexcept override {
     model_.embed(step, hidden, context);
   }

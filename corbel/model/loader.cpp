@@ -4,7 +4,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "corbel/format/hf_folder.h"
+#include "corbel/base/quote.h"
 
 namespace corbel {
 namespace {
@@ -72,22 +72,43 @@ Result<std::unique_ptr<TextModel>> make_text_model(const Json& config, const std
                   ". A new one is a folder under models/: tools/new.py model NAME (CONTRIBUTING.md)"));
 }
 
-Result<LoadedModel> load_text_model(const std::filesystem::path& folder, const Device& device,
-                                    std::span<const ModelFamily> families, const ModelOptions& options) {
-  const auto start = std::chrono::steady_clock::now();
-  LoadedModel loaded{.folder = folder};
-  const std::filesystem::path config_path = folder / "config.json";
-  CORBEL_ASSIGN(const Json config, read_json_file(config_path));
-  CORBEL_ASSIGN(std::shared_ptr<const TensorSource> tensors, open_hf_folder(folder));
-  CORBEL_ASSIGN(loaded.model,
-                make_text_model(config, config_path.string(), std::move(tensors), device, families, options));
+std::int64_t LoadedModel::longest_context() const {
+  const std::int64_t made_for = model->info().max_positions;
+  const ArtifactProfile* profile = package->profile();
+  if (profile == nullptr || !profile->limits.is_static) return made_for;
+  return made_for > 0 ? std::min(made_for, profile->limits.context_tokens) : profile->limits.context_tokens;
+}
 
-  std::error_code ignored;
-  if (const auto path = folder / "generation_config.json"; std::filesystem::exists(path, ignored)) {
-    CORBEL_ASSIGN(const Json generation, read_json_file(path));
-    CORBEL_TRY(read_defaults(JsonFields(generation, path.string()), loaded.defaults));
+std::string LoadedModel::context_reason() const {
+  const bool by_profile = longest_context() != model->info().max_positions;
+  if (!by_profile) return "the model was made for at most";
+  return cat("the static profile ", quote(package->profile()->name), " of ", package->name(), " was compiled for at most");
+}
+
+Result<LoadedModel> load_text_model(const std::filesystem::path& path, const Device& device,
+                                    std::span<const ModelFamily> families, const ModelOptions& options) {
+  CORBEL_ASSIGN(std::shared_ptr<const ModelPackage> package, open_model_package(path));
+  return load_text_model(std::move(package), device, families, options);
+}
+
+Result<LoadedModel> load_text_model(std::shared_ptr<const ModelPackage> package, const Device& device,
+                                    std::span<const ModelFamily> families, const ModelOptions& options) {
+  constexpr const char* kConfig = "config.json";
+  constexpr const char* kGeneration = "generation_config.json";
+  const auto start = std::chrono::steady_clock::now();
+  LoadedModel loaded{.package = std::move(package)};
+  const NamedFiles& files = loaded.package->files();
+  CORBEL_ASSIGN(const Json config, files.require_json(kConfig));
+  CORBEL_ASSIGN(std::shared_ptr<const TensorSource> tensors, loaded.package->tensors());
+  CORBEL_ASSIGN(loaded.model,
+                make_text_model(config, files.where(kConfig), std::move(tensors), device, families, options));
+  if (files.has(kGeneration)) {
+    CORBEL_ASSIGN(const Json generation, files.require_json(kGeneration));
+    CORBEL_TRY(read_defaults(JsonFields(generation, files.where(kGeneration)), loaded.defaults));
   }
-  CORBEL_TRY(read_defaults(JsonFields(config, config_path.string()), loaded.defaults));
+  CORBEL_TRY(read_defaults(JsonFields(config, files.where(kConfig)), loaded.defaults));
+  if (const ArtifactProfile* profile = loaded.package->profile(); profile != nullptr && profile->limits.is_static)
+    loaded.defaults.input_tokens = profile->limits.input_tokens;
   loaded.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return loaded;
 }

@@ -62,6 +62,10 @@ class TextModel {
   virtual void head(const StepInputs& step, const TensorView& hidden, const TensorView& logits,
                     RunContext& context) const noexcept = 0;
 
+  /// Where the matrices lie. Whoever replaces an address, between steps, keeps the same bytes there, at a multiple of
+  /// 64 where they were at one.
+  virtual std::vector<WeightBase*> weight_bases() { return {}; }
+
   /// embed, all layers, head.
   void forward(const StepInputs& step, const CacheView& cache, const TensorView& logits,
                RunContext& context) const noexcept;

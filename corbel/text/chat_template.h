@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "corbel/base/json.h"
+#include "corbel/base/named_files.h"
 #include "corbel/base/result.h"
 
 namespace corbel {
@@ -53,9 +54,10 @@ struct ChatTemplateSource {
   const Named* find(std::string_view name = {}) const;
 };
 
-/// Looks in FOLDER for chat_template.jinja, then chat_template.json, then tokenizer_config.json's "chat_template" (a
+/// Looks for chat_template.jinja, then chat_template.json, then tokenizer_config.json's "chat_template" (a
 /// string, or a list of names and templates). Special tokens come from tokenizer_config.json, as strings or as objects
-/// with "content". A folder without any of these files has no templates, which is no error.
+/// with "content". Where none of these files is there are no templates, which is no error.
+Result<ChatTemplateSource> chat_template_source(const NamedFiles& files);
 Result<ChatTemplateSource> chat_template_source(const std::filesystem::path& folder);
 
 }  // namespace corbel

@@ -1,7 +1,6 @@
 #include <nlohmann/json.hpp>
 
 #include "corbel/base/cat.h"
-#include "corbel/base/mapped_file.h"
 #include "corbel/text/chat_template.h"
 
 namespace corbel {
@@ -39,10 +38,10 @@ void read_special_tokens(const Json& config, std::vector<std::pair<std::string, 
   }
 }
 
-Result<Json> read_object(const std::filesystem::path& path) {
-  CORBEL_ASSIGN(Json json, read_json_file(path));
+Result<Json> read_object(const NamedFiles& files, const char* name) {
+  CORBEL_ASSIGN(Json json, files.require_json(name));
   if (!json.is_object())
-    return fail(Code::bad_file, cat(path.string(), ": must be an object, found ", json.type_name()));
+    return fail(Code::bad_file, cat(files.where(name), ": must be an object, found ", json.type_name()));
   return json;
 }
 
@@ -56,28 +55,28 @@ const ChatTemplateSource::Named* ChatTemplateSource::find(std::string_view name)
 }
 
 Result<ChatTemplateSource> chat_template_source(const std::filesystem::path& folder) {
+  return chat_template_source(FolderFiles(folder));
+}
+
+Result<ChatTemplateSource> chat_template_source(const NamedFiles& files) {
   ChatTemplateSource source;
-  std::error_code ignored;
-  const auto there = [&](const std::filesystem::path& path) { return std::filesystem::exists(path, ignored); };
-  const std::filesystem::path text_file = folder / "chat_template.jinja";
-  if (there(text_file)) {
-    CORBEL_ASSIGN(std::string text, read_text_file(text_file, kMaxTemplateBytes));
-    source.templates.push_back({"default", std::move(text), text_file.string()});
-  }
-  const std::filesystem::path json_file = folder / "chat_template.json";
-  if (source.templates.empty() && there(json_file)) {
-    CORBEL_ASSIGN(const Json json, read_object(json_file));
+  constexpr const char* kTextFile = "chat_template.jinja";
+  CORBEL_ASSIGN(const std::optional<FileBytes> text, files.find(kTextFile, kMaxTemplateBytes));
+  if (text) source.templates.push_back({"default", std::string(text->text()), files.where(kTextFile)});
+  constexpr const char* kJsonFile = "chat_template.json";
+  if (source.templates.empty() && files.has(kJsonFile)) {
+    CORBEL_ASSIGN(const Json json, read_object(files, kJsonFile));
     if (json.contains("chat_template")) {
-      CORBEL_TRY(read_templates(json["chat_template"], json_file.string(), source.templates));
+      CORBEL_TRY(read_templates(json["chat_template"], files.where(kJsonFile), source.templates));
     }
   }
-  const std::filesystem::path config_file = folder / "tokenizer_config.json";
-  if (there(config_file)) {
-    CORBEL_ASSIGN(const Json config, read_object(config_file));
+  constexpr const char* kConfigFile = "tokenizer_config.json";
+  if (files.has(kConfigFile)) {
+    CORBEL_ASSIGN(const Json config, read_object(files, kConfigFile));
     read_special_tokens(config, source.variables);
     const bool has = config.contains("chat_template") && !config["chat_template"].is_null();
     if (source.templates.empty() && has) {
-      CORBEL_TRY(read_templates(config["chat_template"], config_file.string(), source.templates));
+      CORBEL_TRY(read_templates(config["chat_template"], files.where(kConfigFile), source.templates));
     }
   }
   return source;

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "corbel/base/named_files.h"
 #include "corbel/base/result.h"
 #include "corbel/text/added_tokens.h"
 #include "corbel/text/vocabulary.h"
@@ -45,6 +46,8 @@ class Tokenizer {
   /// tokens, "add_eos_token". A SentencePiece file's beginning of a text is added wherever the file defines one.
   /// Refuses what it does not support by name. "truncation" and "padding" are not applied.
   static Result<Tokenizer> load(const std::filesystem::path& path);
+  /// From files by name, wherever they lie; taken in the same order.
+  static Result<Tokenizer> load(const NamedFiles& files);
 
   /// From the bytes of a tokenizer.json; `source` names it in messages.
   static Result<Tokenizer> from_json(std::string_view bytes, const std::string& source);

@@ -8,12 +8,11 @@
 
 namespace corbel {
 
-Result<Json> read_tokenizer_config(const std::filesystem::path& folder, std::string& source) {
-  const std::filesystem::path path = folder / "tokenizer_config.json";
-  source = path.string();
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return Json::object();
-  CORBEL_ASSIGN(Json config, read_json_file(path));
+Result<Json> read_tokenizer_config(const NamedFiles& files, std::string& source) {
+  constexpr const char* kName = "tokenizer_config.json";
+  source = files.where(kName);
+  if (!files.has(kName)) return Json::object();
+  CORBEL_ASSIGN(Json config, files.require_json(kName));
   if (!config.is_object()) return fail(Code::bad_file, cat(source, ": must be an object"));
   return config;
 }

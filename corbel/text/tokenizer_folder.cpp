@@ -1,10 +1,11 @@
-#include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "corbel/base/cat.h"
 #include "corbel/base/disk_names.h"
 #include "corbel/base/gguf_header.h"
 #include "corbel/base/mapped_file.h"
+#include "corbel/base/named_files.h"
 #include "corbel/base/quote.h"
 #include "corbel/text/gguf_tokenizer.h"
 #include "corbel/text/gzip.h"
@@ -21,11 +22,12 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxFileBytes = 256U << 20;  // also of what a .gz holds
 
-/// One file of a kind that its content tells.
+/// One file of a kind that its content tells, and the files beside it.
 struct Source {
   std::string_view bytes;
-  fs::path path;
-  std::string name() const { return path.string(); }
+  std::string where;
+  const NamedFiles& files;
+  const std::string& name() const { return where; }
 };
 
 bool is_json(std::string_view bytes) noexcept {
@@ -45,7 +47,7 @@ Result<Tokenizer> read_gguf(const Source& source) {
 Result<Tokenizer> read_sentencepiece(const Source& source) {
   CORBEL_ASSIGN(const SentencePieceSpec spec, read_sentencepiece_file(source.bytes, source.name()));
   std::string config_source;
-  CORBEL_ASSIGN(const Json config, read_tokenizer_config(source.path.parent_path(), config_source));
+  CORBEL_ASSIGN(const Json config, read_tokenizer_config(source.files, config_source));
   CORBEL_ASSIGN(const bool add_end, JsonFields(config, config_source).get_bool("add_eos_token", false));
   SentencePieceUse use;
   const std::int32_t begin = spec.control_id(spec.bos_piece);
@@ -57,7 +59,7 @@ Result<Tokenizer> read_sentencepiece(const Source& source) {
 
 Result<Tokenizer> read_ranks(const Source& source) {
   std::string config_source;
-  CORBEL_ASSIGN(const Json config, read_tokenizer_config(source.path.parent_path(), config_source));
+  CORBEL_ASSIGN(const Json config, read_tokenizer_config(source.files, config_source));
   return read_rank_file(source.bytes, source.name(), JsonFields(config, config_source));
 }
 
@@ -92,43 +94,36 @@ Result<Tokenizer> read_any(const Source& source) {
                                      "; it starts with ", quote(source.bytes.substr(0, 16))));
 }
 
-Result<Tokenizer> load_file(const fs::path& path) {
-  CORBEL_ASSIGN(const MappedFile file, MappedFile::open(path));
+Result<Tokenizer> load_file(const NamedFiles& files, std::string_view name) {
+  CORBEL_ASSIGN(const FileBytes file, files.require(name));
+  const std::string where = files.where(name);
+  if (file.text().empty()) return fail(Code::bad_file, cat(where, " is empty (0 bytes)"));
   if (is_git_lfs_pointer(file.bytes())) {
-    return fail(Code::bad_file, cat("cannot load a tokenizer from ", path.string(),
+    return fail(Code::bad_file, cat("cannot load a tokenizer from ", where,
                                     ": it is what Git LFS leaves in place of the file; run git lfs pull"));
   }
-  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  if (!is_gzip(bytes)) return read_any({bytes, path});
-  CORBEL_ASSIGN(const std::string content, gunzip(bytes, path.string(), kMaxFileBytes));
-  return read_any({content, path});
-}
-
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
+  if (!is_gzip(file.text())) return read_any({file.text(), where, files});
+  CORBEL_ASSIGN(const std::string content, gunzip(file.text(), where, kMaxFileBytes));
+  return read_any({content, where, files});
 }
 
 /// First parts of models in several files end so; the header with the tokenizer is in the first.
 constexpr std::string_view kFirstPart = "-00001-of-";
 
-/// The one file of `folder` whose name starts with `prefix` and ends with `suffix`; empty where there is none.
-Result<fs::path> find_only(const fs::path& folder, std::string_view prefix, std::string_view suffix) {
-  std::error_code error;
-  std::vector<fs::path> found;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    const std::string name = at->path().filename().string();
+/// The one file whose name starts with `prefix` and ends with `suffix`; empty where there is none.
+Result<std::string> find_only(const NamedFiles& files, std::string_view prefix, std::string_view suffix) {
+  std::vector<std::string> found;
+  for (const std::string& name : files.names()) {
     if (!name.starts_with(prefix) || !name.ends_with(suffix)) continue;
     const bool later_part = name.find("-of-") != std::string::npos && name.find(kFirstPart) == std::string::npos;
     if (suffix == ".gguf" && later_part) continue;
-    found.push_back(at->path());
+    found.push_back(name);
   }
-  if (found.empty()) return fs::path();
-  std::sort(found.begin(), found.end());
+  if (found.empty()) return std::string();
   if (found.size() > 1) {
     return fail(Code::bad_request,
-                cat("cannot load a tokenizer from ", folder.string(), ": both ", found[0].filename().string(), " and ",
-                    found[1].filename().string(), " could hold it; name one of them"));
+                cat("cannot load a tokenizer from ", files.description(), ": both ", found[0], " and ", found[1],
+                    " could hold it; name one of them"));
   }
   return found[0];
 }
@@ -145,21 +140,26 @@ constexpr NamePattern kPatterns[] = {{"", ".tiktoken"}, {"", ".model"}, {"", ".g
 
 Result<Tokenizer> Tokenizer::load(const fs::path& path) {
   std::error_code ignored;
-  if (!fs::is_directory(path, ignored) && is_there(path)) return load_file(path);
+  if (!fs::is_directory(path, ignored) && fs::exists(path, ignored))
+    return load_file(FolderFiles(path.parent_path()), path.filename().string());
+  return load(FolderFiles(path));
+}
+
+Result<Tokenizer> Tokenizer::load(const NamedFiles& files) {
   for (const std::string_view name : kNames) {
-    if (is_there(path / name)) return load_file(path / name);
+    if (files.has(name)) return load_file(files, name);
   }
-  if (is_there(path / "vocab.json") && is_there(path / "merges.txt")) return load_vocab_and_merges(path);
+  if (files.has("vocab.json") && files.has("merges.txt")) return load_vocab_and_merges(files);
   for (const NamePattern& pattern : kPatterns) {
-    CORBEL_ASSIGN(const fs::path found, find_only(path, pattern.prefix, pattern.suffix));
-    if (!found.empty()) return load_file(found);
+    CORBEL_ASSIGN(const std::string found, find_only(files, pattern.prefix, pattern.suffix));
+    if (!found.empty()) return load_file(files, found);
   }
-  CORBEL_ASSIGN(const fs::path literals, find_only(path, disk_names::kLiteralVocabularyPrefix, ".txt"));
-  if (!literals.empty()) return load_file(literals);
+  CORBEL_ASSIGN(const std::string literals, find_only(files, disk_names::kLiteralVocabularyPrefix, ".txt"));
+  if (!literals.empty()) return load_file(files, literals);
   std::string known;
   for (const std::string_view name : kNames) known += cat(" nor ", name);
   for (const NamePattern& pattern : kPatterns) known += cat(" nor *", pattern.suffix);
-  return fail(Code::bad_file, cat("cannot load a tokenizer from ", path.string(),
+  return fail(Code::bad_file, cat("cannot load a tokenizer from ", files.description(),
                                   ": it has neither tokenizer.json nor vocab.json with "
                                   "merges.txt",
                                   std::string_view(known).substr(known.find(" nor tokenizer.json.gz"))));

@@ -4,7 +4,6 @@
 
 #include "corbel/base/cat.h"
 #include "corbel/base/disk_names.h"
-#include "corbel/base/mapped_file.h"
 #include "corbel/text/bpe_model.h"
 #include "corbel/text/split_regexes.h"
 #include "corbel/text/tokenizer_config.h"
@@ -92,20 +91,20 @@ Result<void> read_merge_lines(std::string_view text, const std::string& source, 
   return {};
 }
 
-Result<Tokenizer> load_vocab_and_merges(const std::filesystem::path& folder) {
+Result<Tokenizer> load_vocab_and_merges(const NamedFiles& files) {
   std::string config_source;
-  CORBEL_ASSIGN(const Json config, read_tokenizer_config(folder, config_source));
+  CORBEL_ASSIGN(const Json config, read_tokenizer_config(files, config_source));
   CORBEL_ASSIGN(const Stages stages, implied_stages(config, config_source));
-  const std::string vocab_source = (folder / "vocab.json").string();
-  CORBEL_ASSIGN(const std::string vocab_text, read_text_file(vocab_source, kMaxFileBytes));
+  const std::string vocab_source = files.where("vocab.json");
+  CORBEL_ASSIGN(const FileBytes vocab_file, files.require("vocab.json", kMaxFileBytes));
   ParsedJson vocab;
-  CORBEL_TRY(vocab.parse(vocab_text, vocab_source));
-  const std::string merges_source = (folder / "merges.txt").string();
-  CORBEL_ASSIGN(const std::string merges_text, read_text_file(merges_source, kMaxFileBytes));
-  return make_tokenizer(stages, folder.string(), [&](const ModelContext&) -> Result<std::unique_ptr<TokenModel>> {
+  CORBEL_TRY(vocab.parse(vocab_file.text(), vocab_source));
+  const std::string merges_source = files.where("merges.txt");
+  CORBEL_ASSIGN(const FileBytes merges_file, files.require("merges.txt", kMaxFileBytes));
+  return make_tokenizer(stages, files.description(), [&](const ModelContext&) -> Result<std::unique_ptr<TokenModel>> {
     CORBEL_ASSIGN(Vocabulary tokens, read_vocabulary(vocab.object(), vocab_source, "vocab"));
     auto model = std::make_unique<BpeModel>(std::move(tokens), BpeModel::Options{});
-    CORBEL_TRY(read_merge_lines(merges_text, merges_source, *model));
+    CORBEL_TRY(read_merge_lines(merges_file.text(), merges_source, *model));
     return Result<std::unique_ptr<TokenModel>>(std::move(model));
   });
 }

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "corbel/engine/step_runner.h"
-#include "corbel/format/hf_folder.h"
+#include "corbel/format/model_package.h"
 #include "corbel/format/seeded_source.h"
 #include "corbel/verify/faults.h"
 
@@ -218,10 +218,11 @@ struct Checkpoint {
 
 /// The checkpoint of a golden's folder: its own weights, or seeded ones of the shapes that config.json asks for.
 Result<Checkpoint> open_checkpoint(const std::filesystem::path& folder, const Golden& golden) {
-  Checkpoint checkpoint{.config_path = (folder / "config.json").string()};
-  CORBEL_ASSIGN(checkpoint.config, read_json_file(folder / "config.json"));
+  CORBEL_ASSIGN(const std::shared_ptr<const ModelPackage> package, open_model_package(folder));
+  Checkpoint checkpoint{.config_path = package->files().where("config.json")};
+  CORBEL_ASSIGN(checkpoint.config, package->files().require_json("config.json"));
   if (golden.metadata("weights") != "seeded") {
-    CORBEL_ASSIGN(checkpoint.tensors, open_hf_folder(folder));
+    CORBEL_ASSIGN(checkpoint.tensors, package->tensors());
     return checkpoint;
   }
   // A made-up checkpoint has what the golden says that the recorded one had.

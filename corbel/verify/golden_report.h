@@ -60,7 +60,7 @@ double golden_bound(int roundings, std::int64_t hidden);
 
 /// A checkpoint to compare, and how.
 struct VerifyRequest {
-  std::filesystem::path folder;  // Hugging Face folder; only config.json when the golden's weights are seeded
+  std::filesystem::path folder;  // or artifact or GGUF; only config.json when the golden's weights are seeded
   std::span<const ModelFamily> families;
   Strategy strategy = Strategy::accuracy;
   const Fault* fault = nullptr;  // made on purpose; null: none

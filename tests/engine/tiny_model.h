@@ -44,7 +44,7 @@ inline std::unique_ptr<TinyModel> load_tiny_model(const TinyModelChoice& choice)
     if (device) tiny->device = *std::move(device);
   }
   if (tiny->device == nullptr) return nullptr;
-  const auto folder = std::filesystem::path(CORBEL_SOURCE_DIR) / "models" / choice.folder;
+  const auto folder = std::filesystem::path(CORBEL_SOURCE_DIR) / "models" / choice.folder;  // or an absolute path
   auto loaded = load_text_model(folder, *tiny->device, linked_model_families());
   EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().message);
   if (!loaded) return nullptr;

@@ -11,9 +11,11 @@
 #include "corbel/base/thread_pool.h"
 #include "corbel/device/device_list.h"
 #include "corbel/engine/step_runner.h"
+#include "corbel/format/hf_folder.h"
 #include "corbel/format/seeded_source.h"
 #include "corbel/model/loader.h"
 #include "corbel/model/model_list.h"
+#include "tests/law4/packed_source.h"
 
 namespace corbel {
 namespace {
@@ -26,12 +28,14 @@ struct Law4Case {
   std::string device;
   std::string level;
   Strategy strategy = Strategy::balanced;
-  bool seeded = false;  // only a config is there; weights are made up
+  bool seeded = false;                   // only a config is there; weights are made up
+  const WeightFormat* packed = nullptr;  // matrices are packed so; null: as the checkpoint has them
 };
 
 // A page has 64 tokens, a key block 128, an attention chunk 1024: the long prompts cross all three.
 constexpr std::int32_t kLongPrompt = 1131;
 constexpr std::int32_t kRealPrompt = 141;
+constexpr std::int32_t kPackedPrompt = 517;  // rows cross every size of tile of the packed kernels
 constexpr const char* kTinyModels[] = {"llama/goldens/gqa_tied_sharded_bf16", "llama/goldens/mistral_window_bf16",
                                        "llama/goldens/attention_bias_f32", "qwen/goldens/qwen3_window_bf16",
                                        "qwen/goldens/qwen2_yarn_f16"};
@@ -52,14 +56,20 @@ std::vector<Law4Case> all_cases() {
         }
       }
       if (is_best) cases.push_back({kRealShape, kRealPrompt, device.name, level, Strategy::balanced, true});
+      for (const WeightFormat* format : weight_formats()) {
+        if (format->packed == nullptr || !format->can_encode()) continue;
+        if (!is_best && format != &w4g16_format()) continue;
+        cases.push_back(
+            {"qwen/goldens/qwen3_window_bf16", kPackedPrompt, device.name, level, Strategy::balanced, false, format});
+      }
     }
   }
   return cases;
 }
 
 std::string case_name(const testing::TestParamInfo<Law4Case>& info) {
-  std::string name =
-      cat(info.param.model, "_", info.param.device, "_", info.param.level, "_", strategy_name(info.param.strategy));
+  std::string name = cat(info.param.model, "_", info.param.device, "_", info.param.level, "_",
+                         info.param.packed != nullptr ? info.param.packed->name : strategy_name(info.param.strategy));
   std::replace_if(
       name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
   return name;
@@ -83,6 +93,12 @@ std::shared_ptr<const TensorSource> seeded_weights() {
 Result<std::unique_ptr<TextModel>> make_model(const Law4Case& param, const Device& device) {
   const fs::path folder = fs::path(CORBEL_SOURCE_DIR) / "models" / param.model;
   const std::vector<ModelFamily> families = linked_model_families();
+  if (param.packed != nullptr) {
+    CORBEL_ASSIGN(const Json config, read_json_file(folder / "config.json"));
+    CORBEL_ASSIGN(std::shared_ptr<const TensorSource> source, open_hf_folder(folder));
+    return make_text_model(config, "config.json", std::make_shared<PackedSource>(std::move(source), *param.packed),
+                           device, families, {.strategy = param.strategy});
+  }
   if (!param.seeded) {
     CORBEL_ASSIGN(LoadedModel loaded, load_text_model(folder, device, families, {.strategy = param.strategy}));
     return std::move(loaded.model);

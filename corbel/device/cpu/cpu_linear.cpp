@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "corbel/device/cpu/cpu_ops.h"
+#include "corbel/device/cpu/cpu_packed.h"
 #include "corbel/device/run_context.h"
 #include "corbel/format/packed_format.h"
 #include "corbel/ops/arithmetic.h"
@@ -212,7 +213,7 @@ void run_linear(const Prepared<Linear>& self, const Linear::Args& args, RunConte
 }
 
 Result<Prepared<Linear>> prepare_linear(const Linear::Spec& spec, const Device& device) {
-  if (spec.arithmetic == Arithmetic::int8) return Prepared<Linear>(spec, run_reference<Linear>);
+  if (spec.arithmetic == Arithmetic::int8) return prepare_packed_linear(spec, device);
   LinearState state;
   const bool bf16 = spec.arithmetic == Arithmetic::bf16;
   const std::int64_t x_row_bytes = round_up(spec.in_features, 32) * static_cast<std::int64_t>(sizeof(float));

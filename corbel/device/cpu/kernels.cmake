@@ -4,6 +4,10 @@ set(cpu_kernel_sources
     ${cpu_kernel_folder}/attention.cpp
     ${cpu_kernel_folder}/encode.cpp
     ${cpu_kernel_folder}/linear.cpp
+    ${cpu_kernel_folder}/packed.cpp
+    ${cpu_kernel_folder}/packed_indexed.cpp
+    ${cpu_kernel_folder}/packed_rows.cpp
+    ${cpu_kernel_folder}/packed_w8.cpp
     ${cpu_kernel_folder}/probes.cpp
     ${cpu_kernel_folder}/rows.cpp
     ${cpu_kernel_folder}/table.cpp)

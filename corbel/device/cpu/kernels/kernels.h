@@ -1,6 +1,8 @@
 #pragma once
 #include <stdint.h>
 
+#include "corbel/device/cpu/kernels/packed.h"
+
 /// What the kernels of one ISA level offer, as plain functions on plain memory. Kernels work on the calling thread, on
 /// the ranges they are given, in exactly the order of operations that the ops' headers state.
 namespace corbel::cpu {
@@ -117,6 +119,7 @@ struct Kernels {
   void (*attend_f32)(const AttendArgs&);
   void (*attend_bf16)(const AttendArgs&);
   void (*encode_row)(const EncodeRowArgs&);
+  PackedKernels packed;
   ProbeKernels probes;
 };
 
@@ -130,6 +133,9 @@ void add_rows(Kernels& table);
 void add_attention(Kernels& table);
 void add_encode(Kernels& table);
 void add_probes(Kernels& table);
+void add_packed(Kernels& table);
+void add_packed_indexed(Kernels& table);
+void add_packed_w8(Kernels& table);
 Kernels make_kernels();
 }  // namespace corbel::cpu::CORBEL_ISA
 #endif

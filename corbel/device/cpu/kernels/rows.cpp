@@ -1,3 +1,4 @@
+#include "corbel/device/cpu/kernels/activations.h"
 #include "corbel/device/cpu/kernels/kernels.h"
 #include "corbel/device/cpu/kernels/simd.h"
 
@@ -13,16 +14,6 @@ CORBEL_INLINE void for_vectors(int64_t count, Body body) {
   for (; i + kWidth <= count; i += kWidth) body(i, int64_t{kWidth});
   if (i < count) body(i, count - i);
 }
-CORBEL_INLINE Floats load_some(const float* p, int64_t lanes) {
-  return lanes == kWidth ? load(p) : load_first(p, lanes);
-}
-CORBEL_INLINE void store_some(float* p, Floats a, int64_t lanes) {
-  if (lanes == kWidth)
-    store(p, a);
-  else
-    store_first(p, a, lanes);
-}
-
 void add_vectors(const float* a, const float* b, float* out, int64_t count) {
   for_vectors(count, [=](int64_t i, int64_t lanes) __attribute__((always_inline)) {
     store_some(out + i, add(load_some(a + i, lanes), load_some(b + i, lanes)), lanes);
@@ -65,26 +56,6 @@ void bf16_to_floats_row(const void* from, int64_t count, float* to) {
     store_some(to + i, lanes == kWidth ? load_bf16(halves + i) : load_bf16_first(halves + i, lanes), lanes);
   });
 }
-
-CORBEL_INLINE Floats silu(Floats x) {
-  const Floats one = broadcast(1.0F);
-  return div(x, add(one, exp(sub(zero(), x))));
-}
-
-CORBEL_INLINE Floats tanh(Floats x) {
-  const Floats one = broadcast(1.0F);
-  const Floats minus_one = broadcast(-1.0F);
-  const Floats middle = sub(one, div(broadcast(2.0F), add(exp(mul(broadcast(2.0F), x)), one)));
-  return select(less(broadcast(9.0F), x), one, select(less(x, broadcast(-9.0F)), minus_one, middle));
-}
-
-CORBEL_INLINE Floats gelu_tanh(Floats x) {
-  const Floats cube = mul(mul(x, x), x);
-  const Floats inner = mul(broadcast(0.7978845608F), fma(broadcast(0.044715F), cube, x));
-  return mul(mul(broadcast(0.5F), x), add(broadcast(1.0F), tanh(inner)));
-}
-
-CORBEL_INLINE Floats relu(Floats x) { return select(less(zero(), x), x, select(unordered(x), x, zero())); }
 
 void apply_function(Function function, float* values, int64_t count) {
   switch (function) {

@@ -56,6 +56,7 @@ CORBEL_INLINE Mask lanes_between(int64_t from, int64_t to) {
   return {static_cast<__mmask16>(first_lanes(to) & ~first_lanes(from))};
 }
 CORBEL_INLINE Ints to_ints(Floats a) { return {_mm512_cvttps_epi32(a.v)}; }
+CORBEL_INLINE Floats to_floats(Ints a) { return {_mm512_cvtepi32_ps(a.v)}; }
 CORBEL_INLINE Floats as_floats(Ints a) { return {_mm512_castsi512_ps(a.v)}; }
 CORBEL_INLINE Ints as_ints(Floats a) { return {_mm512_castps_si512(a.v)}; }
 CORBEL_INLINE Ints broadcast_int(int32_t x) { return {_mm512_set1_epi32(x)}; }

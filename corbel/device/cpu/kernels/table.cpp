@@ -13,6 +13,9 @@ Kernels make_kernels() {
   add_attention(table);
   add_encode(table);
   add_probes(table);
+  add_packed(table);
+  add_packed_indexed(table);
+  add_packed_w8(table);
   return table;
 }
 

@@ -1,0 +1,166 @@
+#pragma once
+#include "corbel/device/cpu/kernels/packed_bytes.h"
+
+/// From a format's way to unpack a block (a Kind) to its kernels: strips against a few rows of x, and strips into a
+/// panel. Kernel sources only.
+///
+///   struct Kind {
+///     static constexpr int64_t kBlockBytes, kGroups;       // of a block
+///     static constexpr bool kOffsets;
+///     Kind(const PackedTables&);                           // what stays in registers
+///     void open(const unsigned char* block);               // begins a block
+///     void columns(int step, __m512i* fours);              // columns 32 step .. 32 step + 31: eight registers of
+///                                                          // integers + 128, steps ascending
+///     __m512 scale(int group), offset(int group);          // of the open block
+///   };
+namespace corbel::cpu::CORBEL_ISA {
+
+#if defined(__AVX512F__)
+
+constexpr int64_t kStepsOfBlock = 8;
+// How far ahead of the products strips are fetched (bench/linear).
+constexpr int64_t kStripBytesAhead = 4096;
+
+CORBEL_INLINE void fetch_lines(const unsigned char* p, int64_t lines) {
+  for (int64_t line = 0; line < lines; ++line)
+    _mm_prefetch(reinterpret_cast<const char*>(p + kStripBytesAhead + line * 64), _MM_HINT_NTA);
+}
+
+/// R rows of x against one strip after the other. Two integer sums a row when there are few.
+template <typename Kind, int R>
+__attribute__((noinline)) void dot_strips(const DirectArgs& args) {
+  constexpr int kGrouping = __builtin_ctzll(static_cast<unsigned long long>(Kind::kGroups));
+  constexpr int kParts = R <= 2 ? 4 / R : 1;
+  constexpr int64_t kStepLines = Kind::kBlockBytes / 64 / kStepsOfBlock;
+  constexpr int64_t kOpenLines = Kind::kBlockBytes / 64 % kStepsOfBlock;
+  const unsigned char* block = args.strips;
+  Kind kind(*args.tables);
+  for (int64_t strip = 0; strip < args.count; ++strip) {
+    const int8_t* x = args.x.integers;
+    const float* x_scales = args.x.scales;
+    const int32_t* starts = args.x.starts[kGrouping];
+    const float* x_sums = args.x.sums[kGrouping];
+    __m512 dots[R];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) dots[r] = _mm512_setzero_ps();
+    for (int64_t b = 0; b < args.blocks; ++b) {
+      kind.open(block);
+      fetch_lines(block, kOpenLines);
+      __m512 t[R];
+      __m512i sum[kParts][R];
+      int group = 0;
+      const auto begin_group = [&]() __attribute__((always_inline)) {
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r) {
+          sum[0][r] = _mm512_set1_epi32(starts[r]);
+#pragma GCC unroll 4
+          for (int part = 1; part < kParts; ++part) sum[part][r] = _mm512_setzero_si512();
+        }
+        starts += R;
+      };
+      const auto end_group = [&]() __attribute__((always_inline)) {
+        const __m512 scale = kind.scale(group);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+          for (int part = 1; part < kParts; ++part) sum[0][r] = _mm512_add_epi32(sum[0][r], sum[part][r]);
+          t[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[0][r]), scale, t[r]);
+        }
+        if constexpr (Kind::kOffsets) {
+          const __m512 offset = kind.offset(group);
+#pragma GCC unroll 4
+          for (int r = 0; r < R; ++r) t[r] = _mm512_fmadd_ps(_mm512_set1_ps(x_sums[r]), offset, t[r]);
+          x_sums += R;
+        }
+        ++group;
+      };
+      const auto add_fours = [&](const __m512i* fours, int64_t count) __attribute__((always_inline)) {
+#pragma GCC unroll 8
+        for (int64_t four = 0; four < count; ++four) {
+#pragma GCC unroll 4
+          for (int r = 0; r < R; ++r) dot4(sum[four % kParts][r], fours[four], four_of_x(x + (four * R + r) * 4));
+        }
+        x += count * R * 4;
+      };
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) t[r] = _mm512_setzero_ps();
+      constexpr int64_t kStepsOfGroup = kStepsOfBlock / Kind::kGroups;  // 0: two groups a step
+      if constexpr (kStepsOfGroup > 1) begin_group();
+      for (int step = 0; step < kStepsOfBlock; ++step) {
+        __m512i fours[8];
+        kind.columns(step, fours);
+        fetch_lines(block + kOpenLines * 64 + step * kStepLines * 64, kStepLines);
+        if constexpr (kStepsOfGroup == 0) {
+          begin_group();
+          add_fours(fours, 4);
+          end_group();
+          begin_group();
+          add_fours(fours + 4, 4);
+          end_group();
+        } else if constexpr (kStepsOfGroup == 1) {
+          begin_group();
+          add_fours(fours, 8);
+          end_group();
+        } else {
+          add_fours(fours, 8);
+          if constexpr (Kind::kGroups > 1) {
+            if ((step + 1) % kStepsOfGroup == 0) {
+              end_group();
+              if (step + 1 < kStepsOfBlock) begin_group();
+            }
+          }
+        }
+      }
+      if constexpr (Kind::kGroups == 1) end_group();
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) dots[r] = _mm512_fmadd_ps(t[r], _mm512_set1_ps(x_scales[r]), dots[r]);
+      x_scales += R;
+      block += Kind::kBlockBytes;
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) _mm512_storeu_ps(args.dots + r * args.stride + strip * 16, dots[r]);
+  }
+}
+
+template <typename Kind, int R = kMostDirectRows>
+void dot_strips_of_rows(const DirectArgs& args) {
+  if constexpr (R > 1) {
+    if (args.x.rows < R) return dot_strips_of_rows<Kind, R - 1>(args);
+  }
+  dot_strips<Kind, R>(args);
+}
+
+template <typename Kind>
+void unpack_strip(const UnpackArgs& args) {
+  const unsigned char* block = args.strip;
+  uint8_t* to = args.panel;
+  Kind kind(*args.tables);
+  for (int64_t b = 0; b < args.blocks; ++b) {
+    kind.open(block);
+    for (int step = 0; step < kStepsOfBlock; ++step) {
+      __m512i fours[8];
+      kind.columns(step, fours);
+#pragma GCC unroll 8
+      for (int four = 0; four < 8; ++four) _mm512_store_si512(to + four * 128, fours[four]);
+      to += 8 * 128;
+    }
+    for (int group = 0; group < Kind::kGroups; ++group) {
+      const int64_t at = (b * Kind::kGroups + group) * kPanelRows;
+      _mm512_store_ps(args.scales + at, kind.scale(group));
+      if constexpr (Kind::kOffsets) _mm512_store_ps(args.offsets + at, kind.offset(group));
+    }
+    block += Kind::kBlockBytes;
+  }
+}
+
+/// Adds a format's kernels to the level's table.
+template <typename Kind>
+void add_packed_format(Kernels& table, const char* name) {
+  PackedKernel* place = table.packed.formats;
+  while (place->format != nullptr) ++place;
+  *place = {name, unpack_strip<Kind>, dot_strips_of_rows<Kind>};
+}
+
+#endif
+
+}  // namespace corbel::cpu::CORBEL_ISA

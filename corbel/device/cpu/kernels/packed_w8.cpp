@@ -1,0 +1,36 @@
+#include "corbel/device/cpu/kernels/packed_strips.h"
+
+// w8 (corbel/format/w8_format.cpp): scales, then integers + 128 as a panel has them.
+
+namespace corbel::cpu::CORBEL_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+class Bytes {
+ public:
+  static constexpr int64_t kGroups = 1;
+  static constexpr bool kOffsets = false;
+  static constexpr int64_t kBlockBytes = 64 + 4096;
+
+  __attribute__((always_inline)) explicit Bytes(const PackedTables&) {}
+  __attribute__((always_inline)) void open(const unsigned char* block) { block_ = block; }
+  __attribute__((always_inline)) __m512 scale(int) const { return _mm512_load_ps(block_); }
+  __attribute__((always_inline)) void columns(int step, __m512i* fours) const {
+#pragma GCC unroll 8
+    for (int four = 0; four < 8; ++four) fours[four] = _mm512_load_si512(block_ + 64 + step * 512 + four * 64);
+  }
+
+ private:
+  const unsigned char* block_ = nullptr;
+};
+#endif
+
+}  // namespace
+
+void add_packed_w8([[maybe_unused]] Kernels& table) {
+#if defined(__AVX512F__)
+  add_packed_format<Bytes>(table, "w8");
+#endif
+}
+
+}  // namespace corbel::cpu::CORBEL_ISA

@@ -1,0 +1,46 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "corbel/format/tensor_source.h"
+
+namespace corbel {
+
+/// Another source with its matrices in a packed format, by the format's plain encoder: packed models without a
+/// compiler.
+class PackedSource final : public TensorSource {
+ public:
+  PackedSource(std::shared_ptr<const TensorSource> source, const WeightFormat& format)
+      : source_(std::move(source)), format_(&format) {}
+
+  std::optional<SourceTensor> find(std::string_view name) const override {
+    auto tensor = source_->find(name);
+    if (!tensor || tensor->shape.rank() != 2) return tensor;
+    const std::lock_guard lock(mutex_);
+    std::vector<std::byte>& bytes = packed_[std::string(name)];
+    const std::int64_t rows = tensor->shape[0];
+    const std::int64_t columns = tensor->shape[1];
+    if (bytes.empty()) {
+      std::vector<float> values(static_cast<std::size_t>(rows * columns));
+      tensor->format->decode(tensor->bytes.data(), rows * columns, values.data());
+      bytes.resize(static_cast<std::size_t>(format_->matrix_bytes(rows, columns)));
+      format_->encode_matrix(values.data(), rows, columns, bytes.data());
+    }
+    tensor->format = format_;
+    tensor->bytes = bytes;
+    return tensor;
+  }
+  std::vector<std::string> names() const override { return source_->names(); }
+  std::string description() const override { return source_->description(); }
+
+ private:
+  std::shared_ptr<const TensorSource> source_;
+  const WeightFormat* format_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, std::vector<std::byte>> packed_;
+};
+
+}  // namespace corbel
