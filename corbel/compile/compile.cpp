@@ -8,6 +8,7 @@
 #include "corbel/compile/gptq.h"
 #include "corbel/compile/mixed_bits.h"
 #include "corbel/format/indexed_format.h"
+#include "corbel/format/packed_format.h"
 
 namespace corbel {
 namespace {
@@ -66,6 +67,7 @@ class Compiler {
   Result<void> encode_pieces(std::size_t index, const SourceTensor& stored, const float* inverse,
                              ArtifactWriter& writer);
   Result<void> copy_bytes(std::size_t index, const SourceTensor& stored, ArtifactWriter& writer);
+  Result<void> repack(std::size_t index, const SourceTensor& stored, ArtifactWriter& writer);
   void report_progress(const std::string& what) {
     if (progress_) progress_({what, done_bytes_, report_.plan.source_bytes, seconds_since(start_)});
   }
@@ -191,8 +193,10 @@ Result<void> Compiler::write_tensor(std::size_t index, const float* inverse, Art
   if (written && known) {
     compiled.errors = *known;
   } else {
-    const bool packed_already = tensor.source_format->packed == nullptr && tensor.source_format->block_values > 1;
-    if (tensor.format == tensor.source_format && packed_already)
+    const bool quantized_already = tensor.source_format->packed != nullptr || tensor.source_format->block_values > 1;
+    if (tensor.repacking != nullptr)
+      CORBEL_TRY(repack(index, *stored, writer));
+    else if (tensor.format == tensor.source_format && quantized_already)
       CORBEL_TRY(copy_bytes(index, *stored, writer));
     else
       CORBEL_TRY(encode_pieces(index, *stored, inverse, writer));
@@ -208,6 +212,19 @@ Result<void> Compiler::copy_bytes(std::size_t index, const SourceTensor& stored,
   for (std::size_t done = 0; done < stored.bytes.size() && !writer.is_written(index); done += kPiece) {
     if (is_cancelled(request_)) return cancelled();
     CORBEL_TRY(writer.append(index, stored.bytes.subspan(done, std::min(kPiece, stored.bytes.size() - done))));
+  }
+  return {};
+}
+
+Result<void> Compiler::repack(std::size_t index, const SourceTensor& stored, ArtifactWriter& writer) {
+  const TensorPlan& tensor = report_.plan.tensors[index];
+  const std::int64_t row_bytes = tensor.source_format->bytes(tensor.columns());
+  std::vector<std::byte> strip(static_cast<std::size_t>(strip_bytes(*tensor.format, tensor.columns())));
+  for (std::int64_t first = 0; first < tensor.rows() && !writer.is_written(index); first += kStripRows) {
+    if (is_cancelled(request_)) return cancelled();
+    const auto count = static_cast<int>(std::min(kStripRows, tensor.rows() - first));
+    tensor.repacking->repack_strip(stored.bytes.data() + first * row_bytes, count, tensor.columns(), strip.data());
+    CORBEL_TRY(writer.append(index, strip));
   }
   return {};
 }

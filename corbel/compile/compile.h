@@ -17,7 +17,7 @@ namespace corbel {
 /// What is compiled: a checkpoint, opened.
 struct CompileSource {
   std::shared_ptr<const TensorSource> tensors;
-  Json config;                            // config.json
+  std::shared_ptr<const Json> config;     // config.json
   std::string config_place;               // for messages
   std::vector<ArtifactPlan::File> files;  // to carry along
   std::string name;                       // for people: "Llama-3.2-1B (Hugging Face folder)"

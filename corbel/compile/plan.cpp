@@ -39,7 +39,10 @@ Result<bool> matches(const Regex& regex, std::string_view name) {
 /// What --quant alone says.
 const WeightFormat& wanted_format(const WeightUse& use, const WeightFormat& stored, const PlanRequest& request) {
   if (use.shape.rank() < 2) return stored;
-  if (request.quant.name == "auto" && !is_plain(stored)) return stored;  // a quantized checkpoint keeps its own bits
+  if (request.quant.name == "auto" && !is_plain(stored)) {  // a quantized checkpoint keeps its own bits
+    const Repacking* const repacking = find_repacking(stored);
+    return repacking != nullptr ? *repacking->strips : stored;
+  }
   if (use.gathered) return use.input.empty() ? *request.quant.embeddings : *request.quant.heads;
   // A head is what a model uses last: its input is shared with nobody, and it has far more rows than columns.
   return use.input.ends_with("lm_head") ? *request.quant.heads : *request.quant.matrices;
@@ -86,7 +89,11 @@ Result<TensorPlan> plan_tensor(const WeightUse& use, const TensorSource& source,
       return fail(Code::bad_request, cat("--keep: \"", use.name, "\" is a vector of ", use.shape[0],
                                          " values and cannot be ", kept->name, "; vectors may be f32, bf16 or f16"));
   }
-  const bool pads = tensor.format->packed != nullptr && stored->format->packed == nullptr;
+  if (const Repacking* repacking = find_repacking(*stored->format);
+      repacking != nullptr && repacking->strips == tensor.format)
+    tensor.repacking = repacking;
+  const bool pads =
+      tensor.format->packed != nullptr && stored->format->packed == nullptr && tensor.repacking == nullptr;
   if (pads && kept == nullptr && tensor.format->matrix_bytes(tensor.rows(), tensor.columns()) >= tensor.source_bytes) {
     tensor.reason = cat("padded, ", tensor.format->name, " would be larger");
     tensor.format = stored->format;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "corbel/compile/quant_names.h"
+#include "corbel/format/gguf_repack.h"
 #include "corbel/format/tensor_source.h"
 #include "corbel/model/text_model.h"
 
@@ -40,6 +41,7 @@ struct PlanRequest {
 /// One tensor of the artifact.
 struct TensorPlan {
   WeightUse use;
+  const Repacking* repacking = nullptr;  // not null: the checkpoint's own bits in another order
   const WeightFormat* source_format = nullptr;
   const WeightFormat* format = nullptr;
   std::int64_t source_bytes = 0;
@@ -49,7 +51,7 @@ struct TensorPlan {
   bool is_vector() const { return use.shape.rank() < 2; }
   std::int64_t rows() const { return is_vector() ? 1 : use.shape[0]; }
   std::int64_t columns() const { return is_vector() ? use.shape[0] : use.shape[1]; }
-  bool quantizes() const { return format->packed != nullptr && source_format->packed == nullptr; }
+  bool quantizes() const { return format->packed != nullptr && format != source_format && repacking == nullptr; }
 };
 
 struct CompilePlan {
