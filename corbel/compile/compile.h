@@ -26,7 +26,7 @@ struct CompileSource {
 
 struct CompileRequest {
   CompileSource source;
-  std::span<const ModelFamily> families;
+  std::vector<ModelFamily> families;
   PlanRequest plan;
   /// Mixed bits: at most so many bits per weight of matrices, where they cost least; 0: as the plan says.
   double bits = 0.0;
