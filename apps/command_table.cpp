@@ -6,6 +6,7 @@ namespace corbel::app {
 
 int run_chat(const std::vector<std::string>& arguments);
 int run_bench(const std::vector<std::string>& arguments);
+int run_compile(const std::vector<std::string>& arguments);
 int run_combine(const std::vector<std::string>& arguments);
 int run_diff(const std::vector<std::string>& arguments);
 int run_doctor(const std::vector<std::string>& arguments);
@@ -22,6 +23,7 @@ std::span<const Command> commands() {
       Command{"run", "answer one prompt", run_run},
       Command{"chat", "talk with a model", run_chat},
       Command{"bench", "measure prefill and decode beside what the machine could do", run_bench},
+      Command{"compile", "turn a checkpoint into one quantized file that starts at once", run_compile},
       Command{"inspect", "show what a model is made of; check an artifact", run_inspect},
       Command{"diff", "compare two models: config, formats, values", run_diff},
       Command{"combine", "put several artifacts into one file", run_combine},

@@ -15,13 +15,22 @@ Result<SourceTensor> WeightStore::find(const std::string& name, const Shape& sha
                                     ", the model expects ", shape, " (sizes from config.json)"));
   }
   // A tied matrix is asked for twice and counted once.
-  if (used_.insert(name).second && shape.rank() > 1)
-    (found->is_copy ? owned_bytes_ : mapped_bytes_) += static_cast<std::int64_t>(found->bytes.size());
+  if (used_.insert(name).second) {
+    if (shape.rank() > 1)
+      (found->is_copy ? owned_bytes_ : mapped_bytes_) += static_cast<std::int64_t>(found->bytes.size());
+    uses_.push_back({.name = name, .shape = shape});
+  }
   return std::move(*found);
 }
 
-Result<WeightRef> WeightStore::matrix(const std::string& name, std::int64_t rows, std::int64_t columns) {
+Result<WeightRef> WeightStore::matrix(const std::string& name, std::int64_t rows, std::int64_t columns,
+                                      const std::string& input) {
   CORBEL_ASSIGN(const SourceTensor tensor, find(name, {rows, columns}));
+  for (WeightUse& use : uses_) {
+    if (use.name != name) continue;
+    use.gathered = use.gathered || input.empty();
+    if (use.input.empty()) use.input = input;
+  }
   bases_.push_back({tensor.bytes.data(), std::ssize(tensor.bytes)});
   return WeightRef{&bases_.back(), 0, tensor.format, tensor.shape};
 }
@@ -67,6 +76,7 @@ std::string RoleNames::module(std::string_view role) const {
 }
 
 void LinearLayer::run(const TensorView& x, std::initializer_list<TensorView> out, RunContext& context) const noexcept {
+  context.tap(input, ".input", x);
   Linear::Args args;
   args.x = x;
   for (int i = 0; i < op.spec().weights; ++i) {
@@ -80,6 +90,7 @@ void LinearLayer::run(const TensorView& x, std::initializer_list<TensorView> out
 Result<LinearLayer> make_linear(const LinearPlan& plan, const WeightContext& context) {
   CORBEL_CHECK(!plan.parts.empty() && plan.parts.size() <= Linear::kMaxWeights, "a linear layer has 1 to 4 weights");
   LinearLayer layer;
+  layer.input = plan.parts.front().module;
   Linear::Spec spec{.in_features = plan.in_features, .weights = static_cast<int>(plan.parts.size())};
   spec.activation = plan.activation;
   spec.gated = plan.gated;
@@ -87,7 +98,8 @@ Result<LinearLayer> make_linear(const LinearPlan& plan, const WeightContext& con
   bool all_packed = true;
   for (int i = 0; i < spec.weights; ++i) {
     const LinearPart& part = plan.parts[i];
-    CORBEL_ASSIGN(layer.weights[i], context.store.matrix(part.module + ".weight", part.out_features, plan.in_features));
+    CORBEL_ASSIGN(layer.weights[i],
+                  context.store.matrix(part.module + ".weight", part.out_features, plan.in_features, layer.input));
     spec.outputs[i] = {part.out_features, layer.weights[i].format, false};
     all_bf16 = all_bf16 && layer.weights[i].format == &bf16_format();
     all_packed = all_packed && layer.weights[i].format->packed != nullptr;

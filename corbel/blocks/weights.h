@@ -40,6 +40,16 @@ struct WeightRole {
   std::string_view module;  // "{layer}" stands for the layer's index
 };
 
+/// How a model uses one tensor of its checkpoint: what the compiler plans by.
+struct WeightUse {
+  std::string name;
+  Shape shape;            // as the model expects it; rank 1: a vector
+  bool gathered = false;  // rows are looked up (embeddings)
+  /// Of a linear layer's matrix: the module under whose name and ".input" taps show what it is multiplied with.
+  /// Matrices that share an input share it. Empty: multiplied with nothing.
+  std::string input;
+};
+
 /// Hands out a checkpoint's tensors by name, checks their shapes, and remembers which were asked for.
 /// Matrices stay where the source has them (mapped); vectors (norms, biases) become owned f32 copies, counted.
 class WeightStore {
@@ -49,13 +59,16 @@ class WeightStore {
   WeightStore& operator=(const WeightStore&) = delete;
 
   bool has(std::string_view name) const { return source_->has(name); }
-  /// [rows, columns] in the checkpoint's own format.
-  Result<WeightRef> matrix(const std::string& name, std::int64_t rows, std::int64_t columns);
+  /// [rows, columns] in the checkpoint's own format. `input` as in WeightUse; empty: its rows are looked up.
+  Result<WeightRef> matrix(const std::string& name, std::int64_t rows, std::int64_t columns,
+                           const std::string& input = {});
   /// f32 [size], an owned copy.
   Result<TensorView> vector(const std::string& name, std::int64_t size);
   /// Refuses a checkpoint with tensors that nobody asked for. `ignored` are name endings that may stay unread.
   Result<void> check_all_used(const std::vector<std::string_view>& ignored) const;
 
+  /// Everything that was asked for, in the order in which it was asked for first.
+  const std::vector<WeightUse>& uses() const { return uses_; }
   /// Of all matrices, for who moves them between steps.
   std::deque<WeightBase>& bases() { return bases_; }
   std::int64_t mapped_bytes() const { return mapped_bytes_; }
@@ -68,6 +81,7 @@ class WeightStore {
   std::deque<WeightBase> bases_;
   std::deque<std::vector<float>> vectors_;
   std::set<std::string, std::less<>> used_;
+  std::vector<WeightUse> uses_;
   std::int64_t mapped_bytes_ = 0;
   std::int64_t owned_bytes_ = 0;
 };
@@ -97,6 +111,7 @@ struct LinearLayer {
   std::array<WeightRef, Linear::kMaxWeights> weights;
   std::array<TensorView, Linear::kMaxWeights> biases;
   Prepared<Linear> op;
+  std::string input;  // WeightUse::input of its weights
 
   /// out[i] = x . weights[i]^T + bias, and what the spec says follows.
   void run(const TensorView& x, std::initializer_list<TensorView> out, RunContext& context) const noexcept;

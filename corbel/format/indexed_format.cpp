@@ -112,9 +112,9 @@ IndexedRow encode_row(const float* values) noexcept {
 
 template <const IndexedLayout& kLayout>
 void encode_indexed_block(const float* values, std::byte* block) noexcept {
-  std::memset(block, 0, kLayout.block_bytes());
-  for (int row = 0; row < kStripRows; ++row)
-    store_indexed_row(kLayout, encode_row<kLayout>(values + row * kPackedColumns), row, block);
+  std::array<IndexedRow, kStripRows> rows;
+  for (int row = 0; row < kStripRows; ++row) rows[row] = encode_row<kLayout>(values + row * kPackedColumns);
+  store_indexed_block(kLayout, rows.data(), block);
 }
 
 template <const IndexedLayout& kLayout>
@@ -154,7 +154,9 @@ std::array<std::int8_t, 128> index_table(const IndexedLayout& layout) noexcept {
   return table;
 }
 
-void store_indexed_row(const IndexedLayout& layout, const IndexedRow& parts, int row, std::byte* block) noexcept {
+namespace {
+
+void store_header(const IndexedLayout& layout, const IndexedRow& parts, int row, std::byte* block) noexcept {
   const int per_pair = layout.groups_per_pair();
   for (int pair = 0; pair < layout.header_pairs; ++pair) {
     std::uint64_t word = pair == 0 ? std::uint64_t{parts.scale} << 48 : 0;
@@ -162,6 +164,39 @@ void store_indexed_row(const IndexedLayout& layout, const IndexedRow& parts, int
       word |= std::uint64_t{parts.multipliers[pair * per_pair + g]} << (layout.group_bits * g);
     std::memcpy(block + pair * 128 + word_offset(row), &word, sizeof word);
   }
+}
+
+/// The codes of columns 4 k .. 4 k + 3, one a byte.
+std::uint32_t four_codes(const IndexedRow& row, int k) noexcept {
+  std::uint32_t four = 0;
+  std::memcpy(&four, row.codes.data() + static_cast<std::ptrdiff_t>(4) * k, sizeof four);
+  return four;
+}
+
+}  // namespace
+
+void store_indexed_block(const IndexedLayout& layout, const IndexedRow* rows, std::byte* block) noexcept {
+  std::byte* const low = block + layout.header_bytes();
+  std::byte* const high = low + 16 * kPackedColumns / 2;
+  for (int row = 0; row < kStripRows; ++row) {
+    const IndexedRow& parts = rows[row];
+    store_header(layout, parts, row, block);
+    for (int j = 0; j < kPackedColumns / 8; ++j) {
+      const std::uint32_t four = (four_codes(parts, 2 * j) & 0x0f0f0f0fU) | (four_codes(parts, 2 * j + 1) & 0x0f0f0f0fU)
+                                                                                << 4;
+      std::memcpy(low + j * 64 + 4 * row, &four, sizeof four);
+    }
+    if (layout.code_bits == 4) continue;
+    for (int i = 0; i < kPackedColumns / 16; ++i) {
+      std::uint32_t four = 0;
+      for (int t = 0; t < 4; ++t) four |= (four_codes(parts, 4 * i + t) >> 4 & 0x03030303U) << (2 * t);
+      std::memcpy(high + i * 64 + 4 * row, &four, sizeof four);
+    }
+  }
+}
+
+void store_indexed_row(const IndexedLayout& layout, const IndexedRow& parts, int row, std::byte* block) noexcept {
+  store_header(layout, parts, row, block);
   std::byte* const low = block + layout.header_bytes();
   std::byte* const high = low + 16 * kPackedColumns / 2;
   for (int i = 0; i < kPackedColumns; ++i) {

@@ -62,6 +62,8 @@ struct IndexedRow {
 };
 /// Writes row `row` (0..15) of a block whose bytes were zero or this row's before.
 void store_indexed_row(const IndexedLayout& layout, const IndexedRow& parts, int row, std::byte* block) noexcept;
+/// Writes all of a block from its 16 rows: as store_indexed_row for each of them, many times as fast.
+void store_indexed_block(const IndexedLayout& layout, const IndexedRow* rows, std::byte* block) noexcept;
 IndexedRow load_indexed_row(const IndexedLayout& layout, const std::byte* block, int row) noexcept;
 
 }  // namespace corbel

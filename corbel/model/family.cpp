@@ -115,6 +115,7 @@ Result<std::unique_ptr<TextModel>> make_causal_lm_model(CausalLmDescription desc
   info.parameters = count_parameters(*source.tensors);
   count_work(model, *store, info);
   info.cache = declare_caches(model);
+  info.weights = store->uses();
   if (static_cast<int>(info.cache.groups.size()) > kMaxCacheGroups) {
     return fail(Code::unsupported,
                 cat("the layers need ", info.cache.groups.size(), " kinds of cache; at most ", kMaxCacheGroups));

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "corbel/blocks/block.h"
+#include "corbel/blocks/weights.h"
 
 /// What a model must offer to the floors above, how families are found, and the loader. Owns no model.
 namespace corbel {
@@ -50,6 +51,7 @@ struct TextModelInfo {
   Operations ops_per_logit_row;      // the head
   Operations attention_ops_per_key;  // all layers, per row and visible key
   CacheSpec cache;
+  std::vector<WeightUse> weights;  // every tensor of the checkpoint that is used
 };
 
 /// A language model on a device: the only thing the engine knows about models. Immutable; steps are noexcept.

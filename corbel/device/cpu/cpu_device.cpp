@@ -51,6 +51,7 @@ CpuDevice::CpuDevice(const Kernels& kernels, MissingOps missing, ThreadPool& poo
   add_rope_ops(table_);
   add_cache_ops(table_);
   add_attention_ops(table_);
+  add_encode_op(table_);
 }
 
 Result<OpState> CpuDevice::state(std::size_t worker_bytes, std::size_t shared_bytes) const {

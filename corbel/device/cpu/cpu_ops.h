@@ -84,5 +84,6 @@ void add_linear_op(OpTable& table);
 void add_rope_ops(OpTable& table);
 void add_cache_ops(OpTable& table);
 void add_attention_ops(OpTable& table);
+void add_encode_op(OpTable& table);
 
 }  // namespace corbel::cpu

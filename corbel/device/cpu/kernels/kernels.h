@@ -69,6 +69,26 @@ constexpr int64_t attend_part_floats(int64_t queries, int64_t head_dim) {
   return queries * (32 + (head_dim + 15) / 16 * 16);
 }
 
+/// One row of one block into a packed format (corbel/ops/encode_packed.h).
+struct EncodeRowArgs {
+  const float* x = nullptr;           // [256]
+  const float* importance = nullptr;  // [256]; null: ones
+  int32_t code_bits = 0;              // 4, 6; 8: w8
+  int32_t group = 0;                  // columns: 8 or 16
+  const int8_t* codes = nullptr;
+  const int8_t* multipliers = nullptr;
+  int32_t multiplier_count = 0;
+  const float* factors = nullptr;  // [candidates] scale / largest magnitude
+  int32_t candidates = 0;
+  int32_t refits = 0;
+  float smallest = 0.0F;               // kSmallestEncoded
+  uint8_t* out_codes = nullptr;        // [256]; w8: four bytes every 64
+  uint8_t* out_multipliers = nullptr;  // [groups]
+  uint16_t* scale = nullptr;           // bfloat16
+  void* out_scale8 = nullptr;          // w8: float
+  float* errors = nullptr;             // EncodeErrors
+};
+
 /// A way to read memory: all of `bytes` bytes (a multiple of 4096), all their bits or-ed together.
 struct ReadLoop {
   const char* name = nullptr;
@@ -111,6 +131,7 @@ struct Kernels {
   void (*rope_interleaved)(float* head, const float* cosines, const float* sines, int64_t half);
   void (*attend_f32)(const AttendArgs&);
   void (*attend_bf16)(const AttendArgs&);
+  void (*encode_row)(const EncodeRowArgs&);
   PackedKernels packed;
   /// Joins `count` parts, ascending, into the first of them; with `finishes` that is divided by its sum into args.out.
   void (*join_parts)(const AttendArgs& args, float* parts, int64_t count, int finishes);
@@ -126,6 +147,7 @@ void add_linear(Kernels& table);
 void add_rows(Kernels& table);
 void add_attention(Kernels& table);
 void add_attention_bf16(Kernels& table);
+void add_encode(Kernels& table);
 void add_probes(Kernels& table);
 void add_packed(Kernels& table);
 void add_packed_imports(Kernels& table);

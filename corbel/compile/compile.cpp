@@ -1,0 +1,298 @@
+#include "corbel/compile/compile.h"
+
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "corbel/compile/error_journal.h"
+#include "corbel/compile/gptq.h"
+#include "corbel/compile/mixed_bits.h"
+#include "corbel/format/indexed_format.h"
+#include "corbel/format/packed_format.h"
+
+namespace corbel {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+bool is_cancelled(const CompileRequest& request) {
+  return request.cancel != nullptr && request.cancel->load(std::memory_order_relaxed);
+}
+Failure cancelled() { return fail(Code::cancelled, "compiling was cancelled"); }
+
+/// The model on a device that does nothing: which tensors it reads, and how.
+Result<std::unique_ptr<TextModel>> open_on(const CompileRequest& request, const Device& device) {
+  return make_text_model(*request.source.config, request.source.config_place, request.source.tensors, device,
+                         request.families);
+}
+
+/// Room for the certificate: what certificate_text makes is never longer.
+std::int64_t certificate_room(const CompilePlan& plan) {
+  std::int64_t bytes = 256;
+  for (const TensorPlan& tensor : plan.tensors) bytes += 128 + 6 * std::ssize(tensor.use.name);
+  return bytes;
+}
+
+ArtifactPlan artifact_plan(const CompileRequest& request, const CompilePlan& plan) {
+  ArtifactPlan artifact{.written_by = request.written_by, .files = request.source.files};
+  artifact.profile.limits = request.limits;
+  artifact.profile.source = request.source.name;
+  artifact.profile.source_hash = request.source.hash;
+  artifact.profile.settings = request.settings;
+  for (const TensorPlan& tensor : plan.tensors)
+    artifact.profile.tensors.push_back({tensor.use.name, tensor.format, tensor.use.shape, {}});
+  artifact.certificate_bytes = certificate_room(plan);
+  return artifact;
+}
+
+void zero_nonfinite(std::vector<float>& values) {
+  for (float& value : values) value = std::isfinite(value) ? value : 0.0F;
+}
+
+/// One run of the compiler.
+class Compiler {
+ public:
+  Compiler(const CompileRequest& request, Device& device, const std::function<void(const CompileProgress&)>& progress)
+      : request_(request), device_(device), progress_(progress) {}
+
+  Result<CompileReport> run();
+
+ private:
+  Result<void> calibrate();
+  Result<void> write_all(ArtifactWriter& writer);
+  Result<void> write_layers_by_gptq(ArtifactWriter& writer);
+  Result<void> write_tensor(std::size_t index, const float* inverse, ArtifactWriter& writer);
+  Result<void> encode_pieces(std::size_t index, const SourceTensor& stored, const float* inverse,
+                             ArtifactWriter& writer);
+  Result<void> copy_bytes(std::size_t index, const SourceTensor& stored, ArtifactWriter& writer);
+  Result<void> repack(std::size_t index, const SourceTensor& stored, ArtifactWriter& writer);
+  void report_progress(const std::string& what) {
+    if (progress_) progress_({what, done_bytes_, report_.plan.source_bytes, seconds_since(start_)});
+  }
+
+  const CompileRequest& request_;
+  Device& device_;
+  const std::function<void(const CompileProgress&)>& progress_;
+  CompileReport report_;
+  InputStatistics statistics_;
+  std::unique_ptr<TextModel> model_;  // on the device: for calibration
+  std::optional<ErrorJournal> journal_;
+  std::vector<bool> done_;
+  std::int64_t done_bytes_ = 0;
+  Clock::time_point start_ = Clock::now();
+};
+
+Result<void> Compiler::calibrate() {
+  if (request_.calibration.empty()) return {};
+  const auto start = Clock::now();
+  CORBEL_ASSIGN(model_, open_on(request_, device_));
+  CORBEL_ASSIGN(statistics_, measure_inputs(*model_, device_, request_.calibration, [&](int done, int layers) {
+                  if (progress_)
+                    progress_({cat("calibration, layer ", done, " of ", layers), 0, report_.plan.source_bytes,
+                               seconds_since(start)});
+                  return !is_cancelled(request_);
+                }));
+  report_.calibration_seconds = seconds_since(start);
+  return {};
+}
+
+Result<CompileReport> Compiler::run() {
+  const bool gptq = request_.plan.method == QuantMethod::gptq;
+  if (gptq && request_.calibration.empty()) return fail(Code::bad_request, "--method gptq needs a calibration text");
+  const std::unique_ptr<Device> null = make_null_device();
+  CORBEL_ASSIGN(const auto shape, open_on(request_, *null));
+  CORBEL_ASSIGN(report_.plan, plan_tensors(shape->info(), *request_.source.tensors, request_.plan));
+  CORBEL_TRY(calibrate());
+  if (request_.bits > 0.0)
+    CORBEL_TRY(mix_bits(report_.plan, *request_.source.tensors, statistics_, request_.bits, device_));
+
+  const ArtifactPlan artifact = artifact_plan(request_, report_.plan);
+  CORBEL_ASSIGN(report_.file_bytes, planned_file_bytes(artifact));
+  CORBEL_ASSIGN(ArtifactWriter writer, request_.resume ? ArtifactWriter::resume(request_.output, artifact)
+                                                       : ArtifactWriter::create(request_.output, artifact));
+  journal_.emplace(request_.output, request_.resume);
+  start_ = Clock::now();
+  const Result<void> written = write_all(writer);
+  if (!written) {
+    const bool keep = request_.resume && written.error().code == Code::cancelled;
+    if (keep) writer.keep_partial();
+    if (!keep) journal_->remove();
+    return forward_failure(written);
+  }
+  CORBEL_TRY(writer.set_certificate(certificate_text(report_.tensors)));
+  const Result<void> finished = writer.finish();
+  journal_->remove();
+  if (!finished) return forward_failure(finished);
+  report_.encode_seconds = seconds_since(start_);
+  return std::move(report_);
+}
+
+Result<void> Compiler::write_all(ArtifactWriter& writer) {
+  report_.tensors.resize(report_.plan.tensors.size());
+  done_.assign(report_.plan.tensors.size(), false);
+  if (request_.plan.method == QuantMethod::gptq) CORBEL_TRY(write_layers_by_gptq(writer));
+  for (std::size_t i = 0; i < report_.plan.tensors.size(); ++i) {
+    if (!done_[i]) CORBEL_TRY(write_tensor(i, nullptr, writer));
+  }
+  return {};
+}
+
+Result<void> Compiler::write_layers_by_gptq(ArtifactWriter& writer) {
+  std::map<std::string, InputProducts, std::less<>> products;
+  Result<void> trouble;
+  const InputWatch watch = [&](std::string_view input, const TensorView& rows) {
+    auto found = products.find(input);
+    if (found == products.end()) {
+      auto made = InputProducts::make(rows.columns(), device_);
+      if (!made) {
+        trouble = forward_failure(made);
+        return;
+      }
+      found = products.emplace(std::string(input), std::move(*made)).first;
+    }
+    found->second.add(rows);
+  };
+  const auto write_seen = [&]() -> Result<void> {
+    if (!trouble) return trouble;
+    for (auto& [input, sums] : products) {
+      const float* inverse = nullptr;
+      for (std::size_t i = 0; i < report_.plan.tensors.size(); ++i) {
+        const TensorPlan& tensor = report_.plan.tensors[i];
+        if (done_[i] || tensor.use.input != input) continue;
+        const bool by_gptq = tensor.quantizes() && indexed_layout(*tensor.format) != nullptr;
+        if (by_gptq && inverse == nullptr) {
+          CORBEL_ASSIGN(inverse, sums.invert());
+        }
+        CORBEL_TRY(write_tensor(i, by_gptq ? inverse : nullptr, writer));
+      }
+    }
+    products.clear();
+    return {};
+  };
+  CORBEL_ASSIGN(CalibrationWalk walk, CalibrationWalk::start(*model_, device_, request_.calibration));
+  while (walk.next_layer() < walk.layers()) {
+    CORBEL_TRY(walk.run_layer(watch));
+    CORBEL_TRY(write_seen());
+  }
+  CORBEL_TRY(walk.run_head(watch));
+  return write_seen();
+}
+
+Result<void> Compiler::write_tensor(std::size_t index, const float* inverse, ArtifactWriter& writer) {
+  const TensorPlan& tensor = report_.plan.tensors[index];
+  if (is_cancelled(request_)) return cancelled();
+  const auto stored = request_.source.tensors->find_shaped(tensor.use.name, tensor.use.shape);
+  if (!stored) return fail(Code::bad_file, cat("tensor \"", tensor.use.name, "\" is gone"));
+  CompiledTensor& compiled = report_.tensors[index];
+  compiled = {tensor.use.name, tensor.format, tensor.bytes, {}};
+  done_[index] = true;
+  const bool written = writer.is_written(index);
+  const auto known = journal_->find(tensor.use.name);
+  if (written && known) {
+    compiled.errors = *known;
+  } else {
+    const bool quantized_already = tensor.source_format->packed != nullptr || tensor.source_format->block_values > 1;
+    if (tensor.repacking != nullptr)
+      CORBEL_TRY(repack(index, *stored, writer));
+    else if (tensor.format == tensor.source_format && quantized_already)
+      CORBEL_TRY(copy_bytes(index, *stored, writer));
+    else
+      CORBEL_TRY(encode_pieces(index, *stored, inverse, writer));
+    CORBEL_TRY(journal_->append(tensor.use.name, compiled.errors));
+  }
+  done_bytes_ += tensor.source_bytes;
+  report_progress(tensor.use.name);
+  return {};
+}
+
+Result<void> Compiler::copy_bytes(std::size_t index, const SourceTensor& stored, ArtifactWriter& writer) {
+  constexpr std::size_t kPiece = std::size_t{4} << 20;
+  for (std::size_t done = 0; done < stored.bytes.size() && !writer.is_written(index); done += kPiece) {
+    if (is_cancelled(request_)) return cancelled();
+    CORBEL_TRY(writer.append(index, stored.bytes.subspan(done, std::min(kPiece, stored.bytes.size() - done))));
+  }
+  return {};
+}
+
+Result<void> Compiler::repack(std::size_t index, const SourceTensor& stored, ArtifactWriter& writer) {
+  const TensorPlan& tensor = report_.plan.tensors[index];
+  const std::int64_t row_bytes = tensor.source_format->bytes(tensor.columns());
+  std::vector<std::byte> strip(static_cast<std::size_t>(strip_bytes(*tensor.format, tensor.columns())));
+  for (std::int64_t first = 0; first < tensor.rows() && !writer.is_written(index); first += kStripRows) {
+    if (is_cancelled(request_)) return cancelled();
+    const auto count = static_cast<int>(std::min(kStripRows, tensor.rows() - first));
+    tensor.repacking->repack_strip(stored.bytes.data() + first * row_bytes, count, tensor.columns(), strip.data());
+    CORBEL_TRY(writer.append(index, strip));
+  }
+  return {};
+}
+
+Result<void> Compiler::encode_pieces(std::size_t index, const SourceTensor& stored, const float* inverse,
+                                     ArtifactWriter& writer) {
+  const TensorPlan& tensor = report_.plan.tensors[index];
+  const bool write = !writer.is_written(index);
+  const RowReader reader(stored, device_);
+  const std::vector<float> importance =
+      tensor.quantizes() ? statistics_.importance(tensor.use.input) : std::vector<float>();
+  CORBEL_ASSIGN(MatrixEncoder encoder,
+                MatrixEncoder::make(*tensor.format, tensor.columns(), request_.plan.method, importance, device_));
+  std::optional<GptqEncoder> gptq;
+  if (inverse != nullptr) {
+    CORBEL_ASSIGN(gptq, GptqEncoder::make(*tensor.format, tensor.columns(), inverse, device_));
+  }
+  std::vector<float> values;
+  std::vector<std::byte> bytes;
+  TensorErrors& errors = report_.tensors[index].errors;
+  for (std::int64_t first = 0; first < tensor.rows(); first += piece_rows(tensor.columns())) {
+    if (is_cancelled(request_)) return cancelled();
+    const std::int64_t count = std::min(piece_rows(tensor.columns()), tensor.rows() - first);
+    CORBEL_TRY(reader.read(first, count, values, !request_.allow_nonfinite));
+    if (request_.allow_nonfinite) zero_nonfinite(values);
+    if (gptq)
+      gptq->encode(values, count, bytes, errors);
+    else
+      encoder.encode(values.data(), count, bytes, errors);
+    if (write) CORBEL_TRY(writer.append(index, bytes));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<CompilePlan> plan_compile(const CompileRequest& request, Device& device) {
+  const std::unique_ptr<Device> null = make_null_device();
+  CORBEL_ASSIGN(const auto shape, open_on(request, *null));
+  CORBEL_ASSIGN(CompilePlan plan, plan_tensors(shape->info(), *request.source.tensors, request.plan));
+  if (request.bits > 0.0) {
+    InputStatistics statistics;
+    if (!request.calibration.empty()) {
+      CORBEL_ASSIGN(const auto model, open_on(request, device));
+      CORBEL_ASSIGN(statistics, measure_inputs(*model, device, request.calibration, {}));
+    }
+    CORBEL_TRY(mix_bits(plan, *request.source.tensors, statistics, request.bits, device));
+  }
+  return plan;
+}
+
+Result<std::int64_t> planned_bytes(const CompileRequest& request, const CompilePlan& plan) {
+  return planned_file_bytes(artifact_plan(request, plan));
+}
+
+Result<CompileReport> compile_model(const CompileRequest& request, Device& device,
+                                    const std::function<void(const CompileProgress&)>& progress) {
+  return Compiler(request, device, progress).run();
+}
+
+std::string certificate_text(const std::vector<CompiledTensor>& tensors) {
+  Json list = Json::array();
+  for (const CompiledTensor& tensor : tensors) {
+    Json entry = {{"name", tensor.name}, {"format", std::string(tensor.format->name)}};
+    if (tensor.errors.noise > 0.0) entry["sqnr_db"] = std::round(tensor.errors.sqnr_db() * 1000.0) / 1000.0;
+    list.push_back(std::move(entry));
+  }
+  return Json({{"tensors", std::move(list)}}).dump();
+}
+
+}  // namespace corbel

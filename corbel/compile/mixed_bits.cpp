@@ -1,0 +1,108 @@
+#include "corbel/compile/mixed_bits.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "corbel/format/packed_format.h"
+
+namespace corbel {
+namespace {
+
+/// Formats to choose from, smallest first.
+std::array<const WeightFormat*, 4> choices() { return {&w4g16_format(), &w4g8_format(), &w6g8_format(), &w8_format()}; }
+
+struct Candidate {
+  TensorPlan* tensor;
+  std::array<double, 4> cost{};
+  std::array<std::int64_t, 4> bytes{};
+};
+
+constexpr std::int64_t kSampleRows = 256;
+
+/// Costs of all formats on every so many strips of the matrix.
+Result<Candidate> measure(TensorPlan& tensor, const TensorSource& source, const InputStatistics& statistics,
+                          Device& device) {
+  Candidate candidate{&tensor};
+  const auto stored = source.find(tensor.use.name);
+  if (!stored) return fail(Code::bad_file, cat("tensor \"", tensor.use.name, "\" is gone"));
+  const RowReader reader(*stored, device);
+  const std::vector<float> importance = statistics.importance(tensor.use.input);
+  const std::int64_t strips = packed_strips(tensor.rows());
+  const std::int64_t every = std::max<std::int64_t>(1, strips * kStripRows / kSampleRows);
+  std::vector<float> values;
+  std::vector<std::byte> bytes;
+  const auto formats = choices();
+  for (std::size_t f = 0; f < formats.size(); ++f) {
+    CORBEL_ASSIGN(MatrixEncoder encoder,
+                  MatrixEncoder::make(*formats[f], tensor.columns(), QuantMethod::fast, importance, device));
+    TensorErrors errors;
+    for (std::int64_t strip = 0; strip < strips; strip += every) {
+      const std::int64_t first = strip * kStripRows;
+      CORBEL_TRY(reader.read(first, std::min(kStripRows, tensor.rows() - first), values, true));
+      encoder.encode(values.data(), std::ssize(values) / tensor.columns(), bytes, errors);
+    }
+    candidate.cost[f] = errors.weighted_signal > 0.0 ? errors.weighted_noise / errors.weighted_signal : 0.0;
+    candidate.bytes[f] = formats[f]->matrix_bytes(tensor.rows(), tensor.columns());
+  }
+  return candidate;
+}
+
+std::size_t cheapest(const Candidate& candidate, double price) {
+  std::size_t best = 0;
+  double least = HUGE_VAL;
+  for (std::size_t f = 0; f < candidate.cost.size(); ++f) {
+    const double cost = candidate.cost[f] + price * static_cast<double>(candidate.bytes[f]);
+    if (cost < least) best = f;
+    least = std::min(least, cost);
+  }
+  return best;
+}
+
+std::int64_t total_bytes(const std::vector<Candidate>& candidates, double price) {
+  std::int64_t bytes = 0;
+  for (const Candidate& candidate : candidates) bytes += candidate.bytes[cheapest(candidate, price)];
+  return bytes;
+}
+
+}  // namespace
+
+Result<void> mix_bits(CompilePlan& plan, const TensorSource& source, const InputStatistics& statistics, double bits,
+                      Device& device) {
+  std::vector<Candidate> candidates;
+  auto budget = static_cast<std::int64_t>(bits / 8.0 * static_cast<double>(plan.values));
+  for (TensorPlan& tensor : plan.tensors) {
+    if (tensor.is_vector()) continue;
+    if (!tensor.quantizes() || !tensor.reason.empty()) {
+      budget -= tensor.bytes;
+      continue;
+    }
+    CORBEL_ASSIGN(Candidate candidate, measure(tensor, source, statistics, device));
+    candidates.push_back(candidate);
+  }
+  const std::int64_t least = total_bytes(candidates, 1e30);
+  if (least > budget) {
+    return fail(Code::bad_request,
+                cat("--bits ", bits, " is less than the smallest formats take: ",
+                    8.0 *
+                        static_cast<double>(
+                            least + static_cast<std::int64_t>(bits / 8.0 * static_cast<double>(plan.values)) - budget) /
+                        static_cast<double>(plan.values),
+                    " bits per weight, with the tensors that stay as they are"));
+  }
+  double low = 1e-30;
+  double high = 1e30;
+  for (int round = 0; round < 200; ++round) {
+    const double price = std::sqrt(low * high);
+    (total_bytes(candidates, price) > budget ? low : high) = price;
+  }
+  const auto formats = choices();
+  for (Candidate& candidate : candidates) {
+    candidate.tensor->format = formats[cheapest(candidate, high)];
+    candidate.tensor->reason = "--bits";
+  }
+  sum_up(plan);
+  return {};
+}
+
+}  // namespace corbel
