@@ -128,7 +128,7 @@ def read_bytes_of(model):
     """(bytes one decode step reads, bits per weight) of a GGUF file."""
     header = gguf_file.Header(model)
     weights = 0
-    for sizes, _, _ in header.tensors.values():
+    for sizes, *_ in header.tensors.values():
         count = 1
         for size in sizes:
             count *= size
