@@ -109,8 +109,9 @@ class Corbel:
 
     def run(self, config, quant, rows, threads):
         """([Row], report); the report has weight bytes and the limits probed right before each row."""
-        command = [self.program, "bench", "--config", config, "--dummy-weights", "--quant", quant, "--json", "--threads",
-                   threads, "--repeat", 1]
+        kind, _, head = quant.partition(":head=")
+        command = [self.program, "bench", "--config", config, "--dummy-weights", "--quant", kind, "--json", "--threads",
+                   threads, "--repeat", 1, *(["--head-quant", head] if head else [])]
         for metric, tokens, batch in rows:
             command += ["--prefill", tokens] if metric == "prefill" else ["--batch", batch, "--decode", tokens]
         report = json.loads(run_program(without_repeated(command, "--decode")).stdout)
