@@ -89,7 +89,7 @@ def write_gguf(shape, folder, path):
             else:
                 row = len(data) // len(order)
                 yield b"".join(data[i * row:(i + 1) * row] for i in order)
-        return gguf_name, sizes, kind, chunks
+        return gguf_name, sizes, kind, gguf_file.bytes_of(sizes, kind), chunks
 
     tensors = [tensor(*row) for row in shape.tensors()] + shape.extra_tensors()
     gguf_file.write(path, shape.pairs() + peer_models.dummy_tokenizer(shape), tensors)

@@ -32,22 +32,22 @@ def padded(size):
 
 
 def write(path, pairs, tensors):
-    """pairs: [(key, type, value)]; an ARRAY's value is (type, items).
-    tensors: [(name, sizes fastest first, type, chunks)]; chunks is a function that yields exactly the tensor's bytes."""
+    """pairs: [(key, type, value)], an ARRAY's value is (type, items); or the `raw_pairs` of another file.
+    tensors: [(name, sizes fastest first, type, bytes, chunks)]; chunks is a function that yields the tensor's bytes."""
+    count, raw = pairs if isinstance(pairs, tuple) else (len(pairs), b"".join(
+        _string(key) + struct.pack("<I", kind) + _value(kind, value) for key, kind, value in pairs))
     with open(path, "wb") as out:
-        out.write(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs)))
-        for key, kind, value in pairs:
-            out.write(_string(key) + struct.pack("<I", kind) + _value(kind, value))
+        out.write(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), count) + raw)
         offset = 0
-        for name, sizes, kind, _ in tensors:
+        for name, sizes, kind, size, _ in tensors:
             out.write(_string(name) + struct.pack("<I", len(sizes)) + struct.pack(f"<{len(sizes)}Q", *sizes))
             out.write(struct.pack("<IQ", kind, offset))
-            offset += padded(bytes_of(sizes, kind))
+            offset += padded(size)
         out.write(bytes(padded(out.tell()) - out.tell()))
-        for name, sizes, kind, chunks in tensors:
+        for name, sizes, kind, size, chunks in tensors:
             written = sum(out.write(chunk) for chunk in chunks())
-            if written != bytes_of(sizes, kind):
-                raise ValueError(f"tensor {name}: {written} bytes given, {bytes_of(sizes, kind)} expected")
+            if written != size:
+                raise ValueError(f"tensor {name}: {written} bytes given, {size} expected")
             out.write(bytes(padded(written) - written))
 
 
@@ -60,7 +60,7 @@ def bytes_of(sizes, kind):
 
 class Header:
     """What a GGUF file says about itself. `tensors`: name -> (sizes fastest first, type, absolute offset, bytes with
-    padding), so sizes are known for types that this file has never heard of."""
+    padding), so sizes are known for types that this file has never heard of. `raw_pairs`: for write()."""
 
     def __init__(self, path):
         self.path = path
@@ -69,10 +69,13 @@ class Header:
             magic, version, count, pairs = struct.unpack("<4sIQQ", file.read(24))
             if magic != b"GGUF" or version not in (2, 3):
                 raise ValueError(f"{path} is no GGUF file of version 2 or 3")
-            self.pairs = {}
+            self.pairs, begin = {}, file.tell()
             for _ in range(pairs):
                 key = self._string()
                 self.pairs[key] = self._value(self._scalar(U32))
+            size = file.tell() - begin
+            file.seek(begin)
+            self.raw_pairs = pairs, file.read(size)
             entries = []
             for _ in range(count):
                 name = self._string()

@@ -12,7 +12,8 @@ from gguf_file import ARRAY, BOOL, F32, I32, STRING, TENSOR_BF16, TENSOR_F32, U3
 
 ARCHITECTURES = {"LlamaForCausalLM": "llama", "Qwen3ForCausalLM": "qwen3"}
 BLOCK_VALUES = 1 << 20   # gaussian values made once and repeated; speed does not depend on them
-NORMAL_TOKEN, CONTROL_TOKEN = 1, 3
+THIN_ROWS = 32           # a multiple of the alignment, so that tensors end where their rows do
+NORMAL_TOKEN = 1
 
 
 class Shape:
@@ -103,7 +104,8 @@ class Shape:
         factors = self.rope_factors()
         if factors is None:
             return []
-        return [("rope_freqs.weight", [len(factors)], TENSOR_F32, lambda: [struct.pack(f"<{len(factors)}f", *factors)])]
+        data = struct.pack(f"<{len(factors)}f", *factors)
+        return [("rope_freqs.weight", [len(factors)], TENSOR_F32, len(data), lambda: [data])]
 
 
 def byte_alphabet():
@@ -142,16 +144,38 @@ def repeated(block, size):
         yield block[:min(len(block), size - begin)]
 
 
-def write_dummy(shape, path):
+def write_dummy(shape, path, most_rows=None):
+    """The whole model in bf16, or one whose matrices have their first rows only: enough for a quantizer."""
     block = gaussian_block(7, shape.config.get("initializer_range", 0.02))
 
     def tensor(name, sizes):
         if len(sizes) == 1:
-            return name, sizes, TENSOR_F32, lambda: [struct.pack("<f", 1.0) * sizes[0]]
-        return name, sizes, TENSOR_BF16, lambda: repeated(block, gguf_file.bytes_of(sizes, TENSOR_BF16))
+            return name, sizes, TENSOR_F32, 4 * sizes[0], lambda: [struct.pack("<f", 1.0) * sizes[0]]
+        sizes = [sizes[0], min(sizes[1], most_rows or sizes[1])]
+        size = gguf_file.bytes_of(sizes, TENSOR_BF16)
+        return name, sizes, TENSOR_BF16, size, lambda: repeated(block, size)
 
     tensors = [tensor(name, sizes) for name, sizes, _ in shape.tensors()] + shape.extra_tensors()
     gguf_file.write(path, shape.pairs() + dummy_tokenizer(shape), tensors)
+
+
+def write_widened(shape, thin_path, path):
+    """A quantized model of few rows as one of all rows, by repeating them: formats store rows one by one, each tensor
+    keeps the type its quantizer chose, and speed does not depend on values."""
+    thin, rows_of = gguf_file.Header(thin_path), {name: sizes for name, sizes, _ in shape.tensors()}
+
+    def tensor(name, entry):
+        sizes, kind, offset, size = entry
+        full = rows_of.get(name, sizes)
+        if len(sizes) == 1:
+            size = gguf_file.bytes_of(sizes, kind)
+        with open(thin_path, "rb") as file:
+            file.seek(offset)
+            data = file.read(size)
+        whole = size if len(sizes) == 1 else size // sizes[1] * full[1]
+        return name, full, kind, whole, lambda: repeated(data, whole)
+
+    gguf_file.write(path, thin.raw_pairs, [tensor(name, entry) for name, entry in thin.tensors.items()])
 
 
 class PeerModels:
@@ -162,26 +186,30 @@ class PeerModels:
         self.shape, self.threads, self.say = shape, threads, say
         self.folder = pathlib.Path(folder) / f"{shape.name}-{digest}"
 
-    def source(self):
-        path = self.folder / "bf16.gguf"
+    def _made(self, name, write):
+        path = self.folder / name
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.say(f"writing {path} ({self.shape.name}, dummy weights, bf16)")
+            self.say(f"writing {path}")
             partial = path.with_suffix(".partial")
-            write_dummy(self.shape, partial)
+            write(partial)
             partial.rename(path)
         return path
 
     def file(self, peer_name, quantizer, form):
         """The model in a peer's format, by that peer's quantizer. A format FORMAT:head=TYPE also sets the type of
         embeddings and head."""
-        source = self.source()
         if form.lower() == "bf16":
-            return source
-        path = self.folder / f"{peer_name}-{form.replace(':', '-').replace('=', '-')}.gguf"
-        if not path.exists():
-            quantize(quantizer, source, path, form, self.threads, self.say)
-        return path
+            return self._made("bf16.gguf", lambda path: write_dummy(self.shape, path))
+        thin = self._made("thin-bf16.gguf", lambda path: write_dummy(self.shape, path, THIN_ROWS))
+        name = f"{peer_name}-{form.replace(':', '-').replace('=', '-')}.gguf"
+
+        def write(path):
+            packed = self.folder / f"thin-{name}"
+            quantize(quantizer, thin, packed, form, self.threads, self.say)
+            write_widened(self.shape, packed, path)
+            packed.unlink()
+        return self._made(name, write)
 
 
 def quantize(quantizer, source, path, form, threads, say):
