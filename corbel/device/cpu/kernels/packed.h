@@ -60,6 +60,10 @@ struct PanelArgs {
   int64_t blocks = 0;
   int64_t groups = 1;
   int64_t go_on = 0;      // 0: dots begin at zero
+  // What the next panel will be made of, fetched meanwhile: a line per four columns, this many bytes apart (0: the same
+  // line, when there is nothing left).
+  const unsigned char* fetch = nullptr;
+  int64_t fetch_step = 0;
   float* dots = nullptr;  // [x.rows][kPanelRows]
 };
 

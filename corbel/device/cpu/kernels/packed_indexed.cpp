@@ -20,8 +20,7 @@ class Indexed {
  public:
   static constexpr int64_t kGroups = 1;
   static constexpr bool kOffsets = false;
-  // Two planes of bits are two places at once, which the processor's own fetching does not see through.
-  static constexpr int64_t kBytesAhead = kCodeBits == 6 ? AHEAD6 : 0;
+  static constexpr bool kInOrder = kCodeBits == 4;  // else two planes of bits are two places at once
   static constexpr int64_t kBlockBytes = kPairs * 128 + 2048 + (kCodeBits == 6 ? 1024 : 0);
 
   __attribute__((always_inline)) explicit Indexed(const PackedTables& tables)

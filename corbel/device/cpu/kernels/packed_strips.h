@@ -7,8 +7,8 @@
 ///   struct Kind {
 ///     static constexpr int64_t kBlockBytes, kGroups;       // of a block
 ///     static constexpr bool kOffsets;
-///     static constexpr int64_t kBytesAhead;                // how far ahead strips are fetched; 0: by the processor,
-///                                                          // which is best where bytes are read in their order
+///     static constexpr bool kInOrder;                      // bytes are read in their order: the processor's own
+///                                                          // fetching is best when there is one row
 ///     Kind(const PackedTables&);                           // what stays in registers
 ///     void open(const unsigned char* block);               // begins a block
 ///     void columns(int step, __m512i* fours);              // columns 32 step .. 32 step + 31: eight registers of
@@ -21,9 +21,10 @@ namespace corbel::cpu::CORBEL_ISA {
 
 constexpr int64_t kStepsOfBlock = 8;
 // How far ahead of the products strips are fetched (bench/linear).
-#ifndef AHEAD6
-#define AHEAD6 8192
-#endif
+// How far ahead strips are fetched where the processor does not do it well enough by itself: 8 KB is best of 512 bytes
+// to 16 KB, prefetcht0 no worse than prefetchnta.
+constexpr int64_t kStripBytesAhead = 8192;
+
 CORBEL_INLINE void fetch_lines(const unsigned char* p, int64_t lines) {
   for (int64_t line = 0; line < lines; ++line) _mm_prefetch(reinterpret_cast<const char*>(p + line * 64), _MM_HINT_T0);
 }
@@ -35,6 +36,7 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
   constexpr int kParts = R <= 2 ? 4 / R : 1;
   constexpr int64_t kStepLines = Kind::kBlockBytes / 64 / kStepsOfBlock;
   constexpr int64_t kOpenLines = Kind::kBlockBytes / 64 % kStepsOfBlock;
+  constexpr bool kFetch = R > 1 || !Kind::kInOrder;
   const unsigned char* block = args.strips;
   Kind kind(*args.tables);
   for (int64_t strip = 0; strip < args.count; ++strip) {
@@ -47,7 +49,7 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
     for (int r = 0; r < R; ++r) dots[r] = _mm512_setzero_ps();
     for (int64_t b = 0; b < args.blocks; ++b) {
       kind.open(block);
-      if constexpr (Kind::kBytesAhead > 0) fetch_lines(block + Kind::kBytesAhead, kOpenLines);
+      if constexpr (kFetch) fetch_lines(block + kStripBytesAhead, kOpenLines);
       __m512 t[R];
       __m512i sum[kParts][R];
       int group = 0;
@@ -91,8 +93,7 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
       for (int step = 0; step < kStepsOfBlock; ++step) {
         __m512i fours[8];
         kind.columns(step, fours);
-        if constexpr (Kind::kBytesAhead > 0)
-          fetch_lines(block + Kind::kBytesAhead + (kOpenLines + step * kStepLines) * 64, kStepLines);
+        if constexpr (kFetch) fetch_lines(block + kStripBytesAhead + (kOpenLines + step * kStepLines) * 64, kStepLines);
         if constexpr (kStepsOfGroup == 0) {
           begin_group();
           add_fours(fours, 4);
