@@ -68,25 +68,37 @@ void pin_thread(pthread_t thread, int index) noexcept {
 /// `open`; the caller closes and then looks at `inside`. All four are sequentially consistent, so a worker either sees
 /// the job closed or is seen inside, and nobody waits for a worker that slept through a job.
 struct ThreadPool::State {
+  /// A run of neighbouring units that one thread begins with.
+  struct alignas(64) Share {
+    std::atomic<std::int64_t> next{0};
+    std::int64_t end = 0;
+  };
+
   alignas(64) std::atomic<std::uint32_t> job{0};  // counts jobs; workers sleep on it
   std::atomic<std::uint32_t> sleepers{0};
   std::atomic<std::uint32_t> open{0};
   std::atomic<std::uint32_t> stopping{0};
-  UnitFunction function = nullptr;  // these three change only while no worker is inside
+  UnitFunction function = nullptr;  // these and the shares change only while no worker is inside
   void* context = nullptr;
-  std::int64_t units = 0;
-  alignas(64) std::atomic<std::int64_t> next{0};
+  std::vector<Share> shares;
   alignas(64) std::atomic<std::uint32_t> inside{0};  // workers in the open job; the caller sleeps on it
   std::atomic<std::uint32_t> caller_sleeps{0};
   std::vector<std::thread> workers;
 
+  /// Its own share first: neighbouring units are neighbours in memory, and nobody else touches the counter. Then what
+  /// the others have left.
   void work(int worker) noexcept {
     const UnitFunction call = function;
     void* const body = context;
-    const std::int64_t count = units;
-    for (std::int64_t unit = next.fetch_add(1, std::memory_order_relaxed); unit < count;
-         unit = next.fetch_add(1, std::memory_order_relaxed)) {
-      call(body, unit, worker);
+    const std::size_t count = shares.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      Share& share = shares[(static_cast<std::size_t>(worker) + i) % count];
+      const std::int64_t end = share.end;
+      if (share.next.load(std::memory_order_relaxed) >= end) continue;
+      for (std::int64_t unit = share.next.fetch_add(1, std::memory_order_relaxed); unit < end;
+           unit = share.next.fetch_add(1, std::memory_order_relaxed)) {
+        call(body, unit, worker);
+      }
     }
   }
 
@@ -132,6 +144,7 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::make(int threads, bool pin) {
     return fail(Code::bad_request, cat("threads is ", threads, "; it must be between 1 and ", kMostThreads));
   std::unique_ptr<ThreadPool> pool(new ThreadPool(threads));
   State* const state = pool->state_.get();
+  state->shares = std::vector<State::Share>(static_cast<std::size_t>(threads));
   try {
     state->workers.reserve(static_cast<std::size_t>(threads) - 1);
     for (int worker = 1; worker < threads; ++worker) {
@@ -161,8 +174,11 @@ void ThreadPool::run(std::int64_t units, UnitFunction function, void* context) n
   State& state = *state_;
   state.function = function;
   state.context = context;
-  state.units = units;
-  state.next.store(0, std::memory_order_relaxed);
+  for (int worker = 0; worker < threads_; ++worker) {
+    State::Share& share = state.shares[static_cast<std::size_t>(worker)];
+    share.next.store(units * worker / threads_, std::memory_order_relaxed);
+    share.end = units * (worker + 1) / threads_;
+  }
   state.open.store(1);
   state.announce();
   state.work(0);

@@ -47,8 +47,8 @@ TEST(MakeTextModel, ReadsSizesFromTheConfig) {
   EXPECT_EQ(info.max_positions, 256);
   ASSERT_EQ(info.cache.groups.size(), 1U);
   EXPECT_EQ(info.cache.groups[0].page.kv_heads, 2);
-  // Keys and values, 2 heads x 64 tokens x 8 dimensions in bf16, 2 layers.
-  EXPECT_EQ(info.cache.bytes_per_page(), 2 * 2 * 64 * 8 * 2 * 2);
+  // 2 heads x 64 tokens in bf16 of 8 dimensions for keys, of a whole brick of 16 for values; 2 layers.
+  EXPECT_EQ(info.cache.bytes_per_page(), 2 * 64 * 2 * (8 + 16) * 2);
 }
 
 TEST(MakeTextModel, AnUnknownArchitectureIsAnsweredWithTheKnownOnesAndHowToAddOne) {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "corbel/format/gguf_packed.h"
+#include "corbel/format/packed_format.h"
 #include "corbel/ops/case_list.h"
 #include "corbel/ops/case_shapes.h"
 #include "corbel/ops/linear.h"
@@ -181,6 +182,56 @@ void add_many_rows(const WeightFormat& format, Arithmetic arithmetic, CaseList& 
   list.add(gate, {.rows = 300});
 }
 
+/// Rows whose blocks of 256 are partly not finite, tiny or zero: their scales are NaN or 0, the others' as ever.
+OpCase<Linear> spoiled_rows_case(const WeightFormat& format) {
+  constexpr std::int64_t kIn = 600;
+  constexpr std::int64_t kRows = 7;
+  const Linear::Spec spec = single(kIn, 33, format, Arithmetic::int8);
+  const auto make = [format = &format](CaseMemory& memory) {
+    constexpr std::array<float, kRows> kSpoils = {NAN, HUGE_VALF, -HUGE_VALF, 3.0e38F, 1.0e-31F, 0x1p-140F, -0.0F};
+    std::vector<float> x;
+    for (const float spoil : kSpoils) {
+      const bool small = std::fabs(spoil) < 1.0F;  // these fill a block
+      for (std::int64_t i = 0; i < kIn; ++i)
+        x.push_back(i == 300 || (small && i / kPackedColumns == 1) ? spoil : static_cast<float>(i % 13 - 6));
+    }
+    Linear::Args args;
+    args.x = memory.numbers(x, {kRows, kIn});
+    args.weights[0] = memory.matrix(*format, {33, kIn}, 0.1F);
+    args.out[0] = memory.output(DType::f32, {kRows, 33});
+    return args;
+  };
+  return {cat("in=600 features=33 ", format.name, " arithmetic=int8 rows=7 spoiled blocks"), spec, make};
+}
+
+/// Packed weights: every height of a tile, sizes that fill neither strips nor blocks, panels of several parts.
+void add_packed(const WeightFormat& format, CaseList& list) {
+  const Arithmetic arithmetic = Arithmetic::int8;
+  for (std::int64_t rows = 1; rows <= 26; ++rows) {
+    Linear::Spec spec = single(352, 16 + 7 * (rows % 5), format, arithmetic);
+    spec.add_residual = rows % 2 == 1;
+    list.add(spec, {.rows = rows, .extra_columns = rows % 3, .residual_is_out = rows % 4 == 1});
+  }
+  for (const std::int64_t in : {1, 3, 255, 256, 257, 10036}) {
+    for (const std::int64_t rows : {1, 3, 14}) list.add(single(in, 35, format, arithmetic), {.rows = rows});
+  }
+  list.add(single(300, 3, format, arithmetic), {.rows = 511});
+  list.add(single(520, 1, format, arithmetic), {.rows = 600, .hostile = true});
+  list.push(spoiled_rows_case(format));
+}
+
+/// Weights of one op in formats of their own, with kernels or without.
+void add_mixed(CaseList& list) {
+  for (const std::int64_t rows : {1, 6, 13, 40}) {
+    Linear::Spec spec = single(700, 48, w4g16_format(), Arithmetic::int8);
+    spec.weights = 4;
+    spec.outputs[1] = {.features = 33, .format = &w6g8_format(), .has_bias = true};
+    spec.outputs[2] = {.features = 20, .format = &w8_format()};
+    spec.outputs[3] = {.features = 80, .format = &w4g8_format()};
+    list.add(spec, {.rows = rows});
+  }
+}
+
 /// Sums that meet 2^-126 from below: whether they are flushed is decided after rounding to 24 bits (fma_flushed).
 OpCase<Linear> flush_border_case() {
   const Linear::Spec spec = single(4, 3, bf16_format(), Arithmetic::bf16);
@@ -251,10 +302,12 @@ std::vector<OpCase<Linear>> Linear::cases(CaseScale scale) {
     add_odd_sizes(pair.format, pair.arithmetic, list);
     add_epilogues(pair.format, pair.arithmetic, list);
     add_many_rows(pair.format, pair.arithmetic, list);
+    if (pair.arithmetic == Arithmetic::int8) add_packed(pair.format, list);
   }
   add_imports(scale, list);
   list.push(flush_border_case());
   if (scale == CaseScale::full) {
+    add_mixed(list);
     int number = 0;
     for (const CaseShape& shape : case_shapes()) {
       add_model(shape, number, Arithmetic::f32, list);

@@ -14,8 +14,8 @@ namespace corbel::cpu {
 namespace {
 
 constexpr std::int64_t kMaxBlockRows = 256;
-// A panel of x rows stays in the second-level cache while the weights pass by.
-constexpr std::int64_t kPanelBytes = std::int64_t{1} << 20;
+// A panel of x rows comes from the third-level cache, a tile of it at a time.
+constexpr std::int64_t kPanelBytes = std::int64_t{4} << 20;
 // Weights of one unit: large enough to stream, small enough that the threads end together.
 constexpr std::int64_t kUnitBytes = 256 * 1024;
 constexpr std::int64_t kUnitDots = 32 * 1024;  // dot products of one unit and weight: 128 KB of scratch
@@ -24,6 +24,12 @@ constexpr std::int64_t kOutputStep = 8;        // kernels take outputs by eights
 constexpr std::int64_t round_up(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
 
 using DotFunction = void (*)(const DotArgs&);
+
+/// Rows of the panel begin an odd number of lines apart: at a power of two they would share the few places of one set
+/// of the first-level cache.
+constexpr std::int64_t x_stride_bytes(std::int64_t in, std::int64_t element_bytes) {
+  return (round_up(in, 32) * element_bytes / 64 | 1) * 64;
+}
 
 struct LinearState {
   OpState op;
@@ -188,7 +194,7 @@ Panel make_panel(const Prepared<Linear>& self, const TensorView& x, std::int64_t
             x.row_stride * static_cast<std::int64_t>(sizeof(float)), first_row, rows};
   }
   const bool by_pairs = rows < op.split_from_rows;
-  const std::int64_t stride = round_up(spec.in_features, 32) * (by_pairs ? 2 : 4);
+  const std::int64_t stride = x_stride_bytes(spec.in_features, by_pairs ? 2 : 4);
   std::byte* const target = op.scratch->shared();
   for_rows(*op.pool, rows, spec.in_features, [&](std::int64_t row, int) {
     if (by_pairs)
@@ -216,7 +222,7 @@ Result<Prepared<Linear>> prepare_linear(const Linear::Spec& spec, const Device& 
   if (spec.arithmetic == Arithmetic::int8) return prepare_packed_linear(spec, device);
   LinearState state;
   const bool bf16 = spec.arithmetic == Arithmetic::bf16;
-  const std::int64_t x_row_bytes = round_up(spec.in_features, 32) * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t x_row_bytes = x_stride_bytes(spec.in_features, 4);
   state.block_rows = std::clamp<std::int64_t>(kPanelBytes / x_row_bytes, 32, kMaxBlockRows);
   const std::int64_t shared_bytes = bf16 ? state.block_rows * x_row_bytes : 0;
   CORBEL_ASSIGN(const OpState plain, cpu_device(device).state());

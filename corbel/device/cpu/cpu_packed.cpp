@@ -231,6 +231,47 @@ void unpack_pair(const PackedState& state, const PackedWeight& weight, const std
   }
 }
 
+/// Up to two runs of bytes that the next panel will be made of, handed out tile by tile.
+struct Ahead {
+  const std::byte* begin[2] = {};
+  std::int64_t bytes = 0;  // of each run
+  int run = 0;
+  std::int64_t done = 0;
+
+  void take(std::int64_t lines, PanelArgs& args) noexcept {
+    if (done >= bytes && run == 0 && begin[1] != nullptr) {
+      run = 1;
+      done = 0;
+    }
+    const bool any = done < bytes;
+    args.fetch = reinterpret_cast<const unsigned char*>(begin[run] + (any ? done : 0));
+    args.fetch_step = any ? kLine : 0;
+    done += lines * kLine;
+  }
+};
+
+/// What comes after the blocks [block, block + count) of a pair of strips: its other blocks, or the next pair.
+Ahead find_ahead(const PackedState& state, const PackedWeight& weight, const std::byte* strips, std::int64_t strip,
+                 std::int64_t block, std::int64_t count) noexcept {
+  Ahead ahead;
+  const std::byte* const pair = strips + strip * weight.strip_bytes;
+  if (block + count < state.blocks) {
+    ahead.begin[0] = pair + (block + count) * weight.format->block_bytes;
+    ahead.begin[1] = strip + 1 < weight.strips ? ahead.begin[0] + weight.strip_bytes : nullptr;
+    ahead.bytes = std::min(count, state.blocks - block - count) * weight.format->block_bytes;
+  } else {
+    const std::int64_t left = std::clamp<std::int64_t>(weight.strips - strip - 2, 0, 2);
+    ahead.begin[0] = left > 0 ? pair + 2 * weight.strip_bytes : pair;
+    if (left == 0) return ahead;
+    ahead.bytes = std::min(state.panel_blocks, state.blocks) * weight.format->block_bytes;
+    if (state.panel_blocks == state.blocks)
+      ahead.bytes *= left;  // strips without a gap
+    else
+      ahead.begin[1] = left > 1 ? ahead.begin[0] + weight.strip_bytes : nullptr;
+  }
+  return ahead;
+}
+
 /// dots [rows][32] of two strips.
 void dot_pair(const PackedState& state, const PackedWeight& weight, const std::byte* strips, std::int64_t strip,
               const RowBlock& rows, const WorkerMemory& memory, float* dots) noexcept {
@@ -244,9 +285,11 @@ void dot_pair(const PackedState& state, const PackedWeight& weight, const std::b
     args.offsets = codec.has_offsets ? memory.offsets() : nullptr;
     args.groups = codec.groups;
     args.go_on = block > 0 ? 1 : 0;
+    Ahead ahead = find_ahead(state, weight, strips, strip, block, args.blocks);
     for (std::int64_t tile = 0; tile < rows.tiles; ++tile) {
       args.x = from_block(tile_at(state, rows.begin(tile), rows.height(tile)), block);
       args.dots = dots + rows.begin(tile) * kPanelRows;
+      ahead.take(args.blocks * kBlockFours, args);
       state.op.kernels->packed.panel(args);
     }
   }

@@ -115,8 +115,9 @@ class FlushSubnormals {
   unsigned saved_;
 };
 
-/// sums[R * O], row by row. Not inlined: the compiler does not know that arithmetic depends on FlushSubnormals.
-template <typename Kind, int R, int O, bool kStream>
+/// sums[R * O], row by row; kGoOn: added to what they are. Not inlined: the compiler does not know that arithmetic
+/// depends on FlushSubnormals.
+template <typename Kind, int R, int O, bool kStream, bool kGoOn = false>
 __attribute__((noinline)) void sum_tile(const char* x, int64_t x_stride, const char* weight, int64_t weight_stride,
                                         int64_t in, Floats* sums) {
   using XVector = typename Kind::XVector;
@@ -125,7 +126,7 @@ __attribute__((noinline)) void sum_tile(const char* x, int64_t x_stride, const c
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int o = 0; o < O; ++o) sum[r][o] = zero();
+    for (int o = 0; o < O; ++o) sum[r][o] = kGoOn ? sums[r * O + o] : zero();
   int64_t i = 0;
   for (; i + Kind::kStep <= in; i += Kind::kStep) {
     Weights w[O];
@@ -142,19 +143,20 @@ __attribute__((noinline)) void sum_tile(const char* x, int64_t x_stride, const c
       for (int o = 0; o < O; ++o) sum[r][o] = Kind::step(w[o], xr, sum[r][o]);
     }
   }
-  if (i < in) {
-    for (int r = 0; r < R; ++r) {
-      const XVector xr = Kind::load_x_first(x + r * x_stride + i * Kind::kXBytes, in - i);
-      for (int o = 0; o < O; ++o) {
-        const char* const p = weight + o * weight_stride + i * Kind::kWeightBytes;
-        sum[r][o] = Kind::step(Kind::load_weight_first(p, in - i), xr, sum[r][o]);
-      }
-    }
-  }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
     for (int o = 0; o < O; ++o) sums[r * O + o] = sum[r][o];
+  if (i < in) {
+    // In memory: a loop over registers would keep them there from the beginning.
+    for (int r = 0; r < R; ++r) {
+      const XVector xr = Kind::load_x_first(x + r * x_stride + i * Kind::kXBytes, in - i);
+      for (int o = 0; o < O; ++o) {
+        const char* const p = weight + o * weight_stride + i * Kind::kWeightBytes;
+        sums[r * O + o] = Kind::step(Kind::load_weight_first(p, in - i), xr, sums[r * O + o]);
+      }
+    }
+  }
 }
 
 /// Outputs of a tile are `gap` apart: then tile after tile goes on in each of O places of the weight, so that memory is
@@ -201,6 +203,51 @@ CORBEL_INLINE void dot_rows(const DotArgs& args, int64_t rows, const TilePlace& 
     dot_tile<Kind, R, O, false>(args, place);
 }
 
+/// Many rows: a tile of x, as deep as fits, stays in the first-level cache while the weights of up to kGroupsAtOnce *
+/// kOutputs outputs pass by from the second; then the next part of the columns. Sums wait in memory.
+constexpr int64_t kDepthBytes = 2816;  // of a row of x, at most: 6 + 4 rows of this take 28 KB
+constexpr int64_t kGroupsAtOnce = 16;
+constexpr int64_t kDeepRows = 24;  // fewer rows are bound by reading weights, best in a few long runs
+
+template <typename Kind, int R>
+void dot_deep_tile(const DotArgs& args, int64_t row, int64_t output, int64_t groups) {
+  constexpr int O = Kind::kOutputs;
+  constexpr int kSums = R * O;
+  const int64_t parts = (args.in * Kind::kXBytes + kDepthBytes - 1) / kDepthBytes;
+  const int64_t depth = (args.in + parts * Kind::kStep - 1) / (parts * Kind::kStep) * Kind::kStep;
+  Floats sums[kGroupsAtOnce * kSums + kWidth];
+  const char* const x = static_cast<const char*>(args.x) + row * args.x_stride_bytes;
+  const char* const weight = static_cast<const char*>(args.weight) + output * args.weight_stride_bytes;
+  for (int64_t begin = 0; begin < args.in; begin += depth) {
+    const int64_t part = args.in - begin < depth ? args.in - begin : depth;
+    const char* const from = x + begin * Kind::kXBytes;
+    for (int64_t group = 0; group < groups; ++group) {
+      const char* const w = weight + group * O * args.weight_stride_bytes + begin * Kind::kWeightBytes;
+      if (begin == 0)
+        sum_tile<Kind, R, O, false>(from, args.x_stride_bytes, w, args.weight_stride_bytes, part, sums + group * kSums);
+      else
+        sum_tile<Kind, R, O, false, true>(from, args.x_stride_bytes, w, args.weight_stride_bytes, part,
+                                          sums + group * kSums);
+    }
+  }
+  float dots[kGroupsAtOnce * kSums + kWidth];
+  const int64_t count = groups * kSums;
+  for (int64_t k = count; k % kWidth != 0; ++k) sums[k] = zero();
+  for (int64_t k = 0; k < count; k += kWidth) store(dots + k, add_lanes_of_16(sums + k));
+  float* const out = args.out + row * args.out_stride + output;
+  for (int64_t group = 0; group < groups; ++group) {
+    for (int k = 0; k < kSums; ++k) out[k / O * args.out_stride + group * O + k % O] = dots[group * kSums + k];
+  }
+}
+
+template <typename Kind, int R = Kind::kRows>
+CORBEL_INLINE void dot_deep_rows(const DotArgs& args, int64_t rows, int64_t row, int64_t output, int64_t groups) {
+  if constexpr (R > 1) {
+    if (rows < R) return dot_deep_rows<Kind, R - 1>(args, rows, row, output, groups);
+  }
+  dot_deep_tile<Kind, R>(args, row, output, groups);
+}
+
 template <typename Kind>
 void dot_one_row(const DotArgs& args) {
   const int64_t gap = args.outputs / kStreamOutputs;
@@ -216,7 +263,15 @@ void dot(const DotArgs& args) {
   const int64_t tiles = (args.rows + Kind::kRows - 1) / Kind::kRows;
   const auto tile_begin = [&](int64_t tile) { return tile * args.rows / tiles; };
   const int64_t gap = args.outputs / Kind::kOutputs;
-  for (int64_t output = 0; output < gap; ++output) {
+  if (!Kind::kFlushes && args.rows >= kDeepRows) {
+    for (int64_t group = 0; group < gap; group += kGroupsAtOnce) {
+      const int64_t groups = gap - group < kGroupsAtOnce ? gap - group : kGroupsAtOnce;
+      for (int64_t tile = 0; tile < tiles; ++tile)
+        dot_deep_rows<Kind>(args, tile_begin(tile + 1) - tile_begin(tile), tile_begin(tile), group * Kind::kOutputs,
+                            groups);
+    }
+  }
+  for (int64_t output = 0; output < gap && (Kind::kFlushes || args.rows < kDeepRows); ++output) {
     for (int64_t tile = 0; tile < tiles; ++tile)
       dot_rows<Kind, Kind::kOutputs>(args, tile_begin(tile + 1) - tile_begin(tile), {tile_begin(tile), output, gap});
   }

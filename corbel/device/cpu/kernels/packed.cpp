@@ -15,6 +15,8 @@ struct Walk {
   const uint8_t* panel;
   const float* scales;
   const float* offsets;
+  const unsigned char* fetch;
+  int64_t fetch_step;
 };
 
 CORBEL_INLINE int grouping_of(int64_t groups) { return __builtin_ctzll(static_cast<unsigned long long>(groups)); }
@@ -22,10 +24,17 @@ CORBEL_INLINE int grouping_of(int64_t groups) { return __builtin_ctzll(static_ca
 CORBEL_INLINE Walk begin_walk(const PanelArgs& args) {
   const int grouping = grouping_of(args.groups);
   return {args.x.integers,       args.x.scales, args.x.starts[grouping], args.x.sums[grouping],
-          args.panel,            args.scales,   args.offsets};
+          args.panel,            args.scales,   args.offsets,              args.fetch,
+          args.fetch_step};
 }
 
 #if defined(__AVX512F__)
+
+/// To the second-level cache: the panel and x fill the first.
+CORBEL_INLINE void fetch_line(Walk& at) {
+  _mm_prefetch(reinterpret_cast<const char*>(at.fetch), _MM_HINT_T1);
+  at.fetch += at.fetch_step;
+}
 
 /// dots = fma(t, scale of the row and block, dots); with nothing before the first block, dots begin at zero.
 CORBEL_INLINE void add_block(float* dots, __m512 t, float x_scale, bool first) {
@@ -49,6 +58,7 @@ __attribute__((noinline)) void whole_tile(const PanelArgs& args) {
     for (int64_t four = 0; four < kBlockFours; four += kParts) {
 #pragma GCC unroll 4
       for (int part = 0; part < kParts; ++part) {
+        fetch_line(at);
         const __m512i w0 = _mm512_load_si512(at.panel + part * 128);
         const __m512i w1 = _mm512_load_si512(at.panel + part * 128 + 64);
 #pragma GCC unroll 12
@@ -97,6 +107,7 @@ __attribute__((noinline)) void grouped_tile(const PanelArgs& args) {
       for (int64_t four = 0; four < fours; four += 2) {
 #pragma GCC unroll 2
         for (int part = 0; part < 2; ++part) {
+          fetch_line(at);
           const __m512i w0 = _mm512_load_si512(at.panel + part * 128);
           const __m512i w1 = _mm512_load_si512(at.panel + part * 128 + 64);
 #pragma GCC unroll 6

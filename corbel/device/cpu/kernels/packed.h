@@ -17,7 +17,7 @@ constexpr int64_t kPanelRows = 32;                           // weight rows: two
 constexpr int64_t kPanelBlockBytes = kBlockColumns * kPanelRows;
 constexpr int64_t kMostTileRows = 12;     // 12 x 2 sums, 2 weights, 1 x: 27 of 32 registers
 constexpr int64_t kMostGroupedRows = 6;   // 6 x 2 integer sums, 6 x 2 float sums, 2 weights, 1 x, 1 scale: 28 of 32
-constexpr int64_t kMostDirectRows = 4;    // beyond, unpacking once costs less than reading x with each register of weights
+constexpr int64_t kMostDirectRows = 8;    // a strip's sums in registers beside what unpacking needs
 constexpr int kGroupings = 5;             // groups of a block: 1 << 0 .. 1 << 4
 
 /// A tile of quantized rows. By log2(groups of a block), where a weight has so many: integer sums begin at -bias times
@@ -60,6 +60,10 @@ struct PanelArgs {
   int64_t blocks = 0;
   int64_t groups = 1;
   int64_t go_on = 0;      // 0: dots begin at zero
+  // What the next panel will be made of, fetched meanwhile: a line per four columns, this many bytes apart (0: the same
+  // line, when there is nothing left).
+  const unsigned char* fetch = nullptr;
+  int64_t fetch_step = 0;
   float* dots = nullptr;  // [x.rows][kPanelRows]
 };
 

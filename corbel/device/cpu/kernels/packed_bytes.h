@@ -10,6 +10,10 @@ namespace corbel::cpu::CORBEL_ISA {
 CORBEL_INLINE void dot4(__m512i& sum, __m512i weights, __m512i x) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(weights), "v"(x));
 }
+/// The same with four columns of one row of x, straight from memory.
+CORBEL_INLINE void dot4(__m512i& sum, __m512i weights, const int8_t* x) {
+  asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(weights), "m"(*reinterpret_cast<const int32_t*>(x)));
+}
 CORBEL_INLINE __m512i four_of_x(const int8_t* p) {
   int32_t four;
   __builtin_memcpy(&four, p, 4);

@@ -20,6 +20,7 @@ class Indexed {
  public:
   static constexpr int64_t kGroups = 1;
   static constexpr bool kOffsets = false;
+  static constexpr bool kInOrder = kCodeBits == 4;  // else two planes of bits are two places at once
   static constexpr int64_t kBlockBytes = kPairs * 128 + 2048 + (kCodeBits == 6 ? 1024 : 0);
 
   __attribute__((always_inline)) explicit Indexed(const PackedTables& tables)
@@ -30,6 +31,10 @@ class Indexed {
     at_ = _mm512_set1_epi64(at_bits(-kCodeBits, kGroupBits - kCodeBits));
     first_ = _mm512_load_si512(block);
     second_ = _mm512_load_si512(block + 64);
+    if constexpr (kPairs == 2) {
+      next_first_ = _mm512_load_si512(block + 128);
+      next_second_ = _mm512_load_si512(block + 192);
+    }
   }
 
   __attribute__((always_inline)) __m512 scale(int) const {
@@ -40,8 +45,8 @@ class Indexed {
   __attribute__((always_inline)) void columns(int step, __m512i* fours) {
     if (kPairs == 2 && step == 4) {
       at_ = _mm512_set1_epi64(at_bits(-kCodeBits, kGroupBits - kCodeBits));
-      first_ = _mm512_load_si512(block_ + 128);
-      second_ = _mm512_load_si512(block_ + 192);
+      first_ = next_first_;
+      second_ = next_second_;
     }
     const unsigned char* const low = block_ + kPairs * 128 + step * 256;
     __m512i groups[32 / kGroup];
@@ -100,6 +105,8 @@ class Indexed {
   __m512i at_;
   __m512i first_;   // lines of the header pair
   __m512i second_;
+  __m512i next_first_;
+  __m512i next_second_;
   const unsigned char* block_ = nullptr;
 };
 

@@ -10,7 +10,35 @@ namespace {
 constexpr int kVectors = kBlockColumns / kWidth;
 constexpr float kSmallest = 0x1p-100F;  // kSmallestQuantized of corbel/ops/quantized_rows.h
 
-CORBEL_INLINE Floats magnitude(Floats a) { return as_floats(bit_and(as_ints(a), broadcast_int(0x7fffffff))); }
+constexpr float kMostFinite = 3.402823466e38F;
+
+CORBEL_INLINE Ints magnitude(Floats a) { return bit_and(as_ints(a), broadcast_int(0x7fffffff)); }
+
+CORBEL_INLINE int32_t max_lane(Ints a) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_epi32(a.v);
+#else
+  float lanes[kWidth];
+  store(lanes, as_floats(a));
+  int32_t most = 0;
+  for (int l = 0; l < kWidth; ++l) {
+    int32_t lane;
+    __builtin_memcpy(&lane, lanes + l, sizeof lane);
+    most = lane > most ? lane : most;
+  }
+  return most;
+#endif
+}
+
+/// a[0] + ... + a[15], exact: integers.
+CORBEL_INLINE Floats add_all(const Floats* a) {
+  Floats sums[8];
+#pragma GCC unroll 8
+  for (int v = 0; v < 8; ++v) sums[v] = add(a[v], a[v + 8]);
+#pragma GCC unroll 4
+  for (int v = 0; v < 4; ++v) sums[v] = add(sums[v], sums[v + 4]);
+  return add(add(sums[0], sums[1]), add(sums[2], sums[3]));
+}
 
 /// Integers -127..127 as 16 bytes.
 CORBEL_INLINE void store_bytes(int8_t* p, Floats rounded) {
@@ -42,68 +70,74 @@ CORBEL_INLINE void store_sums(const QuantizedTile& tile, int64_t block, int64_t 
   }
 }
 
-/// One block of one row: `values` are its 256 columns.
-CORBEL_INLINE void quantize_block(const Floats* values, const QuantizedTile& tile, int64_t block, int64_t row,
-                                  int32_t bias) {
-  Floats largest = zero();
-  Floats spoiled = zero();  // NaN where a value is not finite
-#pragma GCC unroll 16
-  for (int v = 0; v < kVectors; ++v) {
-    largest = max(magnitude(values[v]), largest);
-    spoiled = fma(values[v], zero(), spoiled);
-  }
-  const float m = max_lane(largest);
-  const float spoiled_sum = add_lanes(spoiled);
-  float scale = 0.0F;
-  float inverse = 0.0F;
-  if (spoiled_sum != spoiled_sum) {
-    scale = __builtin_nanf("");
-  } else if (m >= kSmallest) {
-    scale = m / 127.0F;
-    inverse = 127.0F / m;
-  }
-  tile.scales[block * tile.rows + row] = scale;
+/// Vector `v` of a block of a row; zeros behind the row's end.
+CORBEL_INLINE Floats load_part(const float* x, int64_t begin, int64_t in) {
+  if (begin + kWidth <= in) return load(x + begin);
+  return begin >= in ? zero() : load_first(x + begin, in - begin);
+}
 
+/// Scale of each block of a row, and what x is multiplied by. A pass of its own: the chain from a block's maximum to its
+/// integers is long, and blocks do not wait for one another this way.
+void scale_row(const float* x, int64_t in, const QuantizedTile& tile, int64_t row, int64_t first, int64_t count,
+               float* inverses) {
+  for (int64_t b = 0; b < count; ++b) {
+    const int64_t begin = (first + b) * kBlockColumns;
+    Ints largest[4];
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) {
+      // Magnitudes as integers are in the same order, and what is not finite lies above all others.
+      const Ints values = magnitude(load_part(x, begin + v * kWidth, in));
+      largest[v % 4] = v < 4 ? values : max(largest[v % 4], values);
+    }
+    const int32_t bits = max_lane(max(max(largest[0], largest[1]), max(largest[2], largest[3])));
+    __builtin_memcpy(inverses + b, &bits, sizeof bits);
+  }
+  for (int64_t b = 0; b < count; ++b) {
+    const float m = inverses[b];
+    const bool finite = m <= kMostFinite;
+    const bool any = m >= kSmallest && finite;
+    tile.scales[(first + b) * tile.rows + row] = any ? m / 127.0F : (finite ? 0.0F : __builtin_nanf(""));
+    inverses[b] = any ? 127.0F / m : 0.0F;
+  }
+}
+
+/// Integers and sums of one block of one row.
+CORBEL_INLINE void quantize_block(const float* x, int64_t in, const QuantizedTile& tile, int64_t row, int64_t block,
+                                  float inverse, int32_t bias) {
   alignas(64) int8_t bytes[kBlockColumns];
+  int8_t* const to = tile.integers + (block * kBlockFours * tile.rows + row) * 4;
+  int8_t* const target = tile.rows == 1 ? to : bytes;
   Floats rounded[kVectors];
-  const bool any = inverse > 0.0F;
+  const bool any = inverse > 0.0F;  // else values may be such that their product with zero is none
 #pragma GCC unroll 16
   for (int v = 0; v < kVectors; ++v) {
-    rounded[v] = any ? round_even(mul(values[v], broadcast(inverse))) : zero();
-    store_bytes(bytes + v * kWidth, rounded[v]);
+    const Floats values = any ? load_part(x, block * kBlockColumns + v * kWidth, in) : zero();
+    rounded[v] = round_even(mul(values, broadcast(inverse)));
+    store_bytes(target + v * kWidth, rounded[v]);
   }
-  int8_t* const to = tile.integers + (block * kBlockFours * tile.rows + row) * 4;
-  for (int64_t four = 0; four < kBlockFours; ++four)
-    __builtin_memcpy(to + four * tile.rows * 4, bytes + four * 4, 4);
-
   const bool only_whole = tile.starts[1] == nullptr && tile.starts[2] == nullptr && tile.starts[3] == nullptr &&
                           tile.starts[4] == nullptr && tile.sums[0] == nullptr;
   if (only_whole) {
-    Floats sum = rounded[0];
-#pragma GCC unroll 16
-    for (int v = 1; v < kVectors; ++v) sum = add(sum, rounded[v]);
-    tile.starts[0][block * tile.rows + row] = -bias * static_cast<int32_t>(add_lanes(sum));
-    return;
+    tile.starts[0][block * tile.rows + row] = -bias * static_cast<int32_t>(add_lanes(add_all(rounded)));
+  } else {
+    float sixteenths[kWidth];
+    store(sixteenths, add_lanes_of_16(rounded));
+    store_sums(tile, block, row, bias, sixteenths);
   }
-  float sixteenths[kWidth];
-  store(sixteenths, add_lanes_of_16(rounded));
-  store_sums(tile, block, row, bias, sixteenths);
+  if (tile.rows == 1) return;
+  for (int64_t four = 0; four < kBlockFours; ++four)
+    __builtin_memcpy(to + four * tile.rows * 4, bytes + four * 4, 4);
 }
 
 void quantize_row(const float* x, int64_t in, const QuantizedTile& tile, int64_t row, int32_t bias) {
-  Floats values[kVectors];
-  int64_t block = 0;
-  for (; (block + 1) * kBlockColumns <= in; ++block) {
-#pragma GCC unroll 16
-    for (int v = 0; v < kVectors; ++v) values[v] = load(x + block * kBlockColumns + v * kWidth);
-    quantize_block(values, tile, block, row, bias);
+  constexpr int64_t kAtOnce = 32;
+  const int64_t blocks = (in + kBlockColumns - 1) / kBlockColumns;
+  float inverses[kAtOnce];
+  for (int64_t first = 0; first < blocks; first += kAtOnce) {
+    const int64_t count = blocks - first < kAtOnce ? blocks - first : kAtOnce;
+    scale_row(x, in, tile, row, first, count, inverses);
+    for (int64_t b = 0; b < count; ++b) quantize_block(x, in, tile, row, first + b, inverses[b], bias);
   }
-  if (block * kBlockColumns == in) return;
-  for (int v = 0; v < kVectors; ++v) {
-    const int64_t begin = block * kBlockColumns + v * kWidth;
-    values[v] = begin >= in ? zero() : load_some(x + begin, in - begin < kWidth ? in - begin : kWidth);
-  }
-  quantize_block(values, tile, block, row, bias);
 }
 
 void quantize(const QuantizeArgs& args) {

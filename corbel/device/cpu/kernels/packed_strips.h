@@ -7,6 +7,8 @@
 ///   struct Kind {
 ///     static constexpr int64_t kBlockBytes, kGroups;       // of a block
 ///     static constexpr bool kOffsets;
+///     static constexpr bool kInOrder;                      // bytes are read in their order: the processor's own
+///                                                          // fetching is best when there is one row
 ///     Kind(const PackedTables&);                           // what stays in registers
 ///     void open(const unsigned char* block);               // begins a block
 ///     void columns(int step, __m512i* fours);              // columns 32 step .. 32 step + 31: eight registers of
@@ -19,11 +21,12 @@ namespace corbel::cpu::CORBEL_ISA {
 
 constexpr int64_t kStepsOfBlock = 8;
 // How far ahead of the products strips are fetched (bench/linear).
-constexpr int64_t kStripBytesAhead = 4096;
+// How far ahead strips are fetched where the processor does not do it well enough by itself: 8 KB is best of 512 bytes
+// to 16 KB, prefetcht0 no worse than prefetchnta.
+constexpr int64_t kStripBytesAhead = 8192;
 
 CORBEL_INLINE void fetch_lines(const unsigned char* p, int64_t lines) {
-  for (int64_t line = 0; line < lines; ++line)
-    _mm_prefetch(reinterpret_cast<const char*>(p + kStripBytesAhead + line * 64), _MM_HINT_NTA);
+  for (int64_t line = 0; line < lines; ++line) _mm_prefetch(reinterpret_cast<const char*>(p + line * 64), _MM_HINT_T0);
 }
 
 /// R rows of x against one strip after the other. Two integer sums a row when there are few.
@@ -33,6 +36,7 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
   constexpr int kParts = R <= 2 ? 4 / R : 1;
   constexpr int64_t kStepLines = Kind::kBlockBytes / 64 / kStepsOfBlock;
   constexpr int64_t kOpenLines = Kind::kBlockBytes / 64 % kStepsOfBlock;
+  constexpr bool kFetch = R > 1 || !Kind::kInOrder;
   const unsigned char* block = args.strips;
   Kind kind(*args.tables);
   for (int64_t strip = 0; strip < args.count; ++strip) {
@@ -41,34 +45,34 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
     const int32_t* starts = args.x.starts[kGrouping];
     const float* x_sums = args.x.sums[kGrouping];
     __m512 dots[R];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int r = 0; r < R; ++r) dots[r] = _mm512_setzero_ps();
     for (int64_t b = 0; b < args.blocks; ++b) {
       kind.open(block);
-      fetch_lines(block, kOpenLines);
+      if constexpr (kFetch) fetch_lines(block + kStripBytesAhead, kOpenLines);
       __m512 t[R];
       __m512i sum[kParts][R];
       int group = 0;
       const auto begin_group = [&]() __attribute__((always_inline)) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
           sum[0][r] = _mm512_set1_epi32(starts[r]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
           for (int part = 1; part < kParts; ++part) sum[part][r] = _mm512_setzero_si512();
         }
         starts += R;
       };
       const auto end_group = [&]() __attribute__((always_inline)) {
         const __m512 scale = kind.scale(group);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
           for (int part = 1; part < kParts; ++part) sum[0][r] = _mm512_add_epi32(sum[0][r], sum[part][r]);
           t[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[0][r]), scale, t[r]);
         }
         if constexpr (Kind::kOffsets) {
           const __m512 offset = kind.offset(group);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
           for (int r = 0; r < R; ++r) t[r] = _mm512_fmadd_ps(_mm512_set1_ps(x_sums[r]), offset, t[r]);
           x_sums += R;
         }
@@ -77,19 +81,19 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
       const auto add_fours = [&](const __m512i* fours, int64_t count) __attribute__((always_inline)) {
 #pragma GCC unroll 8
         for (int64_t four = 0; four < count; ++four) {
-#pragma GCC unroll 4
-          for (int r = 0; r < R; ++r) dot4(sum[four % kParts][r], fours[four], four_of_x(x + (four * R + r) * 4));
+#pragma GCC unroll 8
+          for (int r = 0; r < R; ++r) dot4(sum[four % kParts][r], fours[four], x + (four * R + r) * 4);
         }
         x += count * R * 4;
       };
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int r = 0; r < R; ++r) t[r] = _mm512_setzero_ps();
       constexpr int64_t kStepsOfGroup = kStepsOfBlock / Kind::kGroups;  // 0: two groups a step
       if constexpr (kStepsOfGroup > 1) begin_group();
       for (int step = 0; step < kStepsOfBlock; ++step) {
         __m512i fours[8];
         kind.columns(step, fours);
-        fetch_lines(block + kOpenLines * 64 + step * kStepLines * 64, kStepLines);
+        if constexpr (kFetch) fetch_lines(block + kStripBytesAhead + (kOpenLines + step * kStepLines) * 64, kStepLines);
         if constexpr (kStepsOfGroup == 0) {
           begin_group();
           add_fours(fours, 4);
@@ -112,12 +116,12 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
         }
       }
       if constexpr (Kind::kGroups == 1) end_group();
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int r = 0; r < R; ++r) dots[r] = _mm512_fmadd_ps(t[r], _mm512_set1_ps(x_scales[r]), dots[r]);
       x_scales += R;
       block += Kind::kBlockBytes;
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int r = 0; r < R; ++r) _mm512_storeu_ps(args.dots + r * args.stride + strip * 16, dots[r]);
   }
 }

@@ -62,6 +62,7 @@ CORBEL_INLINE Ints as_ints(Floats a) { return {_mm512_castps_si512(a.v)}; }
 CORBEL_INLINE Ints broadcast_int(int32_t x) { return {_mm512_set1_epi32(x)}; }
 CORBEL_INLINE Ints add(Ints a, Ints b) { return {_mm512_add_epi32(a.v, b.v)}; }
 CORBEL_INLINE Ints sub(Ints a, Ints b) { return {_mm512_sub_epi32(a.v, b.v)}; }
+CORBEL_INLINE Ints max(Ints a, Ints b) { return {_mm512_max_epi32(a.v, b.v)}; }
 CORBEL_INLINE Ints bit_and(Ints a, Ints b) { return {_mm512_and_si512(a.v, b.v)}; }
 template <int kBits>
 CORBEL_INLINE Ints shift_left(Ints a) {
