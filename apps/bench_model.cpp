@@ -72,23 +72,26 @@ class Bench {
   StepRunner& runner_;
 };
 
-/// Seconds that arithmetic alone takes: linear ops at the peak of their unit, attention at the same.
+/// Seconds at the peak of each arithmetic's unit. The bf16 arithmetic can be done by its own instruction or by two f32
+/// ones per pair; the faster unit is the limit.
+double seconds_at_peak(const Operations& operations, const MachineLimits& limits) {
+  const double bf16_peak = std::max(limits.bf16_ops_per_s, limits.f32_ops_per_s);
+  const double int8_peak = std::max(limits.int8_ops_per_s, limits.f32_ops_per_s);
+  return static_cast<double>(operations.f32) / limits.f32_ops_per_s + static_cast<double>(operations.bf16) / bf16_peak +
+         static_cast<double>(operations.int8) / int8_peak;
+}
+
+/// Seconds that arithmetic alone takes.
 double arithmetic_seconds(const TextModelInfo& info, std::int64_t rows, std::int64_t logit_rows, double visible_keys,
-                          double peak) {
-  const double ops = static_cast<double>(info.ops_per_row) * static_cast<double>(rows) +
-                     static_cast<double>(info.ops_per_logit_row) * static_cast<double>(logit_rows) +
-                     static_cast<double>(info.attention_ops_per_key) * visible_keys;
-  return peak > 0.0 ? ops / peak : 0.0;
+                          const MachineLimits& limits) {
+  return seconds_at_peak(info.ops_per_row, limits) * static_cast<double>(rows) +
+         seconds_at_peak(info.ops_per_logit_row, limits) * static_cast<double>(logit_rows) +
+         seconds_at_peak(info.attention_ops_per_key, limits) * visible_keys;
 }
 
 double memory_seconds(const TextModelInfo& info, double cached_tokens, const MachineLimits& limits) {
   const double kv = static_cast<double>(info.cache.bytes_per_page()) / kPageTokens * cached_tokens;
   return (static_cast<double>(info.step_read_bytes) + kv) / limits.read_bytes_per_s;
-}
-
-/// The bf16 arithmetic can be done by its own instruction or by two f32 ones per pair; the faster unit is the limit.
-double peak_of(const MachineLimits& limits, bool bf16_products) {
-  return bf16_products ? std::max(limits.bf16_ops_per_s, limits.f32_ops_per_s) : limits.f32_ops_per_s;
 }
 
 void finish_row(BenchRow& row, double arithmetic, double memory) {
@@ -112,8 +115,7 @@ Result<BenchRow> bench_prefill(Bench& bench, const TextModel& model, Device& dev
   }
   row.seconds = median(std::move(seconds));
   const double keys = 0.5 * static_cast<double>(tokens) * static_cast<double>(tokens + 1);
-  const double peak = peak_of(row.limits, settings.bf16_products);
-  finish_row(row, arithmetic_seconds(model.info(), tokens, 1, keys, peak),
+  finish_row(row, arithmetic_seconds(model.info(), tokens, 1, keys, row.limits),
              memory_seconds(model.info(), 0.0, row.limits));
   return row;
 }
@@ -136,8 +138,7 @@ Result<BenchRow> bench_decode(Bench& bench, const TextModel& model, Device& devi
   const double mean_context = static_cast<double>(settings.depth_tokens) + 0.5 * static_cast<double>(row.tokens + 1);
   const double keys = mean_context * static_cast<double>(batch);
   const auto steps = static_cast<double>(row.tokens);
-  finish_row(row,
-             steps * arithmetic_seconds(model.info(), batch, batch, keys, peak_of(row.limits, settings.bf16_products)),
+  finish_row(row, steps * arithmetic_seconds(model.info(), batch, batch, keys, row.limits),
              steps * memory_seconds(model.info(), keys, row.limits));
   return row;
 }

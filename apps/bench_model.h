@@ -13,7 +13,6 @@ struct BenchSettings {
   std::vector<std::int64_t> batches = {1};   // one decode row per entry
   std::int64_t depth_tokens = 0;             // context before the first decoded token
   int repeats = 3;                           // the median counts
-  bool bf16_products = true;                 // which peak prefill is held against
 };
 
 /// One measured row beside what the machine could do at best in the same minute.

@@ -5,7 +5,7 @@
 #include "apps/bench_model.h"
 #include "apps/command.h"
 #include "apps/device_setup.h"
-#include "apps/environment.h"
+#include "apps/model_setup.h"
 #include "apps/terminal.h"
 #include "corbel/engine/memory_plan.h"
 #include "corbel/format/seeded_source.h"
@@ -26,6 +26,7 @@ struct BenchFlags {
   bool json = false;
   std::string quant;
   std::string head_quant;  // of embedding and head
+  bool huge_pages = false;
   std::vector<std::string> prefill, batch;
   std::optional<std::int64_t> decode, depth, repeat;
   DeviceChoice device;
@@ -46,7 +47,8 @@ Result<SeededFormats> dummy_formats(const BenchFlags& flags) {
     CORBEL_ASSIGN(formats.tables, named(flags.head_quant));
   }
   for (const WeightFormat* format : {formats.matrices, formats.tables}) {
-    if (!format->can_encode()) return fail(Code::bad_request, cat("no dummy weights in format ", format->name));
+    if (!format->can_encode() && format->packed == nullptr)
+      return fail(Code::bad_request, cat("no dummy weights in format ", format->name));
   }
   return formats;
 }
@@ -55,6 +57,9 @@ Result<SeededFormats> dummy_formats(const BenchFlags& flags) {
 struct BenchSubject {
   std::string name;
   std::unique_ptr<TextModel> model;
+  std::unique_ptr<OpenModel> open;  // what the model was read from; null with dummy weights
+
+  const TextModel& text_model() const { return open != nullptr ? open->model() : *model; }
 };
 
 Result<std::vector<std::int64_t>> read_counts(std::string_view flag, const std::vector<std::string>& texts) {
@@ -70,13 +75,12 @@ Result<std::vector<std::int64_t>> read_counts(std::string_view flag, const std::
   return counts;
 }
 
-Result<BenchSubject> open_subject(const BenchFlags& flags, const Device& device) {
+Result<BenchSubject> open_subject(const BenchFlags& flags, Device& device) {
   const auto families = linked_model_families();
   const ModelOptions options{flags.device.chosen_strategy()};
   if (flags.config.empty()) {
-    CORBEL_ASSIGN(const auto package, find_package(flags.model));
-    CORBEL_ASSIGN(LoadedModel loaded, load_text_model(package, device, families, options));
-    return BenchSubject{package->name(), std::move(loaded.model)};
+    CORBEL_ASSIGN(auto open, open_model({flags.model, flags.quant, flags.huge_pages}, flags.device, device));
+    return BenchSubject{open->loaded.package->name(), nullptr, std::move(open)};
   }
   if (!flags.dummy_weights) {
     return fail(Code::bad_request,
@@ -89,7 +93,7 @@ Result<BenchSubject> open_subject(const BenchFlags& flags, const Device& device)
   CORBEL_ASSIGN(const SeededFormats formats, dummy_formats(flags));
   auto source = std::make_shared<SeededSource>(1, dtype, tied ? std::vector<std::string>() : untied, formats);
   CORBEL_ASSIGN(auto model, make_text_model(config, flags.config, std::move(source), device, families, options));
-  return BenchSubject{std::filesystem::path(flags.config).stem().string(), std::move(model)};
+  return BenchSubject{std::filesystem::path(flags.config).stem().string(), std::move(model), nullptr};
 }
 
 Json limits_json(const MachineLimits& limits) {
@@ -166,8 +170,7 @@ Result<void> bench_limits(const BenchFlags& flags, Device& device) {
 }
 
 Result<void> bench(const BenchFlags& flags) {
-  BenchSettings settings{.bf16_products = flags.device.chosen_strategy() != Strategy::accuracy &&
-                                          flags.quant != "f32" && flags.quant != "f16"};
+  BenchSettings settings;
   CORBEL_ASSIGN(settings.prefill_tokens, read_counts("prefill", flags.prefill));
   if (!flags.batch.empty()) {
     CORBEL_ASSIGN(settings.batches, read_counts("batch", flags.batch));
@@ -180,8 +183,8 @@ Result<void> bench(const BenchFlags& flags) {
   CORBEL_ASSIGN(const OpenDevice open, open_device(flags.device));
   if (flags.only_limits) return bench_limits(flags, *open.device);
   CORBEL_ASSIGN(const BenchSubject subject, open_subject(flags, *open.device));
-  CORBEL_ASSIGN(const auto rows, bench_model(*subject.model, *open.device, settings));
-  const TextModelInfo& info = subject.model->info();
+  CORBEL_ASSIGN(const auto rows, bench_model(subject.text_model(), *open.device, settings));
+  const TextModelInfo& info = subject.text_model().info();
   const DeviceInfo& device = open.device->info();
   if (flags.json) {
     const Json report = {{"model", subject.name},
@@ -207,13 +210,16 @@ Result<void> bench(const BenchFlags& flags) {
 int run_bench(const std::vector<std::string>& arguments) {
   BenchFlags flags;
   CommandLine line("bench", "measure prefill and decode beside what the machine could do");
-  line.text("model", flags.model, "folder, ORG/NAME or alias; without it the built-in model");
+  line.text("model", flags.model, "artifact, GGUF file, folder, ORG/NAME or alias; without it the built-in model");
   line.text("config", flags.config, "a config.json alone, with --dummy-weights");
   line.toggle("dummy-weights", flags.dummy_weights, "weights made from a seed instead of a checkpoint");
-  line.choice("quant", flags.quant, {"bf16", "f16", "f32", "w8", "w6", "w4", "w6g8", "w4g8", "w4g16"},
-              "format of dummy weights (default bf16)");
-  line.choice("head-quant", flags.head_quant, {"w8", "w6", "w4", "w6g8", "w4g8", "w4g16"},
+  line.choice("quant", flags.quant,
+              {"bf16", "f16", "f32", "w8", "w6", "w4", "w6g8", "w4g8", "w4g16", "p_q4_0", "p_q8_0", "p_q4_k", "p_q6_k",
+               "p_iq4_xs"},
+              "format of dummy weights (default bf16); a checkpoint is packed so, once, and kept in the cache");
+  line.choice("head-quant", flags.head_quant, {"w8", "w6", "w4", "w6g8", "w4g8", "w4g16", "p_q8_0", "p_q6_k"},
               "format of dummy embeddings and heads (default: w6 with a 4-bit --quant, else as --quant)");
+  line.toggle("huge-pages", flags.huge_pages, "move an artifact's weights into 2 MB pages first");
   line.texts("prefill", flags.prefill, "prompt length; repeatable (default 512)");
   line.integer("decode", flags.decode, "tokens to decode (default 64)");
   line.texts("batch", flags.batch, "sequences decoded together; repeatable (default 1)");

@@ -16,6 +16,8 @@ namespace {
 struct ChatFlags {
   std::string model;
   std::vector<std::string> models;  // the same as a plain argument
+  std::string quant;
+  bool huge_pages = false;
   GenerationFlags generation;
   DeviceChoice device;
 };
@@ -178,8 +180,8 @@ void ChatLoop::answer(const std::string& text) {
 
 int ChatLoop::run() {
   if (input_is_terminal() && errors_are_terminal()) {
-    print_error_text(cat("model ", open_.model->loaded.package->name(), " on ",
-                         open_.device.device->info().profile(), ". /help lists the commands, Ctrl-D leaves.\n"));
+    print_error_text(cat("model ", open_.model->loaded.package->name(), " on ", open_.device.device->info().profile(),
+                         ". /help lists the commands, Ctrl-D leaves.\n"));
   }
   bool interrupted_before = false;
   while (!leaving_) {
@@ -209,8 +211,11 @@ int ChatLoop::run() {
 int run_chat(const std::vector<std::string>& arguments) {
   ChatFlags flags;
   CommandLine line("chat", "Talks with a model. In a pipe: one answer per line of input.");
-  line.positionals("model", flags.models, "folder, ORG/NAME in the Hugging Face cache or ~/models, or alias");
+  line.positionals("model", flags.models,
+                   "artifact, GGUF file, folder, ORG/NAME in the Hugging Face cache or ~/models, or alias");
   line.text("--model", flags.model, "the same");
+  line.text("--quant", flags.quant, "pack a checkpoint's weights so, once, and keep them in the cache: w4, w8, ...");
+  line.toggle("--huge-pages", flags.huge_pages, "move an artifact's weights into 2 MB pages first: faster decode");
   flags.generation.add_flags(line);
   flags.device.add_flags(line);
   line.example("corbel chat");
@@ -227,7 +232,7 @@ int run_chat(const std::vector<std::string>& arguments) {
     return kWrongUsage;
   }
   catch_interrupts();
-  auto open = open_session(flags.model, flags.device, flags.generation.context);
+  auto open = open_session({flags.model, flags.quant, flags.huge_pages}, flags.device, flags.generation.context);
   if (!open) return report(open.error());
   auto format = ChatFormat::load((*open)->model->loaded.package->files(), *(*open)->model->tokenizer);
   if (!format) return report(format.error());

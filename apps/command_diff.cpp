@@ -72,7 +72,8 @@ Result<void> compare_files(const ModelPackage& a, const ModelPackage& b, Differe
   for (const auto& [name, content] : bytes) {
     if (name == "config.json" || content[0] == content[1]) continue;
     const auto told = [&](const NamedFiles& files, const std::string& text) {
-      return files.has(name) ? cat(text.size(), " bytes ", to_string(checksum_of(text)).substr(0, 8)) : std::string("absent");
+      return files.has(name) ? cat(text.size(), " bytes ", to_string(checksum_of(text)).substr(0, 8))
+                             : std::string("absent");
     };
     differences.fields.push_back({name, told(a.files(), content[0]), told(b.files(), content[1])});
   }
@@ -115,7 +116,8 @@ std::span<const Checksum> checksums_of(const ModelPackage& package, const std::s
   return package.artifact()->checksums(*package.artifact()->find_section(entry->section()));
 }
 
-bool is_equal(const ModelPackage& a, const SourceTensor& tensor_a, const ModelPackage& b, const SourceTensor& tensor_b) {
+bool is_equal(const ModelPackage& a, const SourceTensor& tensor_a, const ModelPackage& b,
+              const SourceTensor& tensor_b) {
   if (tensor_a.format != tensor_b.format || !(tensor_a.shape == tensor_b.shape)) return false;
   const auto sums_a = checksums_of(a, tensor_a.name);
   const auto sums_b = checksums_of(b, tensor_b.name);

@@ -44,8 +44,9 @@ Result<AnswerFormat> format_of_template(const ParseFlags& flags) {
   const ChatTemplateSource::Named* named = source.find("tool_use");
   if (named == nullptr) named = source.find();
   if (named == nullptr) {
-    return fail(Code::bad_file, cat(package->description(), ": no chat template tells its format; name one with --format (",
-                                    joined(AnswerFormat::names()), ")"));
+    return fail(Code::bad_file,
+                cat(package->description(), ": no chat template tells its format; name one with --format (",
+                    joined(AnswerFormat::names()), ")"));
   }
   for (const auto& [name, text] : source.variables) variables[name] = text;
   CORBEL_ASSIGN(const ChatTemplate compiled, ChatTemplate::compile(named->source, named->file));

@@ -18,6 +18,7 @@ constexpr std::size_t kMostPromptBytes = std::size_t{64} << 20;
 
 struct RunFlags {
   std::string model;
+  std::string quant;
   std::vector<std::string> prompt;
   GenerationFlags generation;
   DeviceChoice device;
@@ -73,7 +74,7 @@ Result<GenerateResult> answer(OpenSession& open, const RunFlags& flags, const st
 
 int run_prompt(const RunFlags& flags, const std::string& prompt) {
   catch_interrupts();
-  auto open = open_session(flags.model, flags.device, flags.generation.context);
+  auto open = open_session({flags.model, flags.quant}, flags.device, flags.generation.context);
   if (!open) return report(open.error());
   const GenerateOptions options = flags.generation.options((*open)->model->loaded.defaults);
   std::atomic<bool> writable = true;
@@ -102,7 +103,8 @@ int run_run(const std::vector<std::string>& arguments) {
                    "Answers one prompt. The answer goes to standard output, one line of figures to standard error.");
   line.positionals("prompt", flags.prompt, "the prompt; \"-\", or none in a pipe: standard input");
   line.text("--model", flags.model,
-            "folder, ORG/NAME in the Hugging Face cache or ~/models, or alias; without: built in");
+            "artifact, GGUF file, folder, ORG/NAME in the Hugging Face cache or ~/models, or alias; without: built in");
+  line.text("--quant", flags.quant, "pack a checkpoint's weights so, once, and keep them in the cache: w4, w8, ...");
   flags.generation.add_flags(line);
   flags.device.add_flags(line);
   line.example("corbel run \"What is a KV cache?\"");

@@ -95,8 +95,8 @@ Result<const ChatTemplate*> choose(const Prepared& prepared, std::string_view wa
                     ": no chat template (chat_template.jinja, tokenizer_config.json \"chat_template\"); "
                     "corbel chat talks in \"User: ... Assistant:\" lines then"));
   }
-  return fail(Code::bad_request, cat(place_of(prepared), ": no template is named ", quote(wanted), "; there are ",
-                                     names_of(prepared)));
+  return fail(Code::bad_request,
+              cat(place_of(prepared), ": no template is named ", quote(wanted), "; there are ", names_of(prepared)));
 }
 
 Result<void> read_extra(const std::vector<std::string>& extra, Json& variables) {

@@ -37,9 +37,9 @@ struct VerifySubject {
 Result<VerifySubject> open_subject(const VerifyFlags& flags) {
   VerifySubject subject;
   CORBEL_ASSIGN(subject.folder, find_model(flags.model.empty() ? "pico" : flags.model[0]));
-  const fs::path reference =
-      flags.reference.empty() ? subject.folder / "golden.safetensors" : fs::path(flags.reference);
   std::error_code ignored;
+  const fs::path beside = fs::is_directory(subject.folder, ignored) ? subject.folder : subject.folder.parent_path();
+  const fs::path reference = flags.reference.empty() ? beside / "golden.safetensors" : fs::path(flags.reference);
   if (flags.reference.empty() && !fs::exists(reference, ignored)) {
     return fail(Code::bad_file,
                 cat(subject.folder.string(),

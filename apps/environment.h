@@ -14,7 +14,8 @@ std::string environment(const char* name);
 /// HF_HOME, HF_HUB_CACHE, HF_MODEL, LLAMA_DIR, HOME.
 ModelSearch model_search();
 
-/// The folder or file that `model` means ("FILE.corbel#PROFILE": a profile of an artifact), for "" and "pico" the built-in model's: beside the installed command
+/// The folder or file that `model` means ("FILE.corbel#PROFILE": a profile of an artifact), for "" and "pico" the
+/// built-in model's: beside the installed command
 /// (../share/corbel/pico), in the build tree's repository (../../share/pico), or where the command was built.
 Result<std::filesystem::path> find_model(const std::string& model);
 

@@ -4,6 +4,7 @@
 #include <future>
 
 #include "apps/environment.h"
+#include "apps/packed_cache.h"
 #include "apps/terminal.h"
 #include "corbel/chat/chat_session.h"
 #include "corbel/model/model_list.h"
@@ -21,8 +22,8 @@ Result<RunnerLimits> choose_limits(const LoadedModel& loaded, std::optional<std:
   const std::int64_t longest = loaded.longest_context() > 0 ? loaded.longest_context() : kDefaultContext;
   limits.context_tokens = wanted.value_or(std::min(longest, kDefaultContext));
   if (limits.context_tokens > std::min(longest, kMostContext)) {
-    return fail(Code::bad_request, cat("--context is ", limits.context_tokens, "; ", loaded.context_reason(), ' ', longest,
-                                       " tokens"));
+    return fail(Code::bad_request,
+                cat("--context is ", limits.context_tokens, "; ", loaded.context_reason(), ' ', longest, " tokens"));
   }
   const AvailableMemory available = available_memory();
   plan = plan_memory(model, limits, available);
@@ -34,22 +35,55 @@ Result<RunnerLimits> choose_limits(const LoadedModel& loaded, std::optional<std:
   return limits;
 }
 
+/// Before the first answer: it is what a long-lived process gains by.
+Result<void> move_weights(OpenModel& open) {
+  const Artifact* artifact = open.loaded.package->artifact();
+  if (artifact == nullptr)
+    return fail(Code::bad_request,
+                cat("--huge-pages moves the weights of an artifact; ", open.loaded.package->description(), " is a ",
+                    package_kind_name(open.loaded.package->kind()), ". Add --quant, or compile it"));
+  CORBEL_ASSIGN(open.mover, WeightMover::make(*open.loaded.model, artifact->file()));
+  while (open.mover->move_slice()) continue;
+  return {};
+}
+
 }  // namespace
 
-Result<std::unique_ptr<OpenModel>> open_model(const std::string& name, const DeviceChoice& choice,
-                                              const Device& device) {
-  CORBEL_ASSIGN(const std::shared_ptr<const ModelPackage> package, find_package(name));
+PageReader::PageReader(std::shared_ptr<const ModelPackage> package) : package_(std::move(package)) {
+  const Artifact* artifact = package_->artifact();
+  if (artifact == nullptr) return;
+  const MappedFile& file = artifact->file();
+  // What does not fit anyway is better left to come when it is needed.
+  if (const std::int64_t room = available_memory().bytes(); room >= 0 && std::ssize(file.bytes()) > room / 2) return;
+  thread_ = std::thread([this, &file] {
+    constexpr std::size_t kSlice = std::size_t{8} << 20;  // stops within a millisecond
+    for (std::size_t at = 0; at < file.bytes().size() && !stop_; at += kSlice) file.populate(at, kSlice);
+  });
+}
+
+PageReader::~PageReader() {
+  stop_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+Result<std::unique_ptr<OpenModel>> open_model(const ModelChoice& model, const DeviceChoice& choice, Device& device) {
+  CORBEL_ASSIGN(std::shared_ptr<const ModelPackage> package, find_package(model.name));
+  if (!model.quant.empty()) {
+    CORBEL_ASSIGN(package, packed_package(package, model.quant, device));
+  }
   auto open = std::make_unique<OpenModel>();
+  if (!model.huge_pages) open->pages = std::make_unique<PageReader>(package);
   // A large vocabulary takes as long to read as all the rest.
   auto tokenizer = std::async(std::launch::async, [&] { return Tokenizer::load(package->files()); });
   CORBEL_ASSIGN(open->loaded, load_text_model(package, device, linked_model_families(),
                                               ModelOptions{.strategy = choice.chosen_strategy()}));
+  if (model.huge_pages) CORBEL_TRY(move_weights(*open));
   CORBEL_ASSIGN(open->tokenizer, tokenizer.get());
   CORBEL_TRY(check_tokenizer_fits(*open->tokenizer, open->model().info(), package->description()));
   return open;
 }
 
-Result<std::unique_ptr<OpenSession>> open_session(const std::string& model, const DeviceChoice& choice,
+Result<std::unique_ptr<OpenSession>> open_session(const ModelChoice& model, const DeviceChoice& choice,
                                                   std::optional<std::int64_t> context_tokens) {
   auto open = std::make_unique<OpenSession>();
   CORBEL_ASSIGN(open->device, open_device(choice));

@@ -1,27 +1,52 @@
 #pragma once
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "apps/device_setup.h"
 #include "corbel/chat/chat_format.h"
 #include "corbel/engine/memory_plan.h"
 #include "corbel/engine/session.h"
 #include "corbel/model/loader.h"
+#include "corbel/model/weight_mover.h"
 
 namespace corbel::app {
 
-/// A model from its folder, on a device, with its tokenizer. Members keep their addresses.
+/// Which model, and in what form.
+struct ModelChoice {
+  std::string name;         // see find_package()
+  std::string quant;        // empty: as it is; else packed so, once, into the cache
+  bool huge_pages = false;  // move the weights of an artifact into 2 MB pages
+};
+
+/// Maps an artifact's pages ahead of who computes with them, on a thread of its own.
+class PageReader {
+ public:
+  explicit PageReader(std::shared_ptr<const ModelPackage> package);
+  PageReader(const PageReader&) = delete;
+  PageReader& operator=(const PageReader&) = delete;
+  ~PageReader();  // stops
+
+ private:
+  std::shared_ptr<const ModelPackage> package_;
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
+/// A model on a device, with its tokenizer. Members keep their addresses.
 struct OpenModel {
   LoadedModel loaded;
   std::optional<Tokenizer> tokenizer;
+  std::unique_ptr<PageReader> pages;  // of an artifact, until it is through
+  std::optional<WeightMover> mover;   // owns moved weights
 
   const TextModel& model() const { return *loaded.model; }
 };
 
-/// Finds, maps and checks the model that `name` means (see environment.h). Reads headers and the tokenizer only.
-Result<std::unique_ptr<OpenModel>> open_model(const std::string& name, const DeviceChoice& choice,
-                                              const Device& device);
+/// Finds, maps and checks the model. Reads headers and the tokenizer only, unless it is to be packed or moved.
+Result<std::unique_ptr<OpenModel>> open_model(const ModelChoice& model, const DeviceChoice& choice, Device& device);
 
 /// A model ready to answer one conversation: device, model, cache pages, scratch.
 struct OpenSession {
@@ -35,7 +60,7 @@ struct OpenSession {
 /// Opens everything. On a terminal, one line on standard error says what memory it takes against what there is. A
 /// context that was asked for and does not fit is refused with the longest one that would; without one, the model's
 /// own, at most 4,096 tokens, and less where memory is short.
-Result<std::unique_ptr<OpenSession>> open_session(const std::string& model, const DeviceChoice& choice,
+Result<std::unique_ptr<OpenSession>> open_session(const ModelChoice& model, const DeviceChoice& choice,
                                                   std::optional<std::int64_t> context_tokens);
 
 }  // namespace corbel::app

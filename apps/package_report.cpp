@@ -88,15 +88,17 @@ std::string artifact_text(const PackageReport& report) {
   const Artifact* artifact = report.package->artifact();
   if (artifact == nullptr) return {};
   const ArtifactProfile& profile = *report.package->profile();
-  std::string text = field_line("layout", cat(artifact->manifest().layout_version, ", written by ",
-                                              artifact->manifest().written_by, ", target ", artifact->manifest().target));
+  std::string text =
+      field_line("layout", cat(artifact->manifest().layout_version, ", written by ", artifact->manifest().written_by,
+                               ", target ", artifact->manifest().target));
   text += field_line("source", cat(profile.source, ", content ", profile.source_hash));
   std::string settings;
   for (const auto& [key, value] : profile.settings) settings += cat(settings.empty() ? "" : ", ", key, ' ', value);
   text += field_line("settings", settings.empty() ? "none" : settings);
   for (const ArtifactProfile& one : artifact->manifest().profiles) {
-    text += field_line("profile", cat(one.name, ": ", limits_text(one.limits),
-                                      &one == &profile && artifact->manifest().profiles.size() > 1 ? " (shown here)" : ""));
+    text +=
+        field_line("profile", cat(one.name, ": ", limits_text(one.limits),
+                                  &one == &profile && artifact->manifest().profiles.size() > 1 ? " (shown here)" : ""));
   }
   const std::string_view certificate = artifact->certificate(profile);
   return text + field_line("certificate", certificate.empty() ? "none" : std::string(certificate));
@@ -142,8 +144,8 @@ Result<PackageReport> describe_package(std::shared_ptr<const ModelPackage> packa
 }
 
 std::string report_text(const PackageReport& report) {
-  std::string text = field_line("model", cat(report.package->description(), " (",
-                                             package_kind_name(report.package->kind()), ")"));
+  std::string text =
+      field_line("model", cat(report.package->description(), " (", package_kind_name(report.package->kind()), ")"));
   if (const Artifact* artifact = report.package->artifact(); artifact != nullptr)
     text += field_line("size", bytes_text(std::ssize(artifact->file().bytes())));
   text += artifact_text(report) + model_text(report);
@@ -189,7 +191,8 @@ Json tensors_json(const PackageReport& report) {
 }
 
 Json report_json(const PackageReport& report) {
-  Json json = {{"model", report.package->description()}, {"kind", std::string(package_kind_name(report.package->kind()))}};
+  Json json = {{"model", report.package->description()},
+               {"kind", std::string(package_kind_name(report.package->kind()))}};
   if (const Artifact* artifact = report.package->artifact(); artifact != nullptr) {
     json["file_bytes"] = std::ssize(artifact->file().bytes());
     json["profile"] = report.package->profile()->name;

@@ -16,19 +16,21 @@ struct FormatTotals {
   std::int64_t tensors = 0;
   std::int64_t values = 0;
   std::int64_t bytes = 0;
-  double bits_per_weight() const { return values > 0 ? 8.0 * static_cast<double>(bytes) / static_cast<double>(values) : 0.0; }
+  double bits_per_weight() const {
+    return values > 0 ? 8.0 * static_cast<double>(bytes) / static_cast<double>(values) : 0.0;
+  }
 };
 
 /// What there is to say about a model without running it.
 struct PackageReport {
   std::shared_ptr<const ModelPackage> package;
-  std::vector<SourceTensor> tensors;   // in the order of the names
-  std::vector<std::string> unread;     // describe() of tensors that are no weights
-  std::vector<FormatTotals> formats;   // largest first
+  std::vector<SourceTensor> tensors;  // in the order of the names
+  std::vector<std::string> unread;    // describe() of tensors that are no weights
+  std::vector<FormatTotals> formats;  // largest first
   FormatTotals total;
-  std::optional<TextModelInfo> model;  // of the family that would run it
-  std::string model_refusal;           // why there is none
-  std::int64_t cached_token_bytes = 0;      // keys and values
+  std::optional<TextModelInfo> model;   // of the family that would run it
+  std::string model_refusal;            // why there is none
+  std::int64_t cached_token_bytes = 0;  // keys and values
   std::int64_t longest_context = 0;
   std::string tokenizer;               // "128256 tokens, largest id 128255", or why there is none
   std::vector<std::string> templates;  // names

@@ -82,8 +82,8 @@ Result<void> open_model(const char* folder, const corbel_model_options& options,
   if (devices.empty()) return fail(Code::unsupported, "this build of the library has no device");
   const DeviceSettings settings{.level = options.isa_level != nullptr ? options.isa_level : ""};
   CORBEL_ASSIGN(model.device, devices.front().make(settings, *model.pool));
-  CORBEL_ASSIGN(model.loaded, load_text_model(std::filesystem::path(folder), *model.device, linked_model_families(),
-                                              {strategy}));
+  CORBEL_ASSIGN(model.loaded,
+                load_text_model(std::filesystem::path(folder), *model.device, linked_model_families(), {strategy}));
   const NamedFiles& files = model.loaded.package->files();
   CORBEL_ASSIGN(model.tokenizer, Tokenizer::load(files));
   CORBEL_TRY(check_tokenizer_fits(*model.tokenizer, model.loaded.model->info(), folder));
@@ -97,8 +97,8 @@ Result<void> open_chat(corbel_model& model, const char* system, std::int64_t con
   const std::int64_t longest = model.loaded.longest_context();
   const std::int64_t context = context_tokens > 0 ? context_tokens : std::min(longest, kDefaultContext);
   if (context_tokens < 0 || context > longest) {
-    return fail(Code::bad_request,
-                cat("context_tokens is ", context_tokens, "; ", model.loaded.context_reason(), ' ', longest, " tokens"));
+    return fail(Code::bad_request, cat("context_tokens is ", context_tokens, "; ", model.loaded.context_reason(), ' ',
+                                       longest, " tokens"));
   }
   RunnerLimits limits;
   limits.context_tokens = context;

@@ -39,7 +39,8 @@ typedef struct corbel_model_options {
   const char* strategy;  /* "balanced" (default), "accuracy" */
 } corbel_model_options;
 
-/* Maps the Hugging Face folder `folder`; its weights are read when first used. */
+/* Maps a model: a Hugging Face folder, an artifact (FILE.corbel, or FILE.corbel#PROFILE) or a GGUF file. Weights are
+ * read when first used. */
 CORBEL_API corbel_error* corbel_model_open(const char* folder, const corbel_model_options* options,
                                            corbel_model** model);
 /* The numerics profile: "cpu/avx512bf16". Lives as long as the model. */

@@ -44,8 +44,13 @@ def answers():
             yield bytes([number, 1, 2, 3, 3]) + row["text"].encode(errors="replace")
 
 
+def gguf_models():
+    for path in sorted((ROOT / "tests/gguf/models").glob("*.gguf")):
+        yield path.read_bytes()
+
+
 def main():
-    for name, made in (("tokenizer_json", tokenizer_files()), ("chat_template", templates()), ("regex", regexes()), ("tool_calls", answers())):
+    for name, made in (("gguf_model", gguf_models()), ("tokenizer_json", tokenizer_files()), ("chat_template", templates()), ("regex", regexes()), ("tool_calls", answers())):
         seeds = list(made)
         folder = pathlib.Path(sys.argv[1]) / name
         folder.mkdir(parents=True, exist_ok=True)

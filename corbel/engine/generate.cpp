@@ -98,8 +98,9 @@ GenerateResult Generation::finish(FinishReason reason) {
 Result<GenerateResult> Generation::run(std::span<const std::int32_t> prompt) {
   const Stopwatch whole;
   if (options_.input_tokens > 0 && std::ssize(prompt) > options_.input_tokens) {
-    return fail(Code::bad_request, cat("the prompt has ", prompt.size(), " tokens; the model's static profile was compiled for inputs of at most ",
-                                       options_.input_tokens));
+    return fail(Code::bad_request,
+                cat("the prompt has ", prompt.size(),
+                    " tokens; the model's static profile was compiled for inputs of at most ", options_.input_tokens));
   }
   history_.assign(prompt.begin(), prompt.end());
   GenerateFigures& figures = result_.figures;

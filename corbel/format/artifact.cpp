@@ -56,9 +56,10 @@ class ManifestCheck {
     const std::string_view dtype = section_dtype(tensor.format, bytes);
     if (entry->dtype != dtype || entry_bytes(*entry) != padded_section_bytes(bytes) ||
         (dtype != "U8" && !(entry->shape == tensor.shape)))
-      return fail(Code::bad_file, cat(what, " is ", tensor.format->name, ' ', tensor.shape, " by the manifest, which is ",
-                                      dtype, " of ", padded_section_bytes(bytes), " bytes; its section is ",
-                                      entry->dtype, ' ', entry->shape, " of ", entry_bytes(*entry), " bytes"));
+      return fail(Code::bad_file,
+                  cat(what, " is ", tensor.format->name, ' ', tensor.shape, " by the manifest, which is ", dtype,
+                      " of ", padded_section_bytes(bytes), " bytes; its section is ", entry->dtype, ' ', entry->shape,
+                      " of ", entry_bytes(*entry), " bytes"));
     return {};
   }
 
@@ -90,7 +91,8 @@ class ProfileTensors final : public TensorSource {
     const ArtifactTensor& tensor = *found->second;
     const auto bytes = stored_bytes(*tensor.format, tensor.shape, name).value();  // known to be right since open()
     const std::span<const std::byte> section = artifact_->bytes(*artifact_->find_section(tensor.section()));
-    return SourceTensor{tensor.name, tensor.format, tensor.shape, section.first(static_cast<std::size_t>(bytes)), file_};
+    return SourceTensor{tensor.name, tensor.format, tensor.shape, section.first(static_cast<std::size_t>(bytes)),
+                        file_};
   }
   bool has(std::string_view name) const override { return tensors_.contains(name); }
   std::vector<std::string> names() const override {
@@ -125,7 +127,8 @@ class ProfileFiles final : public NamedFiles {
     return std::optional<FileBytes>();
   }
   bool has(std::string_view name) const override {
-    return std::any_of(profile_->files.begin(), profile_->files.end(), [&](const auto& file) { return file.name == name; });
+    return std::any_of(profile_->files.begin(), profile_->files.end(),
+                       [&](const auto& file) { return file.name == name; });
   }
   std::vector<std::string> names() const override {
     std::vector<std::string> names;
@@ -158,8 +161,9 @@ Result<std::shared_ptr<const Artifact>> Artifact::open(const std::filesystem::pa
     if (name == kChecksumSection) continue;
     artifact->sections_.push_back({name, static_cast<std::int64_t>(entry.begin), entry_bytes(entry)});
   }
-  std::sort(artifact->sections_.begin(), artifact->sections_.end(),
-            [](const Section& a, const Section& b) { return std::pair(a.offset, a.bytes) < std::pair(b.offset, b.bytes); });
+  std::sort(artifact->sections_.begin(), artifact->sections_.end(), [](const Section& a, const Section& b) {
+    return std::pair(a.offset, a.bytes) < std::pair(b.offset, b.bytes);
+  });
   const Entry& checksums = header.entries.find(kChecksumSection)->second;
   artifact->checksums_offset_ = static_cast<std::int64_t>(checksums.begin);
   artifact->header_bytes_ = artifact->checksums_offset_;
@@ -174,9 +178,10 @@ Result<std::shared_ptr<const Artifact>> Artifact::open(const std::filesystem::pa
   artifact->checksums_bytes_ = (pieces + 1) * static_cast<std::int64_t>(sizeof(Checksum));
   if (entry_bytes(checksums) != padded_section_bytes(artifact->checksums_bytes_) ||
       checksums.end != artifact->file_.bytes().size())
-    return fail(Code::bad_file, cat(path.string(), ": section \"", kChecksumSection, "\" must be the last one and have ",
-                                    padded_section_bytes(artifact->checksums_bytes_), " bytes; it ends at byte ",
-                                    checksums.end, " and has ", entry_bytes(checksums)));
+    return fail(Code::bad_file,
+                cat(path.string(), ": section \"", kChecksumSection, "\" must be the last one and have ",
+                    padded_section_bytes(artifact->checksums_bytes_), " bytes; it ends at byte ", checksums.end,
+                    " and has ", entry_bytes(checksums)));
   return std::shared_ptr<const Artifact>(std::move(artifact));
 }
 
@@ -200,15 +205,16 @@ Result<const ArtifactProfile*> Artifact::profile(std::string_view name) const {
   if (name.empty()) return &manifest_.profiles.front();
   if (const ArtifactProfile* found = manifest_.find_profile(name); found != nullptr) return found;
   std::string names;
-  for (const ArtifactProfile& profile : manifest_.profiles) names += cat(names.empty() ? "" : ", ", quote(profile.name));
+  for (const ArtifactProfile& profile : manifest_.profiles)
+    names += cat(names.empty() ? "" : ", ", quote(profile.name));
   return fail(Code::bad_request, cat(description(), " has no profile ", quote(name), "; it has ", names));
 }
 
 Result<void> Artifact::check_target(std::string_view target) const {
   if (manifest_.target == target) return {};
-  return fail(Code::unsupported, cat(description(), " was compiled for target ", quote(manifest_.target),
-                                     ", this runs on ", quote(target), ". Compile it again: corbel compile MODEL -o ",
-                                     description(), " --target ", target));
+  return fail(Code::unsupported,
+              cat(description(), " was compiled for target ", quote(manifest_.target), ", this runs on ", quote(target),
+                  ". Compile it again: corbel compile MODEL -o ", description(), " --target ", target));
 }
 
 std::shared_ptr<const TensorSource> Artifact::tensors(const ArtifactProfile& profile) const {
@@ -241,8 +247,9 @@ std::span<const Checksum> Artifact::checksums(const Section& section) const noex
 Result<void> Artifact::check(const std::function<bool(std::int64_t)>& progress) const {
   const std::span<const Checksum> stored = all_checksums();
   const auto differs = [&](std::string_view what, std::int64_t begin, std::int64_t end) {
-    return fail(Code::bad_file, cat(description(), ": ", what, " is damaged: bytes ", begin, " to ", end - 1,
-                                    " of the file do not have their checksum. Copy the file again, or compile it again"));
+    return fail(Code::bad_file,
+                cat(description(), ": ", what, " is damaged: bytes ", begin, " to ", end - 1,
+                    " of the file do not have their checksum. Copy the file again, or compile it again"));
   };
   if (checksum_of(std::as_bytes(stored.first(stored.size() - 1))) != stored.back())
     return differs(cat("section \"", kChecksumSection, "\""), checksums_offset_, checksums_offset_ + checksums_bytes_);

@@ -33,8 +33,8 @@ class Artifact : public std::enable_shared_from_this<Artifact> {
 
   struct Section {
     std::string name;
-    std::int64_t offset = 0;  // from the file's start
-    std::int64_t bytes = 0;   // padding included
+    std::int64_t offset = 0;          // from the file's start
+    std::int64_t bytes = 0;           // padding included
     std::int64_t first_checksum = 0;  // in the list of all pieces' checksums
   };
   /// In the order of the file; without that of the checksums.

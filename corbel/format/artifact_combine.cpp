@@ -33,7 +33,8 @@ class Assembly {
       const Artifact::Section& from = *artifact.find_section(tensor.section());
       const std::int64_t bytes = stored_bytes(*tensor.format, tensor.shape, tensor.name).value();
       const std::string placed =
-          place(artifact, from, {.name = tensor.name, .format = tensor.format, .shape = tensor.shape, .bytes = bytes}, profile);
+          place(artifact, from, {.name = tensor.name, .format = tensor.format, .shape = tensor.shape, .bytes = bytes},
+                profile);
       tensor.stored = placed == tensor.name ? "" : placed;
     }
     if (profile.has_certificate) {
@@ -78,7 +79,8 @@ class Assembly {
 }  // namespace
 
 Result<void> combine_artifacts(std::span<const fs::path> inputs, const fs::path& output) {
-  if (inputs.size() < 2) return fail(Code::bad_request, cat("combining takes at least two artifacts, found ", inputs.size()));
+  if (inputs.size() < 2)
+    return fail(Code::bad_request, cat("combining takes at least two artifacts, found ", inputs.size()));
   std::vector<std::shared_ptr<const Artifact>> artifacts;
   for (const fs::path& input : inputs) {
     CORBEL_ASSIGN(artifacts.emplace_back(), Artifact::open(input));
@@ -88,9 +90,9 @@ Result<void> combine_artifacts(std::span<const fs::path> inputs, const fs::path&
   for (std::size_t i = 0; i < artifacts.size(); ++i) {
     const ArtifactManifest& manifest = artifacts[i]->manifest();
     if (manifest.target != assembly.manifest().target)
-      return fail(Code::bad_request, cat(inputs[i].string(), " is for target ", quote(manifest.target), ", ",
-                                         inputs.front().string(), " for ", quote(assembly.manifest().target),
-                                         "; one artifact has one target"));
+      return fail(Code::bad_request,
+                  cat(inputs[i].string(), " is for target ", quote(manifest.target), ", ", inputs.front().string(),
+                      " for ", quote(assembly.manifest().target), "; one artifact has one target"));
     for (const ArtifactProfile& profile : manifest.profiles) {
       const std::string wanted = profile.name == ArtifactProfile().name ? inputs[i].stem().string() : profile.name;
       std::string name = wanted;

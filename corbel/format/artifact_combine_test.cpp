@@ -47,7 +47,8 @@ TEST_F(ArtifactCombining, StoresEqualTensorsOnceAndGivesBothProfilesTheirOwn) {
     for (const std::string& tensor : expected->names()) {
       EXPECT_EQ(found->find(tensor)->format, expected->find(tensor)->format) << name << ' ' << tensor;
       EXPECT_EQ(found->find(tensor)->shape, expected->find(tensor)->shape) << name << ' ' << tensor;
-      EXPECT_TRUE(std::ranges::equal(found->find(tensor)->bytes, expected->find(tensor)->bytes)) << name << ' ' << tensor;
+      EXPECT_TRUE(std::ranges::equal(found->find(tensor)->bytes, expected->find(tensor)->bytes))
+          << name << ' ' << tensor;
     }
     EXPECT_EQ((*both)->files(**profile)->require("config.json")->text(), "{\"architectures\": []}");
   }

@@ -23,7 +23,7 @@ struct ArtifactSection {
 
 /// Where everything goes, known before a byte is written.
 struct ArtifactLayout {
-  std::string header;  // the file's first bytes: length, JSON, spaces
+  std::string header;                     // the file's first bytes: length, JSON, spaces
   std::vector<ArtifactSection> sections;  // in the order of the file; the last one is for the checksums
   std::int64_t file_bytes = 0;
 };

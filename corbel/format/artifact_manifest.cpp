@@ -36,16 +36,20 @@ Json profile_json(const ArtifactProfile& profile) {
     if (!tensor.stored.empty()) entry.push_back(tensor.stored);
     tensors.push_back({tensor.name, std::move(entry)});
   }
-  return {{"name", profile.name},     {"limits", std::move(limits)},       {"source", profile.source},
-          {"source_hash", profile.source_hash}, {"settings", std::move(settings)},
-          {"certificate", profile.has_certificate}, {"files", std::move(files)}, {"tensors", std::move(tensors)}};
+  return {{"name", profile.name},
+          {"limits", std::move(limits)},
+          {"source", profile.source},
+          {"source_hash", profile.source_hash},
+          {"settings", std::move(settings)},
+          {"certificate", profile.has_certificate},
+          {"files", std::move(files)},
+          {"tensors", std::move(tensors)}};
 }
 
 Result<ArtifactTensor> read_tensor(const std::string& name, const Json& entry, const std::string& what) {
   const bool well_formed = entry.is_array() && (entry.size() == 2 || entry.size() == 3) && entry[0].is_string() &&
                            entry[1].is_array() && (entry.size() == 2 || entry[2].is_string());
-  if (!well_formed)
-    return fail(Code::bad_file, cat(what, ": expected [format, sizes] or [format, sizes, section]"));
+  if (!well_formed) return fail(Code::bad_file, cat(what, ": expected [format, sizes] or [format, sizes, section]"));
   ArtifactTensor tensor{.name = name};
   auto format = find_weight_format(entry[0].get_ref<const std::string&>());
   if (!format) return forward_failure(format, what);
@@ -118,14 +122,16 @@ Result<ArtifactProfile> read_profile(const Json& json, const std::string& source
 }  // namespace
 
 const ArtifactTensor* ArtifactProfile::find_tensor(std::string_view tensor) const {
-  const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const auto& entry) { return entry.name == tensor; });
+  const auto found =
+      std::find_if(tensors.begin(), tensors.end(), [&](const auto& entry) { return entry.name == tensor; });
   return found == tensors.end() ? nullptr : &*found;
 }
 
 std::string ArtifactFileEntry::section() const { return stored.empty() ? file_section(name) : stored; }
 
 const ArtifactProfile* ArtifactManifest::find_profile(std::string_view name) const {
-  const auto found = std::find_if(profiles.begin(), profiles.end(), [&](const auto& entry) { return entry.name == name; });
+  const auto found =
+      std::find_if(profiles.begin(), profiles.end(), [&](const auto& entry) { return entry.name == name; });
   return found == profiles.end() ? nullptr : &*found;
 }
 
@@ -171,11 +177,10 @@ Result<ArtifactManifest> read_manifest(std::string_view text, const std::string&
   CORBEL_ASSIGN(manifest.written_by, fields.get_string("written_by", "an unknown version"));
   if (manifest.layout_version != kArtifactLayoutVersion) {
     const bool newer = manifest.layout_version > kArtifactLayoutVersion;
-    return fail(Code::unsupported,
-                cat(source, " has artifact layout ", manifest.layout_version, " (written by ", manifest.written_by,
-                    "), this build reads layout ", kArtifactLayoutVersion, ". ",
-                    newer ? "Run a newer corbel, or renew the file with this one: " : "Renew it: ",
-                    "corbel compile MODEL -o ", source));
+    return fail(Code::unsupported, cat(source, " has artifact layout ", manifest.layout_version, " (written by ",
+                                       manifest.written_by, "), this build reads layout ", kArtifactLayoutVersion, ". ",
+                                       newer ? "Run a newer corbel, or renew the file with this one: " : "Renew it: ",
+                                       "corbel compile MODEL -o ", source));
   }
   CORBEL_ASSIGN(manifest.target, fields.require_string("target"));
   if (!json.contains("profiles") || !json["profiles"].is_array() || json["profiles"].empty())

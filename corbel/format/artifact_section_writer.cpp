@@ -18,7 +18,9 @@ constexpr std::int64_t kEntryBytes = 4 + sizeof(Checksum);
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 
-Checksum checksum_of_pieces(const std::vector<Checksum>& pieces) { return checksum_of(std::as_bytes(std::span(pieces))); }
+Checksum checksum_of_pieces(const std::vector<Checksum>& pieces) {
+  return checksum_of(std::as_bytes(std::span(pieces)));
+}
 
 }  // namespace
 
@@ -109,9 +111,9 @@ Result<void> SectionWriter::append(std::size_t section, std::span<const std::byt
   const ArtifactSection& place = layout_.sections[section];
   Progress& progress = progress_[section];
   if (progress.is_finished || std::ssize(bytes) > place.bytes - progress.written)
-    return failed(fail(Code::bad_request, cat("cannot write ", target_.string(), ": section ", quote(place.name), " has ",
-                                              place.bytes, " bytes, ", progress.written, " are written and ",
-                                              bytes.size(), " more were given")));
+    return failed(fail(Code::bad_request,
+                       cat("cannot write ", target_.string(), ": section ", quote(place.name), " has ", place.bytes,
+                           " bytes, ", progress.written, " are written and ", bytes.size(), " more were given")));
   if (progress.running == nullptr) progress.running = std::make_unique<PieceChecksums>();
   progress.running->add(bytes);
   if (auto written = file_.write(place.offset + progress.written, bytes); !written)

@@ -253,10 +253,10 @@ Json scaling_of(const Draft& draft, const std::vector<float>& divisors) {
 
 TEST(GgufModel, DivisorsOfUnknownOriginBecomeListsAndOnesNothing) {
   EXPECT_TRUE(scaling_of(with_divisors({1, 1}), {1, 1}).is_null());
-  const Json lists = scaling_of(with_divisors({1, 1}), {1, 2.5F});
-  EXPECT_EQ(lists["rope_type"], "longrope");
-  EXPECT_EQ(lists["short_factor"], (Json{1.0, 2.5}));
-  EXPECT_EQ(lists["long_factor"], (Json{1.0, 2.5}));
+  const Json lists = scaling_of(with_divisors({1, 1}), {2.5F, 1});
+  ASSERT_EQ(lists["rope_type"], "longrope");
+  EXPECT_EQ(lists["short_factor"], (Json{2.5, 1.0}));
+  EXPECT_EQ(lists["long_factor"], (Json{2.5, 1.0}));
   EXPECT_EQ(lists["attention_factor"], 1.0);
   EXPECT_THAT(scaling_of(with_divisors({1, 1}), {1, 0}).get<std::string>(), HasSubstr("rope_freqs.weight"));
   EXPECT_THAT(scaling_of(with_divisors({1, 1, 1}), {1, 1, 1}).get<std::string>(),

@@ -184,14 +184,23 @@ Result<std::shared_ptr<const ModelPackage>> open_model_package(const fs::path& g
 
 Result<std::vector<ArtifactPlan::File>> files_to_carry(const NamedFiles& files) {
   // What loaders and readers of tokenizers look for (model/loader.cpp, text/tokenizer_folder.cpp, chat_template.h).
-  constexpr std::string_view kNames[] = {
-      "config.json",     "generation_config.json", "tokenizer_config.json",   "chat_template.jinja", "chat_template.json",
-      "tokenizer.json",  "tokenizer.json.gz",      "tokenizer.model",         "spiece.model",        "tokenizer.gguf",
-      "vocab.json",      "merges.txt",             "sentencepiece.bpe.model"};
+  constexpr std::string_view kNames[] = {"config.json",
+                                         "generation_config.json",
+                                         "tokenizer_config.json",
+                                         "chat_template.jinja",
+                                         "chat_template.json",
+                                         "tokenizer.json",
+                                         "tokenizer.json.gz",
+                                         "tokenizer.model",
+                                         "spiece.model",
+                                         "tokenizer.gguf",
+                                         "vocab.json",
+                                         "merges.txt",
+                                         "sentencepiece.bpe.model"};
   // With a tokenizer.json nothing reads the older forms of the same tokenizer.
   const bool complete = files.has("tokenizer.json") || files.has("tokenizer.json.gz");
-  constexpr std::string_view kOlder[] = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.json",
-                                         "merges.txt", "tokenizer.json.gz"};
+  constexpr std::string_view kOlder[] = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
+                                         "vocab.json",      "merges.txt",   "tokenizer.json.gz"};
   std::vector<ArtifactPlan::File> carried;
   const auto carry = [&](std::string_view name) -> Result<void> {
     CORBEL_ASSIGN(const std::optional<FileBytes> file, files.find(name, std::int64_t{256} << 20));

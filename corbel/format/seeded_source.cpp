@@ -5,6 +5,7 @@
 #include <cstring>
 #include <thread>
 
+#include "corbel/format/gguf_random.h"
 #include "corbel/format/packed_format.h"
 #include "corbel/format/seeded_weights.h"
 
@@ -33,10 +34,14 @@ void fill_packed(std::uint64_t seed, std::string_view name, const Shape& shape, 
                  std::span<std::byte> bytes) {
   const std::int64_t rows = std::min(kStripRows, shape[0]);
   const std::array<std::int64_t, 2> sizes{rows, shape[1]};
-  std::vector<float> values(static_cast<std::size_t>(rows * shape[1]));
-  fill_seeded({.seed = seed, .name = name, .dtype = DType::f32, .shape = sizes}, 0,
-              std::as_writable_bytes(std::span(values)));
-  format.encode_matrix(values.data(), rows, shape[1], bytes.data());
+  if (!format.can_encode()) {
+    fill_random_strips(format, rows, shape[1], 0.05F, seed, bytes.data());
+  } else {
+    std::vector<float> values(static_cast<std::size_t>(rows * shape[1]));
+    fill_seeded({.seed = seed, .name = name, .dtype = DType::f32, .shape = sizes}, 0,
+                std::as_writable_bytes(std::span(values)));
+    format.encode_matrix(values.data(), rows, shape[1], bytes.data());
+  }
   const auto strip = static_cast<std::size_t>(strip_bytes(format, shape[1]));
   for (std::size_t done = strip; done < bytes.size(); done += strip)
     std::memcpy(bytes.data() + done, bytes.data(), strip);

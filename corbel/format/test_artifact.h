@@ -33,19 +33,18 @@ inline ArtifactPlan test_plan() {
   plan.profile.source = "a test";
   plan.profile.source_hash = "00112233445566778899aabbccddeeff";
   plan.profile.settings = {{"quant", "w4"}, {"method", "fast"}};
-  plan.profile.tensors = {{"embed.weight", &w8_format(), {100, 64}, ""},
-                          {"q.weight", &w4g16_format(), {352, 300}, ""},
-                          {"k.weight", &bf16_format(), {17, 32}, ""},
-                          {"norm.weight", &f32_format(), {64}, ""},
-                          {"odd.bias", &f32_format(), {3}, ""},
-                          {"big.weight", &bf16_format(), {700, 1024}, ""}};
+  plan.profile.tensors = {
+      {"embed.weight", &w8_format(), {100, 64}, ""}, {"q.weight", &w4g16_format(), {352, 300}, ""},
+      {"k.weight", &bf16_format(), {17, 32}, ""},    {"norm.weight", &f32_format(), {64}, ""},
+      {"odd.bias", &f32_format(), {3}, ""},          {"big.weight", &bf16_format(), {700, 1024}, ""}};
   plan.files = {{"config.json", "{\"architectures\": []}"}, {"tokenizer.json", "{}"}, {"empty.txt", ""}};
   plan.certificate_bytes = 100;
   return plan;
 }
 
 /// Writes all tensors from `first` to before `end`, in pieces of an odd size.
-inline Result<void> write_tensors(ArtifactWriter& writer, const ArtifactPlan& plan, std::size_t first, std::size_t end) {
+inline Result<void> write_tensors(ArtifactWriter& writer, const ArtifactPlan& plan, std::size_t first,
+                                  std::size_t end) {
   constexpr std::size_t kPiece = 40'009;
   for (std::size_t i = first; i < end; ++i) {
     if (writer.is_written(i)) continue;

@@ -62,17 +62,27 @@ std::int64_t count_parameters(const TensorSource& tensors) {
   return parameters;
 }
 
+void count_linear(const Linear::Spec& spec, Operations& operations) {
+  std::int64_t features = 0;
+  for (int w = 0; w < spec.weights; ++w) features += spec.outputs[w].features;
+  std::int64_t& count = spec.arithmetic == Arithmetic::int8   ? operations.int8
+                        : spec.arithmetic == Arithmetic::bf16 ? operations.bf16
+                                                              : operations.f32;
+  count += 2 * spec.in_features * features;
+}
+
 /// Work of a step that no kernel can avoid.
-void count_work(const CausalLmSpec& spec, std::int64_t embedding_bytes, const WeightStore& store, TextModelInfo& info) {
+void count_work(const CausalLm& model, const WeightStore& store, TextModelInfo& info) {
   info.step_read_bytes = store.mapped_bytes();
-  if (!spec.head.tied) info.step_read_bytes -= embedding_bytes;
-  for (const DecoderLayerSpec& layer : spec.layers) {
-    const AttentionSpec& attention = layer.attention;
-    const std::int64_t projections = 2 * (attention.q_heads + attention.kv_heads) * attention.head_dim;
-    info.ops_per_row += 2 * attention.hidden * (projections + 3 * layer.ffn.ffn);
-    info.attention_ops_per_key += 4 * attention.q_heads * attention.head_dim;
+  if (!model.spec().head.tied) info.step_read_bytes -= model.embedding_bytes();
+  for (int layer = 0; layer < static_cast<int>(model.spec().layers.size()); ++layer) {
+    for (const Linear::Spec* spec : model.linear_specs(layer)) count_linear(*spec, info.ops_per_row);
+    const AttentionSpec& attention = model.spec().layers[layer].attention;
+    const bool f32 = model.page(layer).dtype == DType::f32;
+    (f32 ? info.attention_ops_per_key.f32 : info.attention_ops_per_key.bf16) +=
+        4 * attention.q_heads * attention.head_dim;
   }
-  info.ops_per_logit_row = 2 * spec.head.hidden * spec.head.vocab;
+  count_linear(model.head_linear(), info.ops_per_logit_row);
 }
 
 bool looks_at_length(const CausalLmSpec& spec) {
@@ -103,7 +113,7 @@ Result<std::unique_ptr<TextModel>> make_causal_lm_model(CausalLmDescription desc
   info.weight_bytes = store->mapped_bytes();
   info.owned_bytes = store->owned_bytes();
   info.parameters = count_parameters(*source.tensors);
-  count_work(model.spec(), model.embedding_bytes(), *store, info);
+  count_work(model, *store, info);
   info.cache = declare_caches(model);
   info.weights = store->uses();
   if (static_cast<int>(info.cache.groups.size()) > kMaxCacheGroups) {

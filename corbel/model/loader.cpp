@@ -82,7 +82,8 @@ std::int64_t LoadedModel::longest_context() const {
 std::string LoadedModel::context_reason() const {
   const bool by_profile = longest_context() != model->info().max_positions;
   if (!by_profile) return "the model was made for at most";
-  return cat("the static profile ", quote(package->profile()->name), " of ", package->name(), " was compiled for at most");
+  return cat("the static profile ", quote(package->profile()->name), " of ", package->name(),
+             " was compiled for at most");
 }
 
 Result<LoadedModel> load_text_model(const std::filesystem::path& path, const Device& device,

@@ -27,6 +27,13 @@ struct CacheSpec {
   std::int64_t bytes_per_page() const;  // 64 tokens of one sequence, all groups
 };
 
+/// Multiplications and additions, by the arithmetic they are done in.
+struct Operations {
+  std::int64_t f32 = 0;
+  std::int64_t bf16 = 0;
+  std::int64_t int8 = 0;
+};
+
 struct TextModelInfo {
   std::string family;        // folder of models/
   std::string architecture;  // config.json "architectures"
@@ -39,10 +46,10 @@ struct TextModelInfo {
   std::int64_t owned_bytes = 0;    // private copies (norms, biases)
   std::int64_t parameters = 0;
   // What a step must do at least: for limits that measurements are held against.
-  std::int64_t step_read_bytes = 0;        // weights that any step reads (all but an untied embedding table)
-  std::int64_t ops_per_row = 0;            // multiplications and additions of all layers' linear ops, per row
-  std::int64_t ops_per_logit_row = 0;      // of the head
-  std::int64_t attention_ops_per_key = 0;  // all layers, per row and visible key
+  std::int64_t step_read_bytes = 0;  // weights that any step reads (all but an untied embedding table)
+  Operations ops_per_row;            // all layers' linear ops, per row
+  Operations ops_per_logit_row;      // the head
+  Operations attention_ops_per_key;  // all layers, per row and visible key
   CacheSpec cache;
   std::vector<WeightUse> weights;  // every tensor of the checkpoint that is used
 };

@@ -20,7 +20,8 @@ Result<WeightMover> WeightMover::make(TextModel& model, const MappedFile& file) 
   const auto offset_of = [&](const WeightBase& base) { return static_cast<std::size_t>(base.address - bytes.data()); };
   mover.begin_ = offset_of(*mover.bases_.front()) / kPage * kPage;  // keeps every alignment up to a page
   std::size_t end = 0;
-  for (const WeightBase* base : mover.bases_) end = std::max(end, offset_of(*base) + static_cast<std::size_t>(base->bytes));
+  for (const WeightBase* base : mover.bases_)
+    end = std::max(end, offset_of(*base) + static_cast<std::size_t>(base->bytes));
   CORBEL_ASSIGN(mover.memory_, allocate_host_memory(end - mover.begin_));
   return mover;
 }

@@ -74,18 +74,32 @@ struct AttentionOpSpec {
 /// q, out  f32 [rows, q_heads, head_dim] (or as HeadRows takes it), all rows of the step; out may be q
 /// Only the rows of the spans are read and written.
 ///
-/// Arithmetic, the same for both ops (per row and head, all in f32; exp is corbel/ops/arithmetic.h's):
-///   keys are taken in blocks of 128 at absolute slots, blocks in chunks of 8 (1,024 slots);
-///   a chunk begins with m = -inf, l = 0, o = 0; for each of its blocks that holds a visible slot, ascending:
+/// Arithmetic, the same for both ops, per row and head. Keys are taken in blocks of 128 at absolute slots, blocks in
+/// chunks of 8 (1,024 slots). A chunk begins with m = -inf, l = 0, o = 0 and takes its blocks that hold a visible slot,
+/// ascending; chunks join in ascending order, the first one with a visible slot as it is:
+///   m = max(m1, m2), a1 = E(m1 - m), a2 = E(m2 - m), l = fma(l1, a1, l2 * a2), o[d] likewise
+///   out[d] = o[d] * (1 / l)
+///
+/// A block of an f32 cache (all in f32; E is exp of corbel/ops/arithmetic.h):
 ///     s[j] = softmax_scale * dot(q, key j)          16 lanes of fused multiply-add, tree as in linear.h, one product
 ///     m'   = max(m, s[j] of every visible j)
-///     a    = exp(m - m'), 0 when m = -inf
-///     p[j] = exp(s[j] - m'), 0 for slots not visible
+///     a    = E(m - m'), 0 when m = -inf
+///     p[j] = E(s[j] - m'), 0 for slots not visible
 ///     l    = fma(l, a, sum p)                       the sum in 16 lanes (slot j in lane j % 16) and the tree
 ///     o[d] = o[d] * a, then o[d] = fma(p[j], value[j][d], o[d]) for visible j only, ascending
-///   chunks join in ascending order, the first one with a visible slot as it is:
-///     m = max(m1, m2), a1 = exp(m1 - m), a2 = exp(m2 - m), l = fma(l1, a1, l2 * a2), o[d] likewise
-///   out[d] = o[d] * (1 / l)
+///
+/// A block of a bf16 cache (products of bf16 pairs as vdpbf16ps does them; E is exp2_f32 of attention_reference.h):
+///     q'   = bf16(q * (softmax_scale * log2 e))     once per row, log2 e as f32: scores come out in base 2
+///     s[j] = chain over the pairs of elements 2i, 2i + 1 of q' and key j, i ascending
+///     m'   = max(m, s[j] of every visible j)
+///     a    = E(m - m'), 0 when m = -inf
+///     p[j] = bf16(E(s[j] - m')), 0 for slots not visible
+///     l    = fma(l, a, sum p)                       pair i of the block in lane i % 16: lane = (lane + p[2i+1]) + p[2i]; the tree
+///     c[d] = chain over the pairs of slots 2i, 2i + 1 with a visible slot of p and value[.][d], i ascending; a slot of
+///            a pair that is not visible has p = value = 0
+///     o[d] = fma(o[d], a, c[d])
+///   A chain begins with +0; each pair is fma_flushed of the odd element, then of the even one; elements that are
+///   subnormal count as zero. l sums the rounded p, so that weights add up to one.
 /// Source: arXiv 2205.14135 (online softmax), 2305.13245 (GQA).
 struct AttentionPrefill {
   static constexpr std::string_view kName = "attention_prefill";

@@ -25,25 +25,19 @@ Result<void> check_attention(std::string_view op, const AttentionOpSpec& spec) {
 
 namespace {
 
-/// Where the slots [begin, end) of one key block are; at most kKeyBlockTokens of them.
-struct KeyBlock {
-  std::int64_t begin;
-  std::int64_t end;
-};
-
 /// o[d] = o[d] * a.
 void rescale(float* out, float a, std::int64_t head_dim) noexcept {
   for (std::int64_t d = 0; d < head_dim; ++d) out[d] *= a;
 }
 
-void add_block(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& task, const KeyBlock& block,
+void add_block_f32(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& task, const KeyBlock& block,
                PartialSoftmax& part) noexcept {
   const std::int64_t head_dim = spec.page.head_dim;
   float row[kMaxHeadDim];
   float p[kKeyBlockTokens];
   float maximum = part.maximum;
   for (std::int64_t j = block.begin; j < block.end; ++j) {
-    load_head(spec.page.dtype, key_address(spec.page, cache, task.sequence, j, task.kv_head), head_dim, row);
+    load_key(spec.page, head_page(spec.page, cache, task.sequence, j, task.kv_head), j, row);
     p[j - block.begin] = spec.softmax_scale * dot_f32(task.q, row, head_dim);
     maximum = std::max(maximum, p[j - block.begin]);
   }
@@ -57,8 +51,7 @@ void add_block(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask
   part.sum = std::fma(part.sum, a, add_lanes(lanes));
   rescale(part.out, a, head_dim);
   for (std::int64_t j = block.begin; j < block.end; ++j) {
-    load_head(spec.page.dtype, key_address(spec.page, cache, task.sequence, j, task.kv_head) + spec.page.half_bytes(),
-              head_dim, row);
+    load_value(spec.page, head_page(spec.page, cache, task.sequence, j, task.kv_head), j, row);
     const float weight = p[j - block.begin];
     for (std::int64_t d = 0; d < head_dim; ++d) part.out[d] = std::fma(weight, row[d], part.out[d]);
   }
@@ -71,22 +64,33 @@ void attend_chunk(const AttentionOpSpec& spec, const KvLayer& cache, const HeadT
   std::fill_n(part.out, spec.page.head_dim, 0.0F);
   for (std::int64_t begin = chunk_begin; begin < chunk_begin + kChunkTokens; begin += kKeyBlockTokens) {
     const KeyBlock visible{std::max(begin, task.first_slot), std::min(begin + kKeyBlockTokens, task.slot + 1)};
-    if (visible.begin < visible.end) add_block(spec, cache, task, visible, part);
+    if (visible.begin >= visible.end) continue;
+    if (spec.page.dtype == DType::f32)
+      add_block_f32(spec, cache, task, visible, part);
+    else
+      add_block_bf16(spec, cache, task, visible, part);
   }
 }
 
 /// Joins a later chunk into `total`.
-void join_chunk(const PartialSoftmax& later, std::int64_t head_dim, PartialSoftmax& total) noexcept {
+void join_chunk(const AttentionOpSpec& spec, const PartialSoftmax& later, PartialSoftmax& total) noexcept {
+  const bool in_f32 = spec.page.dtype == DType::f32;
   const float maximum = std::max(total.maximum, later.maximum);
-  const float a1 = exp_f32(total.maximum - maximum);
-  const float a2 = exp_f32(later.maximum - maximum);
+  const float a1 = in_f32 ? exp_f32(total.maximum - maximum) : exp2_f32(total.maximum - maximum);
+  const float a2 = in_f32 ? exp_f32(later.maximum - maximum) : exp2_f32(later.maximum - maximum);
   total.maximum = maximum;
   total.sum = std::fma(total.sum, a1, later.sum * a2);
-  for (std::int64_t d = 0; d < head_dim; ++d) total.out[d] = std::fma(total.out[d], a1, later.out[d] * a2);
+  for (std::int64_t d = 0; d < spec.page.head_dim; ++d)
+    total.out[d] = std::fma(total.out[d], a1, later.out[d] * a2);
 }
 
-void attend_head(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& task) noexcept {
-  const std::int64_t head_dim = spec.page.head_dim;
+void attend_head(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& given) noexcept {
+  HeadTask task = given;
+  float scaled[kMaxHeadDim + 1];
+  if (spec.page.dtype != DType::f32) {
+    scale_query(spec, task.q, scaled);
+    task.q = scaled;
+  }
   PartialSoftmax total;
   PartialSoftmax part;
   const std::int64_t first_chunk = task.first_slot / kChunkTokens;
@@ -94,10 +98,10 @@ void attend_head(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTa
   attend_chunk(spec, cache, task, first_chunk * kChunkTokens, total);
   for (std::int64_t chunk = first_chunk + 1; chunk <= last_chunk; ++chunk) {
     attend_chunk(spec, cache, task, chunk * kChunkTokens, part);
-    join_chunk(part, head_dim, total);
+    join_chunk(spec, part, total);
   }
   const float scale = 1.0F / total.sum;
-  for (std::int64_t d = 0; d < head_dim; ++d) task.out[d] = total.out[d] * scale;
+  for (std::int64_t d = 0; d < spec.page.head_dim; ++d) task.out[d] = total.out[d] * scale;
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #pragma once
 #include <algorithm>
+#include <bit>
 
 #include "corbel/ops/attention.h"
+#include "corbel/ops/attention_exp2.h"
 #include "corbel/ops/exact_lanes.h"
 #include "corbel/ops/head_rows.h"
 #include "corbel/ops/spec_check.h"
@@ -12,21 +14,46 @@ namespace corbel {
 
 inline constexpr std::int64_t kChunkTokens = kKeyBlockTokens * kChunkBlocks;
 
-/// Address of a token's key of one head; its value is page.half_bytes() further on.
-inline std::byte* key_address(const KvPageSpec& page, const KvLayer& cache, std::int64_t sequence, std::int64_t slot,
-                              std::int64_t kv_head) noexcept {
-  const std::int32_t number = Rows<const std::int32_t>(cache.page_table)[sequence][slot / kPageTokens];
-  return cache.pages + number * cache.page_stride_bytes + page.key_offset(kv_head, slot % kPageTokens);
+/// 2^x for x <= 0, as the attention of a bf16 cache takes it: below -100 it is 2^-100, 2^0 is exactly 1, NaN stays NaN.
+/// Relative error at most 3e-6 (attention_test).
+inline float exp2_f32(float x) noexcept {
+  using C = Exp2Constants;
+  const float bounded = x < C::kLow ? C::kLow : x;
+  const float shifted = bounded + C::kRound;
+  const float r = bounded - (shifted - C::kRound);
+  float p = std::fma(C::kC4, r, C::kC3);
+  p = std::fma(p, r, C::kC2);
+  p = std::fma(p, r, C::kC1);
+  p = std::fma(p, r, 1.0F);
+  // The integer times 2^23 is added to the exponent; what the shift pushes out is the constant's own bits.
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(p) + (std::bit_cast<std::uint32_t>(shifted) << 23));
 }
 
-/// head_dim stored values as f32.
-inline void load_head(DType dtype, const std::byte* stored, std::int64_t count, float* values) noexcept {
-  if (dtype == DType::f32) {
-    const auto* source = reinterpret_cast<const float*>(stored);
-    for (std::int64_t d = 0; d < count; ++d) values[d] = source[d];
-  } else {
-    const auto* source = reinterpret_cast<const bfloat16*>(stored);
-    for (std::int64_t d = 0; d < count; ++d) values[d] = to_float(source[d]);
+/// One head's keys and values of the page that a slot is in.
+struct HeadPage {
+  std::byte* keys;
+  std::byte* values;
+};
+inline HeadPage head_page(const KvPageSpec& page, const KvLayer& cache, std::int64_t sequence, std::int64_t slot,
+                          std::int64_t kv_head) noexcept {
+  const std::int32_t number = Rows<const std::int32_t>(cache.page_table)[sequence][slot / kPageTokens];
+  std::byte* const begin = cache.pages + number * cache.page_stride_bytes;
+  return {begin + page.keys_offset(kv_head), begin + page.values_offset(kv_head)};
+}
+
+/// A token's key as f32 [head_dim].
+inline void load_key(const KvPageSpec& page, const HeadPage& head, std::int64_t slot, float* key) noexcept {
+  for (std::int64_t d = 0; d < page.head_dim; ++d) {
+    const std::byte* const place = head.keys + page.key_place(slot % kPageTokens, d);
+    key[d] = page.dtype == DType::f32 ? *reinterpret_cast<const float*>(place)
+                                      : to_float(*reinterpret_cast<const bfloat16*>(place));
+  }
+}
+inline void load_value(const KvPageSpec& page, const HeadPage& head, std::int64_t slot, float* value) noexcept {
+  for (std::int64_t d = 0; d < page.head_dim; ++d) {
+    const std::byte* const place = head.values + page.value_place(slot % kPageTokens, d);
+    value[d] = page.dtype == DType::f32 ? *reinterpret_cast<const float*>(place)
+                                        : to_float(*reinterpret_cast<const bfloat16*>(place));
   }
 }
 
@@ -40,6 +67,12 @@ struct HeadTask {
   std::int64_t slot = 0;        // last visible one: the row's own
 };
 
+/// Where the visible slots [begin, end) of one key block are; at most kKeyBlockTokens of them.
+struct KeyBlock {
+  std::int64_t begin;
+  std::int64_t end;
+};
+
 /// Running maximum, sum and output of a chunk.
 struct PartialSoftmax {
   float maximum;
@@ -49,6 +82,11 @@ struct PartialSoftmax {
 
 Result<void> check_page(std::string_view op, const KvPageSpec& page);
 Result<void> check_attention(std::string_view op, const AttentionOpSpec& spec);
+
+/// Arithmetic of a bf16 cache. `q` as scale_query makes it.
+void scale_query(const AttentionOpSpec& spec, const float* q, float* scaled) noexcept;
+void add_block_bf16(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& task, const KeyBlock& block,
+                    PartialSoftmax& part) noexcept;
 
 /// All query heads of one row of a sequence, by the arithmetic of attention.h. row indexes q and out.
 void attend_row(const AttentionOpSpec& spec, const KvLayer& cache, const HeadRows<const float>& q,

@@ -132,10 +132,32 @@ TEST(AttentionDecode, OfTwoTokensIsTheirSigmoidMix) {
   EXPECT_NEAR(out[0], weight * cache.value(0, 1, 0, 0) + (1.0 - weight) * cache.value(0, 0, 0, 0), 12 * kUnit);
 }
 
-/// Softmax attention in double, all slots at once, and how far f32 in the stated order may be from it.
-///   score: 16 lanes, tree, one product: (head_dim / 16 + 6) u of sum |q k| scale = ds; twice, since the maximum has
-///   its own; the difference s - m rounds by u |s - m|; exp 2 u; each later block or chunk rescales (exp and a
-///   product, arguments below |s - m|); sums round once per visible slot and block. Numerator and denominator alike.
+/// A query element as the scores take it, in the unit of natural logarithms.
+double score_factor(const AttentionOpSpec& spec, float q) {
+  if (spec.page.dtype == DType::f32) return static_cast<double>(q) * spec.softmax_scale;
+  const float scale = spec.softmax_scale * 1.44269504F;
+  return to_float(to_bfloat16(q * scale)) * std::log(2.0);
+}
+
+/// How far a weight may be from exp(score - highest), relatively, u = 2^-24.
+///   f32   score: 16 lanes, tree, one product: (head_dim / 16 + 6) u of sum |q k| scale; twice, since the maximum has its
+///         own; the difference s - m rounds by u |s - m|; exp 2 u; each later block or chunk rescales (exp and a product,
+///         arguments below |s - m|); sums round once per visible slot and block
+///   bf16  score: one chain of head_dim steps; 2^x 3e-6, here and when rescaled; the weight is rounded to 8 bits
+double weight_error(const AttentionOpSpec& spec, double magnitude, double range, double visible) {
+  const auto dim = static_cast<double>(spec.page.head_dim);
+  const double blocks = visible / static_cast<double>(kKeyBlockTokens) + 3;
+  if (spec.page.dtype == DType::f32) {
+    const double score_error = (std::floor(dim / 16) + 7) * kUnit * magnitude;
+    return 2 * score_error + kUnit * (2 * range + 3 + 5 * blocks + visible);
+  }
+  constexpr double kExp2Error = 3e-6;
+  const double score_error = (dim + 1) * kUnit * magnitude;
+  return 2 * score_error + kExp2Error * (1 + blocks) + 0x1p-9 + kUnit * (2 * range + 5 * blocks + 128);
+}
+
+/// Softmax attention in double, all slots at once, against what f32 in the stated order may make of it: numerator and
+/// denominator alike have the weights' error.
 void expect_close(const AttentionOpSpec& spec, Cache& cache, const float* q, const Row& row, const float* found) {
   const std::int64_t dim = spec.page.head_dim;
   const std::int64_t first = spec.window == 0 ? 0 : std::max<std::int64_t>(0, row.slot - spec.window + 1);
@@ -147,7 +169,7 @@ void expect_close(const AttentionOpSpec& spec, Cache& cache, const float* q, con
     for (std::int64_t j = 0; j < visible; ++j) {
       double sum = 0.0;
       for (std::int64_t d = 0; d < dim; ++d) {
-        const double product = q[h * dim + d] * cache.key(row.sequence, first + j, kv, d) * spec.softmax_scale;
+        const double product = score_factor(spec, q[h * dim + d]) * cache.key(row.sequence, first + j, kv, d);
         scores[j] += product;
         sum += std::fabs(product);
       }
@@ -166,9 +188,7 @@ void expect_close(const AttentionOpSpec& spec, Cache& cache, const float* q, con
         absolute[d] += p * std::fabs(cache.value(row.sequence, first + j, kv, d));
       }
     }
-    const auto blocks = static_cast<double>(visible / kKeyBlockTokens + 3);
-    const double score_error = (static_cast<double>(dim / 16 + 1) + 6) * kUnit * magnitude;
-    const double one = 2 * score_error + kUnit * (2 * range + 3 + 5 * blocks + static_cast<double>(visible));
+    const double one = weight_error(spec, magnitude, range, static_cast<double>(visible));
     for (std::int64_t d = 0; d < dim; ++d) {
       const double bound = 1.05 * (2 * one + 3 * kUnit) * absolute[d] / total;
       ASSERT_LE(std::fabs(found[h * dim + d] - sums[d] / total), bound) << "slot " << row.slot << " head " << h;

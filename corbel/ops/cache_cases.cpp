@@ -4,6 +4,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "corbel/ops/attention_reference.h"
 #include "corbel/ops/case_list.h"
 #include "corbel/ops/case_shapes.h"
 
@@ -48,6 +49,34 @@ KvLayer view_layer(const CachePlan& plan, const PageNumbers& numbers, void* page
           memory.integers(numbers.table, {sequences, numbers.columns})};
 }
 
+namespace {
+
+/// Zeroes what no token of the page fills; hostile: also zeros, negative zeros and subnormals among the others.
+void fill_head(const CachePlan& plan, const HeadPage& head, std::int64_t valid_tokens) {
+  const KvPageSpec& page = plan.page;
+  const std::int64_t element = dtype_bytes(page.dtype);
+  std::vector<std::byte> keys(static_cast<std::size_t>(page.keys_bytes()), std::byte{0});
+  std::vector<std::byte> values(static_cast<std::size_t>(page.values_bytes()), std::byte{0});
+  std::int64_t i = 0;
+  const auto keep = [&](std::byte* from, std::byte* to) {
+    std::memcpy(to, from, static_cast<std::size_t>(element));
+    if (!plan.hostile) return;
+    // Zeros, negative zeros and subnormals of both signs (the upper bytes decide in both dtypes).
+    if (i % 5 == 1) std::memset(to, 0, static_cast<std::size_t>(element));
+    if (i % 5 == 2) to[element - 1] &= std::byte{0x80}, to[element - 2] &= std::byte{0x7f};
+  };
+  for (std::int64_t token = 0; token < valid_tokens; ++token) {
+    for (std::int64_t d = 0; d < page.head_dim; ++d, ++i) {
+      keep(head.keys + page.key_place(token, d), keys.data() + page.key_place(token, d));
+      keep(head.values + page.value_place(token, d), values.data() + page.value_place(token, d));
+    }
+  }
+  std::memcpy(head.keys, keys.data(), keys.size());
+  std::memcpy(head.values, values.data(), values.size());
+}
+
+}  // namespace
+
 KvLayer make_filled_cache(const CachePlan& plan, CaseMemory& memory) {
   const PageNumbers numbers = place_pages(plan.tokens);
   const std::int64_t element = dtype_bytes(plan.page.dtype);
@@ -65,18 +94,8 @@ KvLayer make_filled_cache(const CachePlan& plan, CaseMemory& memory) {
       std::memset(page, 0xff, static_cast<std::size_t>(stride));
       continue;
     }
-    for (std::int64_t block = 0; block < 2 * plan.page.kv_heads; ++block) {
-      std::byte* head = page + plan.page.key_offset(block, 0);
-      const std::int64_t token_bytes = plan.page.head_dim * element;
-      std::memset(head + valid[number] * token_bytes, 0,
-                  static_cast<std::size_t>((kPageTokens - valid[number]) * token_bytes));
-      if (!plan.hostile) continue;
-      // Zeros, negative zeros and subnormals of both signs among the values (the upper bytes decide in both dtypes).
-      for (std::int64_t i = 0; i < valid[number] * plan.page.head_dim; ++i) {
-        std::byte* value = head + i * element;
-        if (i % 5 == 1) std::memset(value, 0, static_cast<std::size_t>(element));
-        if (i % 5 == 2) value[element - 1] &= std::byte{0x80}, value[element - 2] &= std::byte{0x7f};
-      }
+    for (std::int64_t head = 0; head < plan.page.kv_heads; ++head) {
+      fill_head(plan, {page + plan.page.keys_offset(head), page + plan.page.values_offset(head)}, valid[number]);
     }
   }
   return layer;

@@ -5,13 +5,11 @@
 namespace corbel {
 namespace {
 
-void store_head(DType dtype, const float* values, std::int64_t count, std::byte* stored) noexcept {
-  if (dtype == DType::f32) {
-    std::memcpy(stored, values, static_cast<std::size_t>(count) * sizeof(float));
-  } else {
-    auto* target = reinterpret_cast<bfloat16*>(stored);
-    for (std::int64_t d = 0; d < count; ++d) target[d] = to_bfloat16(values[d]);
-  }
+void store(DType dtype, float value, std::byte* place) noexcept {
+  if (dtype == DType::f32)
+    std::memcpy(place, &value, sizeof value);
+  else
+    *reinterpret_cast<bfloat16*>(place) = to_bfloat16(value);
 }
 
 }  // namespace
@@ -26,9 +24,12 @@ void KvAppend::reference(const Spec& spec, const Args& args) noexcept {
   const auto* slots = static_cast<const std::int32_t*>(args.slots.data);
   for (std::int64_t r = 0; r < keys.rows(); ++r) {
     for (std::int64_t h = 0; h < page.kv_heads; ++h) {
-      std::byte* key = key_address(page, args.cache, sequences[r], slots[r], h);
-      store_head(page.dtype, keys(r, h), page.head_dim, key);
-      store_head(page.dtype, values(r, h), page.head_dim, key + page.half_bytes());
+      const HeadPage head = head_page(page, args.cache, sequences[r], slots[r], h);
+      const std::int64_t token = slots[r] % kPageTokens;
+      for (std::int64_t d = 0; d < page.head_dim; ++d) {
+        store(page.dtype, keys(r, h)[d], head.keys + page.key_place(token, d));
+        store(page.dtype, values(r, h)[d], head.values + page.value_place(token, d));
+      }
     }
   }
 }
@@ -41,9 +42,9 @@ void KvExport::reference(const Spec& spec, const Args& args) noexcept {
   const HeadRows<float> values(args.values, page.head_dim);
   for (std::int64_t slot = 0; slot < keys.rows(); ++slot) {
     for (std::int64_t h = 0; h < page.kv_heads; ++h) {
-      const std::byte* key = key_address(page, args.cache, args.sequence, slot, h);
-      load_head(page.dtype, key, page.head_dim, keys(slot, h));
-      load_head(page.dtype, key + page.half_bytes(), page.head_dim, values(slot, h));
+      const HeadPage head = head_page(page, args.cache, args.sequence, slot, h);
+      load_key(page, head, slot, keys(slot, h));
+      load_value(page, head, slot, values(slot, h));
     }
   }
 }

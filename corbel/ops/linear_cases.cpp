@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 
+#include "corbel/format/gguf_packed.h"
 #include "corbel/ops/case_list.h"
 #include "corbel/ops/case_shapes.h"
 #include "corbel/ops/linear.h"
@@ -217,6 +218,21 @@ void add_quick(const WeightFormat& format, Arithmetic arithmetic, CaseList& list
   list.add(single(2048, 512, format, arithmetic), {.rows = 2});
 }
 
+/// Strips of imported formats: all of them once, and one of each kind of header and plane at all sizes.
+void add_imports(CaseScale scale, CaseList& list) {
+  for (const WeightFormat* format : weight_formats()) {
+    if (packed_import_layout(*format) == nullptr) continue;
+    add_quick(*format, Arithmetic::int8, list);
+    const bool is_one_of_a_kind = format == &p_q8_0_format() || format == &p_q5_1_format() ||
+                                  format == &p_q5_k_format() || format == &p_q6_k_format() ||
+                                  format == &p_iq4_xs_format();
+    if (scale == CaseScale::quick || !is_one_of_a_kind) continue;
+    add_odd_sizes(*format, Arithmetic::int8, list);
+    add_epilogues(*format, Arithmetic::int8, list);
+    add_many_rows(*format, Arithmetic::int8, list);
+  }
+}
+
 }  // namespace
 
 std::vector<OpCase<Linear>> Linear::cases(CaseScale scale) {
@@ -236,6 +252,7 @@ std::vector<OpCase<Linear>> Linear::cases(CaseScale scale) {
     add_epilogues(pair.format, pair.arithmetic, list);
     add_many_rows(pair.format, pair.arithmetic, list);
   }
+  add_imports(scale, list);
   list.push(flush_border_case());
   if (scale == CaseScale::full) {
     int number = 0;

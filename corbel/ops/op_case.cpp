@@ -3,6 +3,7 @@
 #include <cstring>
 #include <new>
 
+#include "corbel/format/gguf_random.h"
 #include "corbel/format/weight_format.h"
 #include "corbel/ops/op.h"
 
@@ -116,6 +117,10 @@ std::byte* CaseMemory::matrix(const WeightFormat& format, const Shape& shape, fl
                               std::int64_t offset_bytes) {
   if (format.packed == nullptr) return weight(format, shape.elements(), amplitude, offset_bytes);
   std::byte* stored = allocate_bytes(format.matrix_bytes(shape[0], shape[1]), 0);
+  if (!format.can_encode()) {
+    fill_random_strips(format, shape[0], shape[1], amplitude, next(), stored);
+    return stored;
+  }
   std::vector<float> values(static_cast<std::size_t>(shape.elements()));
   for (float& value : values) value = uniform(amplitude);
   format.encode_matrix(values.data(), shape[0], shape[1], stored);

@@ -41,17 +41,53 @@ struct KvLayer {
   TensorView page_table;  // i32 [sequences, max_pages]
 };
 
-/// Layout of a page on the host (reference and cpu): keys [kv_heads, 64, head_dim], then values of the same shape.
+/// Layout of a page on the host (reference and cpu).
+///
+/// f32   keys [kv_heads, 64, head_dim], then values of the same shape
+/// bf16  per kv head, one behind the other:
+///   keys    4 bricks of 16 tokens; brick [ceil(head_dim / 2) lines of 64 bytes]; line i holds of each of the 16 tokens
+///           the pair of elements 2i, 2i + 1 (the second is zero where head_dim is odd)
+///   values  ceil(head_dim / 16) bricks of 16 elements; brick [32 lines of 64 bytes]; line i holds of each of the 16
+///           elements the pair of tokens 2i, 2i + 1 (zeros where head_dim is no multiple of 16)
+/// A line is one register of 16 pairs, so that a step of 16 scores, or of 16 outputs, is one load and no rearrangement.
 struct KvPageSpec {
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
   DType dtype = DType::f32;  // f32 or bf16
 
-  std::int64_t half_bytes() const noexcept { return kv_heads * kPageTokens * head_dim * dtype_bytes(dtype); }
-  std::int64_t page_bytes() const noexcept { return 2 * half_bytes(); }
-  /// Byte offset of a token's key; its value is half_bytes() further on.
-  std::int64_t key_offset(std::int64_t kv_head, std::int64_t token_in_page) const noexcept {
-    return (kv_head * kPageTokens + token_in_page) * head_dim * dtype_bytes(dtype);
+  static constexpr std::int64_t kBrick = 16;  // tokens of a key brick, elements of a value brick
+  static constexpr std::int64_t kLineBytes = 64;
+  static constexpr std::int64_t kBrickTokens = kPageTokens / kBrick;
+
+  std::int64_t key_lines() const noexcept { return (head_dim + 1) / 2; }  // of a brick
+  std::int64_t value_bricks() const noexcept { return (head_dim + kBrick - 1) / kBrick; }
+
+  /// Bytes of one head's keys, and of its values.
+  std::int64_t keys_bytes() const noexcept {
+    return dtype == DType::f32 ? kPageTokens * head_dim * 4 : kBrickTokens * key_lines() * kLineBytes;
+  }
+  std::int64_t values_bytes() const noexcept {
+    return dtype == DType::f32 ? kPageTokens * head_dim * 4 : value_bricks() * (kPageTokens / 2) * kLineBytes;
+  }
+  std::int64_t page_bytes() const noexcept { return kv_heads * (keys_bytes() + values_bytes()); }
+
+  /// Where one head's keys and values begin in a page.
+  std::int64_t keys_offset(std::int64_t kv_head) const noexcept {
+    return dtype == DType::f32 ? kv_head * keys_bytes() : kv_head * (keys_bytes() + values_bytes());
+  }
+  std::int64_t values_offset(std::int64_t kv_head) const noexcept {
+    return dtype == DType::f32 ? (kv_heads + kv_head) * keys_bytes() : keys_offset(kv_head) + keys_bytes();
+  }
+  /// Byte of element d of a token's key behind keys_offset(), of its value behind values_offset().
+  std::int64_t key_place(std::int64_t token_in_page, std::int64_t d) const noexcept {
+    if (dtype == DType::f32) return (token_in_page * head_dim + d) * 4;
+    const std::int64_t line = token_in_page / kBrick * key_lines() + d / 2;
+    return line * kLineBytes + token_in_page % kBrick * 4 + d % 2 * 2;
+  }
+  std::int64_t value_place(std::int64_t token_in_page, std::int64_t d) const noexcept {
+    if (dtype == DType::f32) return (token_in_page * head_dim + d) * 4;
+    const std::int64_t line = d / kBrick * (kPageTokens / 2) + token_in_page / 2;
+    return line * kLineBytes + d % kBrick * 4 + token_in_page % 2 * 2;
   }
 };
 

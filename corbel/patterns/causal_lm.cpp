@@ -71,6 +71,12 @@ Result<CausalLm> CausalLm::make(CausalLmSpec spec, const CausalLmImplConfig& con
   return model;
 }
 
+std::array<const Linear::Spec*, 4> CausalLm::linear_specs(int layer) const {
+  const DecoderLayerWeights& weights = layers_[layer];
+  return {&weights.attention.qkv.op.spec(), &weights.attention.output.op.spec(), &weights.ffn.gate_up.op.spec(),
+          &weights.ffn.down.op.spec()};
+}
+
 void CausalLm::embed(const StepInputs& step, const TensorView& hidden, RunContext& context) const noexcept {
   prefill_forward({step.ids, hidden}, spec_.embedding, EmbeddingImplConfig{}, embedding_, context);
 }

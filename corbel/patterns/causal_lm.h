@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -35,6 +36,9 @@ class CausalLm {
   const CausalLmSpec& spec() const { return spec_; }
   const CausalLmImplConfig& config() const { return config_; }
   std::int64_t embedding_bytes() const { return embedding_.table.bytes(); }
+  /// What a layer's linear ops are, and the head's: for counting work.
+  std::array<const Linear::Spec*, 4> linear_specs(int layer) const;
+  const Linear::Spec& head_linear() const { return head_.linear.op.spec(); }
   KvPageSpec page(int layer) const { return cache_page(spec_.layers[layer].attention, config_.layer.attention); }
 
   /// hidden f32 [rows, hidden] of all rows of the step.

@@ -121,9 +121,8 @@ Result<std::string> find_only(const NamedFiles& files, std::string_view prefix, 
   }
   if (found.empty()) return std::string();
   if (found.size() > 1) {
-    return fail(Code::bad_request,
-                cat("cannot load a tokenizer from ", files.description(), ": both ", found[0], " and ", found[1],
-                    " could hold it; name one of them"));
+    return fail(Code::bad_request, cat("cannot load a tokenizer from ", files.description(), ": both ", found[0],
+                                       " and ", found[1], " could hold it; name one of them"));
   }
   return found[0];
 }

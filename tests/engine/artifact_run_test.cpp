@@ -96,13 +96,12 @@ TEST_F(ArtifactRuns, GivesTheSameLogitsWhileAndAfterItsWeightsMoveIntoHugePages)
 }
 
 TEST_F(ArtifactRuns, AStaticProfileLimitsContextAndInput) {
-  ASSERT_TRUE(pack_model(source(kModels[0]), path_, nullptr,
-                         {.is_static = true, .context_tokens = 96, .input_tokens = 20}));
+  ASSERT_TRUE(
+      pack_model(source(kModels[0]), path_, nullptr, {.is_static = true, .context_tokens = 96, .input_tokens = 20}));
   auto tiny = load_tiny_model({.folder = path_.string()});
   ASSERT_NE(tiny, nullptr);
   EXPECT_EQ(tiny->loaded.longest_context(), 96);
-  EXPECT_EQ(tiny->loaded.context_reason(),
-            "the static profile \"default\" of model.corbel was compiled for at most");
+  EXPECT_EQ(tiny->loaded.context_reason(), "the static profile \"default\" of model.corbel was compiled for at most");
   EXPECT_EQ(tiny->loaded.defaults.input_tokens, 20);
 }
 
@@ -121,7 +120,8 @@ TEST_F(ArtifactRuns, WhatIsNoModelIsRefusedSayingWhatWouldBeOne) {
     return package ? "accepted" : package.error().message;
   };
   EXPECT_THAT(refusal(folder_ / "absent"), HasSubstr("no model at "));
-  EXPECT_THAT(refusal(source(kModels[0]) / "model.safetensors"), HasSubstr("a Hugging Face model is named by its folder"));
+  EXPECT_THAT(refusal(source(kModels[0]) / "model.safetensors"),
+              HasSubstr("a Hugging Face model is named by its folder"));
   ASSERT_TRUE(pack_model(source(kModels[0]), path_, nullptr));
   EXPECT_THAT(refusal(path_.string() + "#fast"), HasSubstr("has no profile \"fast\"; it has \"default\""));
   EXPECT_EQ(refusal(path_.string() + "#default"), "accepted");

@@ -109,7 +109,8 @@ TEST_P(GgufOfGolden, GivesTheConfigOfTheCheckpoint) {
        {"architectures", "model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
         "num_key_value_heads", "vocab_size", "max_position_embeddings", "rms_norm_eps", "hidden_act", "rope_theta",
         "tie_word_embeddings", "torch_dtype", "bos_token_id"}) {
-    if (original.contains(key)) EXPECT_EQ(made[key], original[key]) << key;
+    if (!original.contains(key)) continue;
+    EXPECT_EQ(made[key], original[key]) << key;
   }
   if (!original.contains("rope_scaling") || original["rope_scaling"].is_null()) {
     EXPECT_FALSE(made.contains("rope_scaling"));
@@ -129,7 +130,9 @@ TEST_P(GgufOfGolden, GivesSpecialTokensTemplatesAndATokenizer) {
   EXPECT_EQ(tokenizer["add_bos_token"], true);
   const bool has_several = tokenizer["chat_template"].is_array();
   EXPECT_EQ(gguf_->text("chat_template.jinja").has_value(), !has_several);
-  if (has_several) EXPECT_EQ(tokenizer["chat_template"][1]["name"], "tool_use");
+  if (has_several) {
+    EXPECT_EQ(tokenizer["chat_template"][1]["name"], "tool_use");
+  }
   const fs::path copy = fs::path(testing::TempDir()) / cat(GetParam().gguf, "_tokenizer.gguf");
   const std::string bytes = *gguf_->text("tokenizer.gguf");
   ASSERT_TRUE(write_file_atomically(copy, std::as_bytes(std::span(bytes))));
@@ -142,7 +145,7 @@ TEST_P(GgufOfGolden, GivesSpecialTokensTemplatesAndATokenizer) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GgufOfGolden, testing::ValuesIn(kPairs),
-                         [](const auto& info) { return std::string(info.param.gguf); });
+                         [](const auto& tested) { return std::string(tested.param.gguf); });
 
 }  // namespace
 }  // namespace corbel

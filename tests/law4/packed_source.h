@@ -5,12 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "corbel/format/gguf_random.h"
 #include "corbel/format/tensor_source.h"
 
 namespace corbel {
 
-/// Another source with its matrices in a packed format, by the format's plain encoder: packed models without a
-/// compiler.
+/// Another source with its matrices in a packed format, by the format's plain encoder, or of random bits where it has
+/// none: packed models without a compiler.
 class PackedSource final : public TensorSource {
  public:
   PackedSource(std::shared_ptr<const TensorSource> source, const WeightFormat& format)
@@ -27,7 +28,10 @@ class PackedSource final : public TensorSource {
       std::vector<float> values(static_cast<std::size_t>(rows * columns));
       tensor->format->decode(tensor->bytes.data(), rows * columns, values.data());
       bytes.resize(static_cast<std::size_t>(format_->matrix_bytes(rows, columns)));
-      format_->encode_matrix(values.data(), rows, columns, bytes.data());
+      if (format_->can_encode())
+        format_->encode_matrix(values.data(), rows, columns, bytes.data());
+      else
+        fill_random_strips(*format_, rows, columns, 0.5F, packed_.size(), bytes.data());
     }
     tensor->format = format_;
     tensor->bytes = bytes;

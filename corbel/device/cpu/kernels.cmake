@@ -2,9 +2,11 @@
 set(cpu_kernel_folder ${PROJECT_SOURCE_DIR}/corbel/device/cpu/kernels)
 set(cpu_kernel_sources
     ${cpu_kernel_folder}/attention.cpp
+    ${cpu_kernel_folder}/attention_bf16.cpp
     ${cpu_kernel_folder}/encode.cpp
     ${cpu_kernel_folder}/linear.cpp
     ${cpu_kernel_folder}/packed.cpp
+    ${cpu_kernel_folder}/packed_imports.cpp
     ${cpu_kernel_folder}/packed_indexed.cpp
     ${cpu_kernel_folder}/packed_rows.cpp
     ${cpu_kernel_folder}/packed_w8.cpp

@@ -61,60 +61,44 @@ CORBEL_INLINE Group make_group(Query* const* queries, int64_t count) {
   return group;
 }
 
-template <typename Cache, int kQueries>
+template <int kQueries>
 __attribute__((noinline)) void score_group(Query* const* queries, const BlockRows& keys, int64_t head_dim,
                                            float scale) {
   const Group group = make_group(queries, kQueries);
   for (int64_t j = group.any_from / kWidth * kWidth; j < group.any_to; j += kWidth)
-    score_16_keys<Cache, kQueries>(queries, keys, j, head_dim, scale);
+    score_16_keys<kQueries>(queries, keys, j, head_dim, scale);
 }
 
-template <typename Cache, int kQueries>
+template <int kQueries>
 void add_group_values(Query* const* queries, const BlockRows& values, int64_t head_dim) {
   const Group group = make_group(queries, kQueries);
   if (group.all_from >= group.all_to) {
     for (int i = 0; i < kQueries; ++i)
-      add_all_values<Cache, 1>(queries + i, values, head_dim, queries[i]->from, queries[i]->to);
+      add_all_values<1>(queries + i, values, head_dim, queries[i]->from, queries[i]->to);
     return;
   }
   // Ascending for each query: what it sees before the others, what all see, what it sees beyond them.
   for (int i = 0; i < kQueries; ++i)
-    add_all_values<Cache, 1>(queries + i, values, head_dim, queries[i]->from, group.all_from);
-  add_all_values<Cache, kQueries>(queries, values, head_dim, group.all_from, group.all_to);
+    add_all_values<1>(queries + i, values, head_dim, queries[i]->from, group.all_from);
+  add_all_values<kQueries>(queries, values, head_dim, group.all_from, group.all_to);
   for (int i = 0; i < kQueries; ++i)
-    add_all_values<Cache, 1>(queries + i, values, head_dim, group.all_to, queries[i]->to);
+    add_all_values<1>(queries + i, values, head_dim, group.all_to, queries[i]->to);
 }
 
 /// Element d of 16 neighbouring keys side by side: turned[d][j], for the keys that the group sees.
-template <typename Cache>
 void turn_keys(const Group& group, const BlockRows& keys, int64_t head_dim, float* turned) {
   for (int64_t j = group.any_from / kWidth * kWidth; j < group.any_to; j += kWidth) {
     const unsigned char* const key = BlockRows::row(keys, j);
     for (int64_t d = 0; d < head_dim; d += kWidth) {
       Floats square[kWidth];
       for (int k = 0; k < kWidth; ++k) {
-        const unsigned char* const from = key + k * keys.row_bytes + d * Cache::kBytes;
-        square[k] = head_dim - d >= kWidth ? Cache::read(from) : Cache::read_first(from, head_dim - d);
+        const unsigned char* const from = key + k * keys.row_bytes + d * kElement;
+        square[k] = head_dim - d >= kWidth ? read(from) : read_first(from, head_dim - d);
       }
       transpose(square);
       for (int k = 0; k < kWidth; ++k) store(turned + (d + k) * kAttendBlock + j, square[k]);
     }
   }
-}
-
-/// Values as f32 rows of `padded` elements.
-template <typename Cache>
-BlockRows convert_values(const Group& group, const BlockRows& values, int64_t head_dim, int64_t padded,
-                         float* converted) {
-  for (int64_t j = group.any_from; j < group.any_to; ++j) {
-    const unsigned char* const row = BlockRows::row(values, j);
-    int64_t d = 0;
-    for (; d + kWidth <= head_dim; d += kWidth) store(converted + j * padded + d, Cache::read(row + d * Cache::kBytes));
-    if (d < head_dim) store(converted + j * padded + d, Cache::read_first(row + d * Cache::kBytes, head_dim - d));
-  }
-  const auto* const bytes = reinterpret_cast<const unsigned char*>(converted);
-  const int64_t row_bytes = padded * 4;
-  return {{bytes, bytes + kAttendPage * row_bytes}, row_bytes};
 }
 
 /// Scores of all queries of the group from turned keys.
@@ -134,16 +118,14 @@ void score_many(const Group& group, const float* turned, int64_t padded, float s
   }
 }
 
-template <typename Cache>
 void add_values_in_groups(const Group& group, const BlockRows& values, int64_t head_dim) {
   int64_t i = 0;
   for (; i + kGroupQueries <= group.count; i += kGroupQueries)
-    add_group_values<Cache, kGroupQueries>(group.queries + i, values, head_dim);
-  for (; i < group.count; ++i) add_group_values<Cache, 1>(group.queries + i, values, head_dim);
+    add_group_values<kGroupQueries>(group.queries + i, values, head_dim);
+  for (; i < group.count; ++i) add_group_values<1>(group.queries + i, values, head_dim);
 }
 
 /// The block's keys and values for all queries that see some of it.
-template <typename Cache>
 void add_block(const AttendArgs& args, const Group& group, const BlockRows& keys, float* memory) {
   const int64_t padded = (args.head_dim + kWidth - 1) / kWidth * kWidth;
   BlockRows values = keys;
@@ -151,21 +133,16 @@ void add_block(const AttendArgs& args, const Group& group, const BlockRows& keys
     if (half != nullptr) half += args.value_offset_bytes;
   const bool many = group.count >= kManyQueries;
   if (many) {
-    turn_keys<Cache>(group, keys, args.head_dim, memory);
+    turn_keys(group, keys, args.head_dim, memory);
     score_many(group, memory, padded, args.scale);
   } else {
     int64_t i = 0;
     for (; i + kGroupQueries <= group.count; i += kGroupQueries)
-      score_group<Cache, kGroupQueries>(group.queries + i, keys, args.head_dim, args.scale);
-    for (; i < group.count; ++i) score_group<Cache, 1>(group.queries + i, keys, args.head_dim, args.scale);
+      score_group<kGroupQueries>(group.queries + i, keys, args.head_dim, args.scale);
+    for (; i < group.count; ++i) score_group<1>(group.queries + i, keys, args.head_dim, args.scale);
   }
   for (int64_t i = 0; i < group.count; ++i) soften(*group.queries[i], padded);
-  if (many && Cache::kBytes != 4) {
-    values = convert_values<Cache>(group, values, args.head_dim, padded, memory + kAttendBlock * padded);
-    add_values_in_groups<F32Cache>(group, values, args.head_dim);
-  } else {
-    add_values_in_groups<Cache>(group, values, args.head_dim);
-  }
+  add_values_in_groups(group, values, args.head_dim);
 }
 
 void begin_chunk(Query& query, int64_t padded) {
@@ -244,16 +221,14 @@ int64_t find_seeing(const AttendArgs& args, int64_t begin, Query* queries, Query
 }
 
 /// Both halves of a block; the page table has no entry for a half that nobody sees.
-template <typename Cache>
 BlockRows find_keys(const AttendArgs& args, const Group& group, int64_t begin) {
-  BlockRows keys{{nullptr, nullptr}, args.head_dim * Cache::kBytes};
+  BlockRows keys{{nullptr, nullptr}, args.head_dim * kElement};
   const int64_t first_page = begin / kAttendPage;
   if (group.any_from < kAttendPage) keys.half[0] = args.pages + args.page_table[first_page] * args.page_stride_bytes;
   if (group.any_to > kAttendPage) keys.half[1] = args.pages + args.page_table[first_page + 1] * args.page_stride_bytes;
   return keys;
 }
 
-template <typename Cache>
 void attend(const AttendArgs& args) {
   const int64_t padded = (args.head_dim + kWidth - 1) / kWidth * kWidth;
   Query queries[kAttendQueries];
@@ -270,7 +245,7 @@ void attend(const AttendArgs& args) {
     for (int64_t i = 0; i < count; ++i) begin_chunk(queries[i], padded);
     for (int64_t begin = chunk; begin < chunk + kAttendChunk && begin <= high; begin += kAttendBlock) {
       const Group group = make_group(seeing, find_seeing(args, begin, queries, seeing));
-      if (group.count > 0) add_block<Cache>(args, group, find_keys<Cache>(args, group, begin), memory);
+      if (group.count > 0) add_block(args, group, find_keys(args, group, begin), memory);
     }
     for (int64_t i = 0; i < count; ++i) end_chunk(queries[i], padded);
   }
@@ -279,9 +254,6 @@ void attend(const AttendArgs& args) {
 
 }  // namespace
 
-void add_attention(Kernels& table) {
-  table.attend_f32 = attend<F32Cache>;
-  table.attend_bf16 = attend<Bf16Cache>;
-}
+void add_attention(Kernels& table) { table.attend_f32 = attend; }
 
 }  // namespace corbel::cpu::CORBEL_ISA

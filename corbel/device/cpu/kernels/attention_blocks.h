@@ -2,7 +2,7 @@
 #include "corbel/device/cpu/kernels/kernels.h"
 #include "corbel/device/cpu/kernels/simd.h"
 
-/// One key block against a group of queries: scores, and weighted sums of values. Kernel sources only.
+/// One key block of an f32 cache against a group of queries: scores, and weighted sums of values. Kernel sources only.
 namespace corbel::cpu::CORBEL_ISA {
 
 #if defined(__AVX512F__)
@@ -22,19 +22,11 @@ constexpr int kTreeQueries = 1;
 constexpr int kTreeVectors = 1;
 #endif
 
-/// Elements of a page in its stored type.
-struct F32Cache {
-  static constexpr int64_t kBytes = 4;
-  CORBEL_INLINE Floats read(const unsigned char* p) { return load(reinterpret_cast<const float*>(p)); }
-  CORBEL_INLINE Floats read_first(const unsigned char* p, int64_t n) {
-    return load_first(reinterpret_cast<const float*>(p), n);
-  }
-};
-struct Bf16Cache {
-  static constexpr int64_t kBytes = 2;
-  CORBEL_INLINE Floats read(const unsigned char* p) { return load_bf16(p); }
-  CORBEL_INLINE Floats read_first(const unsigned char* p, int64_t n) { return load_bf16_first(p, n); }
-};
+constexpr int64_t kElement = 4;  // bytes
+CORBEL_INLINE Floats read(const unsigned char* p) { return load(reinterpret_cast<const float*>(p)); }
+CORBEL_INLINE Floats read_first(const unsigned char* p, int64_t n) {
+  return load_first(reinterpret_cast<const float*>(p), n);
+}
 
 /// What one query carries from block to block.
 struct Query {
@@ -63,7 +55,7 @@ struct BlockRows {
 };
 
 /// p[j] = scale * q . key j for the 16 keys from j on, for kQueries queries: keys as they lie in the page.
-template <typename Cache, int kQueries>
+template <int kQueries>
 CORBEL_INLINE void score_16_keys(Query* const* queries, const BlockRows& keys, int64_t j, int64_t head_dim,
                                  float scale) {
   constexpr int kKeys = 4;
@@ -79,7 +71,7 @@ CORBEL_INLINE void score_16_keys(Query* const* queries, const BlockRows& keys, i
     for (; d + kWidth <= head_dim; d += kWidth) {
       Floats values[kKeys];
 #pragma GCC unroll 4
-      for (int k = 0; k < kKeys; ++k) values[k] = Cache::read(key + k * keys.row_bytes + d * Cache::kBytes);
+      for (int k = 0; k < kKeys; ++k) values[k] = read(key + k * keys.row_bytes + d * kElement);
 #pragma GCC unroll 4
       for (int i = 0; i < kQueries; ++i) {
         const Floats qd = load(queries[i]->q + d);
@@ -91,8 +83,8 @@ CORBEL_INLINE void score_16_keys(Query* const* queries, const BlockRows& keys, i
       for (int i = 0; i < kQueries; ++i) {
         const Floats qd = load_first(queries[i]->q + d, head_dim - d);
         for (int k = 0; k < kKeys; ++k) {
-          const unsigned char* const tail = key + k * keys.row_bytes + d * Cache::kBytes;
-          sum[i][k] = fma(qd, Cache::read_first(tail, head_dim - d), sum[i][k]);
+          const unsigned char* const tail = key + k * keys.row_bytes + d * kElement;
+          sum[i][k] = fma(qd, read_first(tail, head_dim - d), sum[i][k]);
         }
       }
     }
@@ -163,7 +155,7 @@ __attribute__((noinline)) static void score_turned(const float* const* q, float*
 }
 
 /// out[d] += p[j] * value[j][d] for from <= j < to ascending, for kQueries queries and kVectors x 16 values of d.
-template <typename Cache, int kQueries, int kVectors>
+template <int kQueries, int kVectors>
 CORBEL_INLINE void add_values(Query* const* queries, const BlockRows& values, int64_t d, int64_t from, int64_t to) {
   Floats sum[kQueries][kVectors];
 #pragma GCC unroll 4
@@ -174,11 +166,11 @@ CORBEL_INLINE void add_values(Query* const* queries, const BlockRows& values, in
     const int64_t begin = from > half * kAttendPage ? from : half * kAttendPage;
     const int64_t end = to < (half + 1) * kAttendPage ? to : (half + 1) * kAttendPage;
     if (begin >= end) continue;
-    const unsigned char* value = BlockRows::row(values, begin) + d * Cache::kBytes;
+    const unsigned char* value = BlockRows::row(values, begin) + d * kElement;
     for (int64_t j = begin; j < end; ++j, value += values.row_bytes) {
       Floats row[kVectors];
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) row[v] = Cache::read(value + v * kWidth * Cache::kBytes);
+      for (int v = 0; v < kVectors; ++v) row[v] = read(value + v * kWidth * kElement);
 #pragma GCC unroll 4
       for (int i = 0; i < kQueries; ++i) {
         const Floats weight = broadcast(queries[i]->p[j]);
@@ -194,24 +186,23 @@ CORBEL_INLINE void add_values(Query* const* queries, const BlockRows& values, in
 }
 
 /// The same for the last, partial vector of d.
-template <typename Cache>
 void add_values_tail(const Query& query, const BlockRows& values, int64_t d, int64_t from, int64_t to, int64_t lanes) {
   Floats sum = load(query.chunk_out + d);
   for (int64_t j = from; j < to; ++j)
-    sum = fma(broadcast(query.p[j]), Cache::read_first(BlockRows::row(values, j) + d * Cache::kBytes, lanes), sum);
+    sum = fma(broadcast(query.p[j]), read_first(BlockRows::row(values, j) + d * kElement, lanes), sum);
   store(query.chunk_out + d, sum);
 }
 
-template <typename Cache, int kQueries>
+template <int kQueries>
 __attribute__((noinline)) void add_all_values(Query* const* queries, const BlockRows& values, int64_t head_dim,
                                               int64_t from, int64_t to) {
   if (from >= to) return;
   int64_t d = 0;
   for (; d + kGroupVectors * kWidth <= head_dim; d += kGroupVectors * kWidth)
-    add_values<Cache, kQueries, kGroupVectors>(queries, values, d, from, to);
-  for (; d + kWidth <= head_dim; d += kWidth) add_values<Cache, kQueries, 1>(queries, values, d, from, to);
+    add_values<kQueries, kGroupVectors>(queries, values, d, from, to);
+  for (; d + kWidth <= head_dim; d += kWidth) add_values<kQueries, 1>(queries, values, d, from, to);
   if (d == head_dim) return;
-  for (int i = 0; i < kQueries; ++i) add_values_tail<Cache>(*queries[i], values, d, from, to, head_dim - d);
+  for (int i = 0; i < kQueries; ++i) add_values_tail(*queries[i], values, d, from, to, head_dim - d);
 }
 
 }  // namespace corbel::cpu::CORBEL_ISA

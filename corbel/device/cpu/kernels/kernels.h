@@ -43,17 +43,30 @@ struct AttendArgs {
   int64_t value_offset_bytes = 0;
   const int32_t* page_table = nullptr;  // pages of this sequence
   float* scratch = nullptr;             // attend_scratch_floats()
+  int32_t fetches_ahead = 0;            // memory is to be asked for the next block while one is in work
+  // Only the chunks first_chunk <= c < end_chunk, each into parts + (c - first_chunk) * part_floats, for join_parts;
+  // nothing goes to out. Null: all of them, finished.
+  float* parts = nullptr;
+  int64_t part_floats = 0;  // at least attend_part_floats()
+  int64_t first_chunk = 0;
+  int64_t end_chunk = 0;
 };
 
-constexpr int64_t kAttendQueries = 64;  // most tokens * heads of one call
+constexpr int64_t kAttendQueries = 96;  // most tokens * heads of one call
 constexpr int64_t kAttendBlock = 128;   // kKeyBlockTokens
 constexpr int64_t kAttendPage = 64;     // kPageTokens
 constexpr int64_t kAttendChunk = 1024;  // kKeyBlockTokens * kChunkBlocks
 
-/// Per query: q, the weights of one block, output of chunk and total; then one block of keys and one of values as f32.
+/// f32: per query q, the weights of one block, output of chunk and total; one block of keys. bf16: per query q and its
+/// two states of maximum, sum and output; per row of a tile scores, weights, output.
 constexpr int64_t attend_scratch_floats(int64_t head_dim) {
   const int64_t padded = (head_dim + 15) / 16 * 16;
-  return kAttendQueries * (kAttendBlock + 3 * padded) + 2 * kAttendBlock * padded;
+  return kAttendQueries * (kAttendBlock + 3 * padded + 64) + kAttendBlock * padded;
+}
+
+/// Maximum, sum and output of one chunk of a call's queries.
+constexpr int64_t attend_part_floats(int64_t queries, int64_t head_dim) {
+  return queries * (32 + (head_dim + 15) / 16 * 16);
 }
 
 /// One row of one block into a packed format (corbel/ops/encode_packed.h).
@@ -120,6 +133,8 @@ struct Kernels {
   void (*attend_bf16)(const AttendArgs&);
   void (*encode_row)(const EncodeRowArgs&);
   PackedKernels packed;
+  /// Joins `count` parts, ascending, into the first of them; with `finishes` that is divided by its sum into args.out.
+  void (*join_parts)(const AttendArgs& args, float* parts, int64_t count, int finishes);
   ProbeKernels probes;
 };
 
@@ -131,9 +146,11 @@ namespace corbel::cpu::CORBEL_ISA {
 void add_linear(Kernels& table);
 void add_rows(Kernels& table);
 void add_attention(Kernels& table);
+void add_attention_bf16(Kernels& table);
 void add_encode(Kernels& table);
 void add_probes(Kernels& table);
 void add_packed(Kernels& table);
+void add_packed_imports(Kernels& table);
 void add_packed_indexed(Kernels& table);
 void add_packed_w8(Kernels& table);
 Kernels make_kernels();

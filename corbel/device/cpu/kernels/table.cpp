@@ -11,9 +11,11 @@ Kernels make_kernels() {
   add_linear(table);
   add_rows(table);
   add_attention(table);
+  add_attention_bf16(table);
   add_encode(table);
   add_probes(table);
   add_packed(table);
+  add_packed_imports(table);
   add_packed_indexed(table);
   add_packed_w8(table);
   return table;

@@ -1,0 +1,142 @@
+"""The commands about artifacts: inspect, diff, combine, extract, and models that run out of one file."""
+
+import json
+import pathlib
+import sys
+import tempfile
+import unittest
+
+from runner import HAS_PICO, PICO, run
+
+
+def compiled(folder, name, *flags):
+    """An artifact of the built-in model."""
+    path = pathlib.Path(folder) / name
+    code, out, err = run("compile", str(PICO), "-o", str(path), *flags, timeout=300)
+    assert code == 0, err
+    return path
+
+
+@unittest.skipUnless(HAS_PICO, "the built-in model is not there")
+class Artifacts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.scratch.name)
+        cls.w8 = compiled(cls.folder, "w8.corbel", "--quant", "w8")
+        cls.plain = compiled(cls.folder, "plain.corbel", "--quant", "bf16")
+        cls.short = compiled(cls.folder, "short.corbel", "--quant", "w8", "-s", "64")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch.cleanup()
+
+    def test_an_artifact_answers_and_its_files_are_all_that_is_needed(self):
+        code, out, err = run("run", "--model", str(self.w8), "--max-tokens", "8", "--json", "The sea is")
+        self.assertEqual(code, 0, err)
+        told = json.loads(out)
+        self.assertEqual(told["receipt"]["model"], str(self.w8))
+        self.assertGreater(told["figures"]["generated_tokens"], 0)
+        code, out, err = run("tokenize", str(self.w8), "The sea", "--json")
+        self.assertEqual((code, out), run("tokenize", str(PICO), "The sea", "--json")[:2], err)
+        messages = json.dumps([{"role": "user", "content": "hi"}])
+        self.assertEqual(run("template", str(self.w8), "--messages", "-", text=messages)[:2],
+                         run("template", str(PICO), "--messages", "-", text=messages)[:2])
+
+    def test_inspect_tells_what_is_in_it(self):
+        code, out, err = run("inspect", str(self.w8), "--check", "--tensors", "--json")
+        self.assertEqual((code, err), (0, ""))
+        told = json.loads(out)
+        self.assertTrue(told["checked"])
+        self.assertEqual(told["kind"], "artifact")
+        self.assertEqual(told["manifest"]["layout_version"], 1)
+        self.assertEqual(told["file_bytes"], self.w8.stat().st_size)
+        self.assertIn("config.json", told["files"])
+        self.assertGreater(told["kv_bytes_per_token"], 0)
+        self.assertEqual(sum(t["bytes"] for t in told["tensors"]), told["weight_bytes"])
+        self.assertTrue(all(t["offset"] % 64 == 0 for t in told["tensors"]))
+        source = json.loads(run("inspect", str(PICO), "--json")[1])
+        self.assertEqual((source["kind"], source["parameters"]), ("Hugging Face folder", told["parameters"]))
+        code, out, err = run("inspect", str(self.w8), "--tensors")
+        self.assertEqual((code, err), (0, ""))
+        for word in ("architecture", "context", "KV cache", "tokenizer", "profile", "w8", "bits/weight"):
+            self.assertIn(word, out)
+
+    def test_a_flipped_byte_and_a_cut_file_are_refused_by_name(self):
+        tensor = json.loads(run("inspect", str(self.w8), "--tensors", "--json")[1])["tensors"][0]
+        damaged = self.folder / "damaged.corbel"
+        data = bytearray(self.w8.read_bytes())
+        data[tensor["offset"] + 3] ^= 1
+        damaged.write_bytes(data)
+        code, out, err = run("inspect", str(damaged), "--check")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn(f'{damaged}: section "{tensor["name"]}" is damaged: bytes {tensor["offset"]} to', err)
+        damaged.write_bytes(data[: len(data) // 2])
+        for words in (("inspect", str(damaged)), ("run", "--model", str(damaged), "hi"), ("tokenize", str(damaged), "hi")):
+            code, out, err = run(*words)
+            self.assertEqual((code, out), (1, ""), words)
+            self.assertIn(str(damaged), err)
+
+    def test_what_has_no_checksums_cannot_be_checked(self):
+        code, out, err = run("inspect", str(PICO), "--check")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("has no checksums", err)
+
+    def test_a_static_profile_limits_the_context(self):
+        told = json.loads(run("inspect", str(self.short), "--json")[1])
+        self.assertEqual(told["manifest"]["profiles"][0]["limits"]["context_tokens"], 64)
+        self.assertEqual(told["context_tokens"], 64)
+        code, out, err = run("run", "--model", str(self.short), "--context", "65", "hi")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn('--context is 65; the static profile "default" of short.corbel was compiled for at most 64 tokens', err)
+
+    def test_diff_tells_formats_and_values_apart(self):
+        code, out, err = run("diff", str(self.w8), str(self.w8))
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("0 differ", out)
+        code, out, err = run("diff", str(PICO), str(self.w8), "--json")
+        self.assertEqual((code, err), (1, ""))
+        told = json.loads(out)
+        self.assertEqual(told["fields"], [])
+        packed = [t for t in told["tensors"] if t["b"].startswith("w8")]
+        self.assertTrue(packed)
+        self.assertTrue(all(0 < t["relative_difference"] < 0.02 for t in packed))
+
+    def test_combined_profiles_run_each_and_come_apart_again(self):
+        both = self.folder / "both.corbel"
+        code, out, err = run("combine", str(self.w8), str(self.plain), "-o", str(both))
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("profiles w8 plain", out)
+        self.assertLess(both.stat().st_size, self.w8.stat().st_size + self.plain.stat().st_size)
+        for profile, original in (("w8", self.w8), ("plain", self.plain)):
+            words = ("--max-tokens", "6", "The sea is")
+            self.assertEqual(run("run", "--model", f"{both}#{profile}", *words)[:2], run("run", "--model", str(original), *words)[:2])
+            apart = self.folder / "apart.corbel"
+            self.assertEqual(run("extract", str(both), profile, "-o", str(apart))[0], 0)
+            self.assertEqual(apart.read_bytes(), original.read_bytes())
+        code, out, err = run("run", "--model", f"{both}#w3", "hi")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn('no profile "w3"; it has "w8", "plain"', err)
+
+    def test_quant_packs_once_into_the_cache(self):
+        place = {"XDG_CACHE_HOME": str(self.folder / "cache")}
+        words = ("run", "--model", str(PICO), "--quant", "w8", "--max-tokens", "6", "The sea is")
+        first = run(*words, environment=place)
+        self.assertEqual(first[0], 0, first[2])
+        self.assertIn("packing", first[2])
+        kept = list((self.folder / "cache/corbel").iterdir())
+        self.assertEqual(len(kept), 1)
+        second = run(*words, environment=place)
+        self.assertEqual(second[:2], first[:2])
+        self.assertNotIn("packing", second[2])
+        code, out, err = run("run", "--model", str(self.w8), "--quant", "w8", "hi", environment=place)
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("is an artifact, packed as it was compiled", err)
+
+    def test_wrong_usage_exits_2(self):
+        for words in (("inspect",), ("inspect", "a", "b"), ("diff", "a"), ("combine", "a", "-o", "b"), ("extract", "a", "-o", "b"), ("combine", "a", "b")):
+            self.assertEqual(run(*words)[0], 2, words)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
