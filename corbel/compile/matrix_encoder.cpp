@@ -1,13 +1,31 @@
 #include "corbel/compile/matrix_encoder.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "corbel/base/thread_pool.h"
 #include "corbel/format/packed_format.h"
 
 namespace corbel {
 namespace {
+
+constexpr std::uint32_t kMagnitude = 0x7fffffff;
+constexpr std::uint32_t kInfinity = 0x7f800000;
+
+/// bfloat16 to floats; the bits of the largest magnitude.
+std::uint32_t widen(const std::byte* stored, std::int64_t count, float* to) {
+  std::uint32_t most = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::uint16_t half = 0;
+    std::memcpy(&half, stored + 2 * i, sizeof half);
+    const std::uint32_t bits = std::uint32_t{half} << 16;
+    to[i] = std::bit_cast<float>(bits);
+    most = std::max(most, bits & kMagnitude);
+  }
+  return most;
+}
 
 constexpr std::int64_t kPieceFloats = std::int64_t{1} << 20;
 
@@ -98,14 +116,19 @@ Result<void> RowReader::read(std::int64_t first, std::int64_t count, std::vector
   std::vector<char> finite(static_cast<std::size_t>(count), 1);
   for_units(device_, count, [&](std::int64_t row) {
     float* const to = values.data() + row * columns();
-    if (tensor_.shape.rank() < 2)
-      tensor_.format->decode(tensor_.bytes.data(), columns(), to);
-    else
-      tensor_.format->decode_row(tensor_.bytes.data(), columns(), first + row, to);
-    // x * 0 is 0 for finite values and NaN otherwise.
-    float poison = 0.0F;
-    for (std::int64_t i = 0; i < columns(); ++i) poison += to[i] * 0.0F;
-    finite[static_cast<std::size_t>(row)] = poison == 0.0F ? 1 : 0;
+    const std::int64_t bf16_row = std::int64_t{2} * (first + row) * columns();
+    std::uint32_t most = 0;
+    if (tensor_.format == &bf16_format()) {
+      most = widen(tensor_.bytes.data() + bf16_row, columns(), to);
+    } else {
+      if (tensor_.shape.rank() < 2)
+        tensor_.format->decode(tensor_.bytes.data(), columns(), to);
+      else
+        tensor_.format->decode_row(tensor_.bytes.data(), columns(), first + row, to);
+      for (std::int64_t i = 0; i < columns(); ++i)
+        most = std::max(most, std::bit_cast<std::uint32_t>(to[i]) & kMagnitude);
+    }
+    finite[static_cast<std::size_t>(row)] = most < kInfinity ? 1 : 0;
   });
   if (check && std::find(finite.begin(), finite.end(), 0) != finite.end()) return check_finite(first, count, values);
   return {};

@@ -180,6 +180,7 @@ Result<CompilePlan> plan_tensors(const TextModelInfo& info, const TensorSource& 
         std::any_of(info.weights.begin(), info.weights.end(), [&](const WeightUse& use) { return use.name == name; });
     if (!used) plan.left_out.push_back(name);
   }
+  plan.layers = info.layers;
   plan.kv_bytes_per_token = info.cache.bytes_per_page() / kPageTokens;
   sum_up(plan);
   note_mixtures(plan);

@@ -62,6 +62,7 @@ struct CompilePlan {
   std::int64_t bytes = 0;   // of all tensors
   std::int64_t values = 0;  // of matrices
   std::int64_t kv_bytes_per_token = 0;
+  int layers = 0;
   double bits_per_weight() const;  // of matrices
 };
 

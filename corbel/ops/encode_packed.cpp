@@ -47,13 +47,37 @@ int nearest_code(const IndexedLayout& layout, float y) noexcept {
 
 float reach_of(const IndexedLayout& layout) noexcept { return layout.code_bits == 6 ? 126.0F : 124.0F; }
 
-Choice evaluate(const IndexedLayout& layout, const Row& row, std::uint16_t scale) noexcept {
+/// Indexes of the three multipliers that are worth a try for the group from column `first` on.
+void few_multipliers(const IndexedLayout& layout, const Row& row, int first, float inverse,
+                     int (&indexes)[3]) noexcept {
+  float above = 0.0F;
+  float below = 0.0F;
+  for (int i = first; i < first + layout.group; ++i) {
+    const float u = row.x[i] * inverse;
+    above = std::max(above, u);
+    below = std::max(below, 0.0F - u);
+  }
+  const float reach = std::max(above, below) * (1.0F / 31.0F);
+  const int magnitude = 1 + (1.0F < reach ? 1 : 0) + (2.0F < reach ? 1 : 0) + (3.0F < reach ? 1 : 0);
+  const int sign = below < above ? 4 : 0;  // multipliers are 1 2 3 4 -1 -2 -3 -4
+  indexes[0] = sign + magnitude - 1;
+  indexes[1] = 4 - sign + magnitude - 1;
+  indexes[2] = sign + (magnitude > 1 ? magnitude - 2 : 1);
+}
+
+enum class Multipliers : std::uint8_t { few, all };
+
+Choice evaluate(const IndexedLayout& layout, const Row& row, std::uint16_t scale, Multipliers which) noexcept {
   Choice choice{.scale = scale};
   const float inverse = 1.0F / choice.step();
+  const bool few = which == Multipliers::few && layout.code_bits == 4;
   float lanes[kLanes] = {};
   for (int g = 0; g < layout.groups(); ++g) {
+    int indexes[3] = {};
+    if (few) few_multipliers(layout, row, g * layout.group, inverse, indexes);
     float least = HUGE_VALF;
-    for (int m = 0; m < 1 << layout.group_bits; ++m) {
+    for (int k = 0; k < (few ? 3 : 1 << layout.group_bits); ++k) {
+      const int m = few ? indexes[k] : k;
       const auto multiplier = static_cast<float>(layout.multipliers[m]);
       float error = 0.0F;
       for (int i = g * layout.group; i < (g + 1) * layout.group; ++i) {
@@ -130,14 +154,16 @@ EncodeErrors encode_indexed(const IndexedLayout& layout, const EncodePacked::Spe
   Choice best;
   for (int c = 0; c < spec.candidates; ++c) {
     const bfloat16 scale = to_bfloat16(row.largest * (range.factor(c, spec.candidates) / reach_of(layout)));
-    const Choice choice = evaluate(layout, row, std::bit_cast<std::uint16_t>(scale));
+    const Multipliers which = spec.candidates > 1 ? Multipliers::few : Multipliers::all;
+    const Choice choice = evaluate(layout, row, std::bit_cast<std::uint16_t>(scale), which);
     if (choice.score < best.score || c == 0) best = choice;
   }
+  if (spec.candidates > 1 && layout.code_bits == 4) best = evaluate(layout, row, best.scale, Multipliers::all);
   set_codes(layout, row, best, parts);
   for (int refit = 0; refit < spec.refits; ++refit) {
     const std::uint16_t scale = refitted(layout, row, parts, best.step());
     if (scale == best.scale || scale == 0) break;
-    const Choice choice = evaluate(layout, row, scale);
+    const Choice choice = evaluate(layout, row, scale, Multipliers::all);
     if (!(choice.score < best.score)) break;
     best = choice;
     set_codes(layout, row, best, parts);

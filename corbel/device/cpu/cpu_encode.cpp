@@ -25,8 +25,9 @@ struct StripJob {
   const EncodeState& state;
 };
 
-EncodeRowArgs row_args(const StripJob& job) noexcept {
-  EncodeRowArgs args;
+EncodeBlockArgs block_args(const StripJob& job) noexcept {
+  EncodeBlockArgs args;
+  args.rows = kStripRows;
   args.code_bits = job.state.layout == nullptr ? 8 : job.state.layout->code_bits;
   if (const IndexedLayout* layout = job.state.layout) {
     args.group = layout->group;
@@ -50,11 +51,11 @@ const float* padded(const float* from, std::int64_t count, float* room) noexcept
 }
 
 void encode_block(const StripJob& job, std::int64_t first_row, std::int64_t b, std::byte* block) noexcept {
-  float row_room[kColumns];
+  float row_room[kStripRows][kColumns];
   float importance_room[kColumns];
   float unused[kEncodeErrorFloats];
   IndexedRow parts[kStripRows];
-  EncodeRowArgs args = row_args(job);
+  EncodeBlockArgs args = block_args(job);
   const std::int64_t begin = b * kPackedColumns;
   const std::int64_t count = job.spec.columns - begin;
   if (!job.args.importance.empty())
@@ -62,19 +63,20 @@ void encode_block(const StripJob& job, std::int64_t first_row, std::int64_t b, s
   const std::int64_t rows = job.args.values.rows();
   for (int r = 0; r < kStripRows; ++r) {
     const bool inside = first_row + r < rows;
-    args.x = inside ? padded(Rows<const float>(job.args.values)[first_row + r] + begin, count, row_room)
-                    : padded(nullptr, 0, row_room);
-    args.errors = inside ? Rows<float>(job.args.errors)[first_row + r] + b * kEncodeErrorFloats : unused;
+    args.x[r] = inside ? padded(Rows<const float>(job.args.values)[first_row + r] + begin, count, row_room[r])
+                       : padded(nullptr, 0, row_room[r]);
+    EncodedRow& out = args.out[r];
+    out.errors = inside ? Rows<float>(job.args.errors)[first_row + r] + b * kEncodeErrorFloats : unused;
     if (job.state.layout == nullptr) {
-      args.out_scale8 = block + r * 4;
-      args.out_codes = reinterpret_cast<std::uint8_t*>(block) + 64 + r * 4;
+      out.scale = reinterpret_cast<std::uint16_t*>(block + r * 4);
+      out.codes = reinterpret_cast<std::uint8_t*>(block) + 64 + r * 4;
     } else {
-      args.out_codes = parts[r].codes.data();
-      args.out_multipliers = parts[r].multipliers.data();
-      args.scale = &parts[r].scale;
+      out.codes = parts[r].codes.data();
+      out.multipliers = parts[r].multipliers.data();
+      out.scale = &parts[r].scale;
     }
-    job.state.plain.kernels->encode_row(args);
   }
+  job.state.plain.kernels->encode_block(args);
   if (job.state.layout != nullptr) store_indexed_block(*job.state.layout, parts, block);
 }
 

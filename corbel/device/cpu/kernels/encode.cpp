@@ -1,5 +1,5 @@
+#include "corbel/device/cpu/kernels/encode_codes.h"
 #include "corbel/device/cpu/kernels/kernels.h"
-#include "corbel/device/cpu/kernels/simd.h"
 
 // Rows of a block into packed formats: corbel/ops/encode_packed.h says which operations in which order. A row of 256
 // columns is turned into 16 vectors, so that a lane has 16 neighbouring columns: one group of 16 or two of 8.
@@ -8,110 +8,6 @@ namespace corbel::cpu::CORBEL_ISA {
 namespace {
 
 constexpr int kVectors = 16;
-
-CORBEL_INLINE Floats magnitude(Floats a) { return max(a, sub(zero(), a)); }
-CORBEL_INLINE Floats at_most(Floats a, Floats high) { return select(less(high, a), high, a); }
-
-/// Codes by what is below y.
-struct Nearest {
-  Floats code;
-  Floats index;
-};
-
-#if defined(__AVX512F__)
-/// Middles between codes are more than 2 apart: 32 cells of width 2, shifted so that none begins at a middle, have one
-/// of them at most. Two registers hold a table of cells, and one instruction looks 16 up.
-struct Codes4 {
-  Floats middle[2];
-  Floats below[2];  // code left of the middle
-  Floats above[2];
-  Floats first[2];  // index of the code left of the middle
-
-  CORBEL_INLINE Codes4 make(const int8_t* codes) {
-    float cells[4][32];
-    for (int j = 0; j < 32; ++j) {
-      const float begin = 2.0F * static_cast<float>(j) - 31.75F;
-      int k = 0;
-      while (k < 15 && 0.5F * static_cast<float>(codes[k] + codes[k + 1]) < begin) ++k;
-      const float middle = k < 15 ? 0.5F * static_cast<float>(codes[k] + codes[k + 1]) : 1e30F;
-      cells[0][j] = middle;
-      cells[1][j] = codes[k];
-      cells[2][j] = codes[k < 15 ? k + 1 : k];
-      cells[3][j] = static_cast<float>(k);
-    }
-    return {{load(cells[0]), load(cells[0] + 16)},
-            {load(cells[1]), load(cells[1] + 16)},
-            {load(cells[2]), load(cells[2] + 16)},
-            {load(cells[3]), load(cells[3] + 16)}};
-  }
-  CORBEL_INLINE Floats look_up(Ints cell, const Floats (&table)[2]) {
-    return {_mm512_permutex2var_ps(table[0].v, cell.v, table[1].v)};
-  }
-  CORBEL_INLINE Ints cell_of(Floats y) {
-    const Floats t = fma(y, broadcast(0.5F), broadcast(15.875F));
-    return {_mm512_cvttps_epi32(_mm512_min_ps(_mm512_max_ps(t.v, _mm512_setzero_ps()), _mm512_set1_ps(31.0F)))};
-  }
-  CORBEL_INLINE Floats nearest(const Codes4& self, Floats y) {
-    const Ints cell = cell_of(y);
-    return select(less(look_up(cell, self.middle), y), look_up(cell, self.above), look_up(cell, self.below));
-  }
-  CORBEL_INLINE Nearest nearest_and_index(const Codes4& self, Floats y) {
-    const Ints cell = cell_of(y);
-    const Mask above = less(look_up(cell, self.middle), y);
-    const Floats first = look_up(cell, self.first);
-    return {select(above, look_up(cell, self.above), look_up(cell, self.below)),
-            select(above, add(first, broadcast(1.0F)), first)};
-  }
-};
-#else
-struct Codes4 {
-  float middle[15];
-  float gap[15];
-  float first;
-
-  CORBEL_INLINE Codes4 make(const int8_t* codes) {
-    Codes4 made{};
-    made.first = codes[0];
-    for (int k = 0; k < 15; ++k) {
-      made.middle[k] = 0.5F * static_cast<float>(codes[k] + codes[k + 1]);
-      made.gap[k] = static_cast<float>(codes[k + 1] - codes[k]);
-    }
-    return made;
-  }
-  CORBEL_INLINE Floats nearest(const Codes4& self, Floats y) {
-    Floats code = broadcast(self.first);
-    for (int k = 0; k < 15; ++k)
-      code = add(code, select(less(broadcast(self.middle[k]), y), broadcast(self.gap[k]), zero()));
-    return code;
-  }
-  CORBEL_INLINE Nearest nearest_and_index(const Codes4& self, Floats y) {
-    Nearest found{broadcast(self.first), zero()};
-    for (int k = 0; k < 15; ++k) {
-      const Mask above = less(broadcast(self.middle[k]), y);
-      found.code = add(found.code, select(above, broadcast(self.gap[k]), zero()));
-      found.index = add(found.index, select(above, broadcast(1.0F), zero()));
-    }
-    return found;
-  }
-};
-#endif
-
-struct Codes6 {
-  CORBEL_INLINE Codes6 make(const int8_t*) { return {}; }
-  CORBEL_INLINE Floats even(Floats y) {
-    const Floats twice = mul(broadcast(2.0F), round_even(mul(y, broadcast(0.5F))));
-    return at_most(max(twice, broadcast(-62.0F)), broadcast(62.0F));
-  }
-  CORBEL_INLINE Floats nearest(const Codes6&, Floats y) {
-    return select(less(y, broadcast(-62.5F)), broadcast(-63.0F), even(y));
-  }
-  CORBEL_INLINE Nearest nearest_and_index(const Codes6&, Floats y) {
-    const Mask lowest = less(y, broadcast(-62.5F));
-    const Floats code = even(y);
-    return {select(lowest, broadcast(-63.0F), code),
-            select(lowest, zero(), add(mul(code, broadcast(0.5F)), broadcast(32.0F)))};
-  }
-};
 
 /// A row, its importance, and what was chosen for it.
 template <bool kWeighted>
@@ -129,14 +25,18 @@ struct BlockRow {
 };
 
 template <bool kWeighted>
-CORBEL_INLINE void load_row(const EncodeRowArgs& args, BlockRow<kWeighted>& row) {
+CORBEL_INLINE void load_row(const float* x, BlockRow<kWeighted>& row) {
   Floats most = zero();
   for (int i = 0; i < kVectors; ++i) {
-    row.x[i] = load(args.x + static_cast<int64_t>(i) * kWidth);
+    row.x[i] = load(x + static_cast<int64_t>(i) * kWidth);
     most = max(most, magnitude(row.x[i]));
   }
   row.largest = max_lane(most);
   transpose(row.x);
+}
+
+template <bool kWeighted>
+CORBEL_INLINE void load_importance(const EncodeBlockArgs& args, BlockRow<kWeighted>& row) {
   if constexpr (kWeighted) {
     for (int i = 0; i < kVectors; ++i) row.importance[i] = load(args.importance + static_cast<int64_t>(i) * kWidth);
     transpose(row.importance);
@@ -157,8 +57,66 @@ CORBEL_INLINE uint16_t narrow(float x) {
   return static_cast<uint16_t>((bits + 0x7fffU + (bits >> 16 & 1U)) >> 16);
 }
 
-template <typename Codes, int kGroups, bool kWeighted>  // groups of a lane
-CORBEL_INLINE void evaluate(const EncodeRowArgs& args, const Codes& codes, const BlockRow<kWeighted>& row,
+/// The least error of a lane's group so far, and which multiplier has it.
+struct GroupChoice {
+  Floats least;
+  Floats multiplier;
+  Floats index;
+};
+
+/// The error of the group of `kEach` columns from vector `first` on with a multiplier per lane.
+template <typename Codes, int kEach, bool kWeighted>
+CORBEL_INLINE Floats group_error(const Codes& codes, const BlockRow<kWeighted>& row, const Floats* u, int first,
+                                 Floats multiplier, Floats reciprocal) {
+  Floats error = zero();
+#pragma GCC unroll 4
+  for (int i = 0; i < kEach; ++i) {
+    const Floats code = Codes::nearest(codes, mul(u[i], reciprocal));
+    const Floats d = sub(u[i], mul(multiplier, code));
+    error = add(error, mul(BlockRow<kWeighted>::weigh(row, first + i, d), d));
+  }
+  return error;
+}
+
+CORBEL_INLINE void take_better(GroupChoice& choice, Floats error, Floats multiplier, Floats index) {
+  const Mask better = less(error, choice.least);
+  choice.least = select(better, error, choice.least);
+  choice.multiplier = select(better, multiplier, choice.multiplier);
+  choice.index = select(better, index, choice.index);
+}
+
+/// Three multipliers of each lane's group: see the op.
+template <typename Codes, int kEach, bool kWeighted>
+CORBEL_INLINE void try_few(const Codes& codes, const BlockRow<kWeighted>& row, const Floats* u, int first,
+                           GroupChoice& choice) {
+  Floats above = zero();
+  Floats below = zero();
+  for (int i = 0; i < kEach; ++i) {
+    above = max(above, u[i]);
+    below = max(below, sub(zero(), u[i]));
+  }
+  const Floats one = broadcast(1.0F);
+  const Floats two = broadcast(2.0F);
+  const Floats reach = mul(max(above, below), broadcast(1.0F / 31.0F));
+  Floats magnitude = select(less(one, reach), two, one);
+  magnitude = select(less(two, reach), broadcast(3.0F), magnitude);
+  magnitude = select(less(broadcast(3.0F), reach), broadcast(4.0F), magnitude);
+  const Floats lower = select(less(one, magnitude), sub(magnitude, one), two);
+  const Mask negative = less(below, above);
+  const Floats four = broadcast(4.0F);
+  const auto attempt = [&](Floats size, Floats sign_index, Floats sign) __attribute__((always_inline)) {
+    const Floats multiplier = mul(size, sign);
+    const Floats error = group_error<Codes, kEach>(codes, row, u, first, multiplier, div(one, multiplier));
+    take_better(choice, error, multiplier, add(sign_index, sub(size, one)));
+  };
+  const Floats minus = broadcast(-1.0F);
+  attempt(magnitude, select(negative, four, zero()), select(negative, minus, one));
+  attempt(magnitude, select(negative, zero(), four), select(negative, one, minus));
+  attempt(lower, select(negative, four, zero()), select(negative, minus, one));
+}
+
+template <typename Codes, int kGroups, bool kFew, bool kWeighted>  // groups of a lane
+CORBEL_INLINE void evaluate(const EncodeBlockArgs& args, const Codes& codes, const BlockRow<kWeighted>& row,
                             uint16_t scale, EncodeChoice& choice) {
   choice.scale = scale;
   choice.step = widen(scale);
@@ -168,24 +126,21 @@ CORBEL_INLINE void evaluate(const EncodeRowArgs& args, const Codes& codes, const
   for (int group = 0; group < kGroups; ++group) {
     Floats u[kEach];
     for (int i = 0; i < kEach; ++i) u[i] = mul(row.x[group * kEach + i], inverse);
-    Floats least = broadcast(__builtin_huge_valf());
-    for (int m = 0; m < args.multiplier_count; ++m) {
-      const float value = args.multipliers[m];
-      const Floats multiplier = broadcast(value);
-      const Floats reciprocal = broadcast(1.0F / value);
-      Floats error = zero();
-#pragma GCC unroll 4
-      for (int i = 0; i < kEach; ++i) {
-        const Floats code = Codes::nearest(codes, mul(u[i], reciprocal));
-        const Floats d = sub(u[i], mul(multiplier, code));
-        error = add(error, mul(BlockRow<kWeighted>::weigh(row, group * kEach + i, d), d));
+    GroupChoice best{broadcast(__builtin_huge_valf()), broadcast(1.0F), zero()};
+    if constexpr (kFew) {
+      try_few<Codes, kEach>(codes, row, u, group * kEach, best);
+    } else {
+      for (int m = 0; m < args.multiplier_count; ++m) {
+        const float value = args.multipliers[m];
+        const Floats multiplier = broadcast(value);
+        const Floats error =
+            group_error<Codes, kEach>(codes, row, u, group * kEach, multiplier, broadcast(1.0F / value));
+        take_better(best, error, multiplier, broadcast(static_cast<float>(m)));
       }
-      const Mask better = less(error, least);
-      least = select(better, error, least);
-      choice.multiplier[group] = m == 0 ? multiplier : select(better, multiplier, choice.multiplier[group]);
-      choice.index[group] = m == 0 ? zero() : select(better, broadcast(static_cast<float>(m)), choice.index[group]);
     }
-    total = add(total, least);
+    choice.multiplier[group] = best.multiplier;
+    choice.index[group] = best.index;
+    total = add(total, best.least);
   }
   const float r = choice.step * (1.0F / row.largest);
   choice.score = (add_lanes(total) * r) * r;
@@ -254,72 +209,105 @@ CORBEL_INLINE void store_bytes(const Floats* lanes, uint8_t* bytes, int64_t stri
 }
 
 template <typename Codes, int kGroups, bool kWeighted>
-void encode_indexed(const EncodeRowArgs& args) {
-  BlockRow<kWeighted> row;
-  load_row(args, row);
-  const Codes codes = Codes::make(args.codes);
-  if (!(row.largest >= args.smallest)) {
-    *args.scale = 0;
-    for (int g = 0; g < 16 * kGroups; ++g) args.out_multipliers[g] = 0;
-    for (int i = 0; i < kVectors; ++i) row.index[i] = Codes::nearest_and_index(codes, zero()).index;
-    store_bytes(row.index, args.out_codes, 4);
-    for (int i = 0; i < 5; ++i) args.errors[i] = 0.0F;
-    return;
-  }
-  EncodeChoice best;
+CORBEL_INLINE void search_scale(const EncodeBlockArgs& args, const Codes& codes, BlockRow<kWeighted>& row,
+                                EncodeChoice& best) {
+  constexpr bool kFew = Codes::kFew;
   for (int c = 0; c < args.candidates; ++c) {
+    const uint16_t scale = narrow(row.largest * args.factors[c]);
     EncodeChoice choice;
-    evaluate<Codes, kGroups>(args, codes, row, narrow(row.largest * args.factors[c]), choice);
+    if (args.candidates > 1)
+      evaluate<Codes, kGroups, kFew>(args, codes, row, scale, choice);
+    else
+      evaluate<Codes, kGroups, false>(args, codes, row, scale, choice);
     if (c == 0 || choice.score < best.score) best = choice;
   }
+  if (kFew && args.candidates > 1) evaluate<Codes, kGroups, false>(args, codes, row, best.scale, best);
   set_codes<Codes, kGroups>(codes, best, row);
   for (int refit = 0; refit < args.refits; ++refit) {
     const uint16_t scale = refitted(row, best.step);
-    if (scale == best.scale || scale == 0) break;
+    if (scale == best.scale || scale == 0) return;
     EncodeChoice choice;
-    evaluate<Codes, kGroups>(args, codes, row, scale, choice);
-    if (!(choice.score < best.score)) break;
+    evaluate<Codes, kGroups, false>(args, codes, row, scale, choice);
+    if (!(choice.score < best.score)) return;
     best = choice;
     set_codes<Codes, kGroups>(codes, best, row);
   }
-  *args.scale = refitted(row, best.step);
-  set_errors(row, widen(*args.scale), args.errors);
-  store_bytes(row.index, args.out_codes, 4);
+}
+
+template <typename Codes, int kGroups, bool kWeighted>
+CORBEL_INLINE void encode_indexed(const EncodeBlockArgs& args, const Codes& codes, BlockRow<kWeighted>& row,
+                                  const EncodedRow& out) {
+  if (!(row.largest >= args.smallest)) {
+    *out.scale = 0;
+    for (int g = 0; g < 16 * kGroups; ++g) out.multipliers[g] = 0;
+    for (int i = 0; i < kVectors; ++i) row.index[i] = Codes::nearest_and_index(codes, zero()).index;
+    store_bytes(row.index, out.codes, 4);
+    for (int i = 0; i < 5; ++i) out.errors[i] = 0.0F;
+    return;
+  }
+  EncodeChoice best;
+  search_scale<Codes, kGroups>(args, codes, row, best);
+  *out.scale = refitted(row, best.step);
+  set_errors(row, widen(*out.scale), out.errors);
+  store_bytes(row.index, out.codes, 4);
   for (int group = 0; group < kGroups; ++group) {
     float indexes[kWidth];
     store(indexes, best.index[group]);
-    for (int l = 0; l < kWidth; ++l) args.out_multipliers[kGroups * l + group] = static_cast<uint8_t>(indexes[l]);
+    for (int l = 0; l < kWidth; ++l) out.multipliers[kGroups * l + group] = static_cast<uint8_t>(indexes[l]);
+  }
+}
+
+template <typename Codes, int kGroups, bool kWeighted>
+void encode_indexed_rows(const EncodeBlockArgs& args) {
+  const Codes codes = Codes::make(args.codes);
+  BlockRow<kWeighted> row;
+  load_importance(args, row);
+  for (int r = 0; r < args.rows; ++r) {
+    load_row(args.x[r], row);
+    encode_indexed<Codes, kGroups>(args, codes, row, args.out[r]);
   }
 }
 
 template <bool kWeighted>
-void encode_w8(const EncodeRowArgs& args) {
+void encode_w8_rows(const EncodeBlockArgs& args) {
   BlockRow<kWeighted> row;
-  load_row(args, row);
-  const bool zeros = !(row.largest >= args.smallest);
-  const float scale = zeros ? 0.0F : row.largest / 127.0F;
-  __builtin_memcpy(args.out_scale8, &scale, sizeof scale);
-  for (int i = 0; i < kVectors; ++i) {
-    const Floats steps = round_even(div(row.x[i], broadcast(scale)));
-    row.q[i] = zeros ? zero() : at_most(max(steps, broadcast(-127.0F)), broadcast(127.0F));
-    row.index[i] = add(row.q[i], broadcast(128.0F));
+  load_importance(args, row);
+  for (int r = 0; r < args.rows; ++r) {
+    load_row(args.x[r], row);
+    const EncodedRow& out = args.out[r];
+    const bool zeros = !(row.largest >= args.smallest);
+    const float scale = zeros ? 0.0F : row.largest / 127.0F;
+    __builtin_memcpy(out.scale, &scale, sizeof scale);
+    for (int i = 0; i < kVectors; ++i) {
+      const Floats steps = round_even(div(row.x[i], broadcast(scale)));
+      row.q[i] = zeros ? zero() : at_most(max(steps, broadcast(-127.0F)), broadcast(127.0F));
+      row.index[i] = add(row.q[i], broadcast(128.0F));
+    }
+    store_bytes(row.index, out.codes, 64);
+    if (zeros)
+      for (int i = 0; i < 5; ++i) out.errors[i] = 0.0F;
+    else
+      set_errors(row, scale, out.errors);
   }
-  store_bytes(row.index, args.out_codes, 64);
-  if (!zeros) return set_errors(row, scale, args.errors);
-  for (int i = 0; i < 5; ++i) args.errors[i] = 0.0F;
 }
 
-void encode_row(const EncodeRowArgs& args) {
-  const bool weighted = args.importance != nullptr;
-  if (args.code_bits == 8) return weighted ? encode_w8<true>(args) : encode_w8<false>(args);
-  if (args.code_bits == 6)
-    return weighted ? encode_indexed<Codes6, 2, true>(args) : encode_indexed<Codes6, 2, false>(args);
-  if (args.group == 8) return weighted ? encode_indexed<Codes4, 2, true>(args) : encode_indexed<Codes4, 2, false>(args);
-  return weighted ? encode_indexed<Codes4, 1, true>(args) : encode_indexed<Codes4, 1, false>(args);
+template <bool kWeighted>
+void encode_rows(const EncodeBlockArgs& args) {
+  if (args.code_bits == 8) return encode_w8_rows<kWeighted>(args);
+  if (args.code_bits == 6) return encode_indexed_rows<Codes6, 2, kWeighted>(args);
+  if (args.group == 8) return encode_indexed_rows<Codes4, 2, kWeighted>(args);
+  encode_indexed_rows<Codes4, 1, kWeighted>(args);
+}
+
+void encode_block(const EncodeBlockArgs& args) {
+  if (args.importance != nullptr)
+    encode_rows<true>(args);
+  else
+    encode_rows<false>(args);
 }
 
 }  // namespace
 
-void add_encode(Kernels& table) { table.encode_row = encode_row; }
+void add_encode(Kernels& table) { table.encode_block = encode_block; }
 
 }  // namespace corbel::cpu::CORBEL_ISA

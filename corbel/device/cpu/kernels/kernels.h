@@ -69,9 +69,19 @@ constexpr int64_t attend_part_floats(int64_t queries, int64_t head_dim) {
   return queries * (32 + (head_dim + 15) / 16 * 16);
 }
 
-/// One row of one block into a packed format (corbel/ops/encode_packed.h).
-struct EncodeRowArgs {
-  const float* x = nullptr;           // [256]
+/// Where a row of a block goes.
+struct EncodedRow {
+  uint8_t* codes = nullptr;        // [256]; w8: four bytes every 64
+  uint8_t* multipliers = nullptr;  // [groups]; not of w8
+  uint16_t* scale = nullptr;       // bfloat16; of w8 a float
+  float* errors = nullptr;         // EncodeErrors
+};
+
+/// Rows of one block into a packed format (corbel/ops/encode_packed.h).
+struct EncodeBlockArgs {
+  int32_t rows = 0;
+  const float* x[16] = {};  // [256] each
+  EncodedRow out[16];
   const float* importance = nullptr;  // [256]; null: ones
   int32_t code_bits = 0;              // 4, 6; 8: w8
   int32_t group = 0;                  // columns: 8 or 16
@@ -81,12 +91,7 @@ struct EncodeRowArgs {
   const float* factors = nullptr;  // [candidates] scale / largest magnitude
   int32_t candidates = 0;
   int32_t refits = 0;
-  float smallest = 0.0F;               // kSmallestEncoded
-  uint8_t* out_codes = nullptr;        // [256]; w8: four bytes every 64
-  uint8_t* out_multipliers = nullptr;  // [groups]
-  uint16_t* scale = nullptr;           // bfloat16
-  void* out_scale8 = nullptr;          // w8: float
-  float* errors = nullptr;             // EncodeErrors
+  float smallest = 0.0F;  // kSmallestEncoded
 };
 
 /// A way to read memory: all of `bytes` bytes (a multiple of 4096), all their bits or-ed together.
@@ -131,7 +136,7 @@ struct Kernels {
   void (*rope_interleaved)(float* head, const float* cosines, const float* sines, int64_t half);
   void (*attend_f32)(const AttendArgs&);
   void (*attend_bf16)(const AttendArgs&);
-  void (*encode_row)(const EncodeRowArgs&);
+  void (*encode_block)(const EncodeBlockArgs&);
   PackedKernels packed;
   /// Joins `count` parts, ascending, into the first of them; with `finishes` that is divided by its sum into args.out.
   void (*join_parts)(const AttendArgs& args, float* parts, int64_t count, int finishes);
