@@ -5,6 +5,7 @@
 
 #include "apps/command.h"
 #include "apps/compile_flags.h"
+#include "apps/compile_source.h"
 #include "apps/environment.h"
 #include "apps/table.h"
 #include "apps/terminal.h"
@@ -69,19 +70,6 @@ Result<CalibrationTokens> read_calibration(const CompileFlags& flags, const Comp
   return calibration_tokens(text, flags.calibration, tokenizer);
 }
 
-Result<CompileSource> open_source(const ModelPackage& package) {
-  CompileSource source;
-  CORBEL_ASSIGN(source.tensors, package.tensors());
-  CORBEL_ASSIGN(Json config, package.files().require_json("config.json"));
-  source.config = std::make_shared<const Json>(std::move(config));
-  source.config_place = package.files().where("config.json");
-  CORBEL_ASSIGN(source.files, files_to_carry(package.files()));
-  source.name = cat(package.name(), " (", package_kind_name(package.kind()), ")");
-  CORBEL_ASSIGN(const Checksum hash, source_fingerprint(*source.tensors, package.files()));
-  source.hash = to_string(hash);
-  return source;
-}
-
 Result<void> fill_request(const CompileFlags& flags, CompileJob& job) {
   CompileRequest& request = job.request;
   const CompileWishes& wishes = job.wishes;
@@ -110,7 +98,7 @@ Result<void> fill_request(const CompileFlags& flags, CompileJob& job) {
 Result<void> open_job(const CompileFlags& flags, CompileJob& job) {
   CORBEL_ASSIGN(job.device, open_device(flags.device));
   CORBEL_ASSIGN(job.package, find_package(job.wishes.model));
-  CORBEL_ASSIGN(job.request.source, open_source(*job.package));
+  CORBEL_ASSIGN(job.request.source, open_compile_source(*job.package));
   CORBEL_ASSIGN(job.request.calibration, read_calibration(flags, job.wishes, *job.package));
   if (!job.request.calibration.empty())
     job.request.settings["calibration"] =

@@ -4,9 +4,12 @@
 #include <cctype>
 #include <filesystem>
 
+#include "apps/compile_source.h"
 #include "apps/environment.h"
 #include "apps/terminal.h"
-#include "corbel/base/quote.h"
+#include "corbel/compile/compile.h"
+#include "corbel/engine/memory_plan.h"
+#include "corbel/model/model_list.h"
 
 namespace corbel::app {
 namespace {
@@ -22,9 +25,17 @@ std::string plain(std::string text) {
 }
 
 Result<void> pack(const ModelPackage& package, const std::string& quant, const fs::path& output, Device& device) {
-  static_cast<void>(output);
-  static_cast<void>(device);
-  return fail(Code::unsupported, cat("cannot pack ", package.description(), " as ", quote(quant), ": not built in"));
+  CompileRequest request;
+  CORBEL_ASSIGN(request.source, open_compile_source(package));
+  CORBEL_ASSIGN(request.plan.quant, find_quant(quant, 0));
+  request.families = linked_model_families();
+  request.written_by = "corbel " CORBEL_VERSION;
+  request.settings = {{"quant", quant}, {"method", std::string(quant_method_name(request.plan.method))}};
+  request.output = output;
+  request.cancel = &interrupted();
+  CORBEL_ASSIGN(const CompileReport done, compile_model(request, device, {}));
+  print_error_text(cat("packed into ", bytes_text(done.file_bytes), "\n"));
+  return {};
 }
 
 }  // namespace

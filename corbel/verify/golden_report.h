@@ -38,7 +38,7 @@ struct GoldenReport {
 /// Which roundings to bf16 a run makes that the recording did not.
 struct Roundings {
   bool products = false;  // activations, before every product with a weight: 4 times per layer
-  bool cache = false;     // keys and values in the cache: 2 per layer
+  bool cache = false;     // a bf16 cache: keys, values, queries and softmax weights: 4 per layer
   bool any() const { return products || cache; }
 };
 

@@ -20,7 +20,6 @@ namespace corbel::cpu::CORBEL_ISA {
 #if defined(__AVX512F__)
 
 constexpr int64_t kStepsOfBlock = 8;
-// How far ahead of the products strips are fetched (bench/linear).
 // How far ahead strips are fetched where the processor does not do it well enough by itself: 8 KB is best of 512 bytes
 // to 16 KB, prefetcht0 no worse than prefetchnta.
 constexpr int64_t kStripBytesAhead = 8192;
