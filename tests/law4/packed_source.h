@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "corbel/base/memory_block.h"
 #include "corbel/format/gguf_random.h"
 #include "corbel/format/tensor_source.h"
 
@@ -21,20 +22,20 @@ class PackedSource final : public TensorSource {
     auto tensor = source_->find(name);
     if (!tensor || tensor->shape.rank() != 2) return tensor;
     const std::lock_guard lock(mutex_);
-    std::vector<std::byte>& bytes = packed_[std::string(name)];
+    MemoryBlock& bytes = packed_[std::string(name)];
     const std::int64_t rows = tensor->shape[0];
     const std::int64_t columns = tensor->shape[1];
-    if (bytes.empty()) {
+    if (bytes.bytes() == 0) {
       std::vector<float> values(static_cast<std::size_t>(rows * columns));
       tensor->format->decode(tensor->bytes.data(), rows * columns, values.data());
-      bytes.resize(static_cast<std::size_t>(format_->matrix_bytes(rows, columns)));
+      bytes = *allocate_host_memory(static_cast<std::size_t>(format_->matrix_bytes(rows, columns)));
       if (format_->can_encode())
         format_->encode_matrix(values.data(), rows, columns, bytes.data());
       else
         fill_random_strips(*format_, rows, columns, 0.5F, packed_.size(), bytes.data());
     }
     tensor->format = format_;
-    tensor->bytes = bytes;
+    tensor->bytes = {bytes.data(), bytes.bytes()};
     return tensor;
   }
   std::vector<std::string> names() const override { return source_->names(); }
@@ -44,7 +45,7 @@ class PackedSource final : public TensorSource {
   std::shared_ptr<const TensorSource> source_;
   const WeightFormat* format_;
   mutable std::mutex mutex_;
-  mutable std::map<std::string, std::vector<std::byte>> packed_;
+  mutable std::map<std::string, MemoryBlock> packed_;
 };
 
 }  // namespace corbel

@@ -176,9 +176,7 @@ struct StripUnits {
 struct WorkerMemory {
   WorkerMemory(const PackedState& state, int worker) noexcept : base(state.op.scratch->worker(worker)), at(state) {}
   /// Dot products of the first weight, and of the up weight.
-  float* dots(int which) const noexcept {
-    return reinterpret_cast<float*>(base) + which * dots_floats(at.block_rows);
-  }
+  float* dots(int which) const noexcept { return reinterpret_cast<float*>(base) + which * dots_floats(at.block_rows); }
   std::uint8_t* panel() const noexcept { return reinterpret_cast<std::uint8_t*>(base + at.panel_at); }
   float* scales() const noexcept { return reinterpret_cast<float*>(base + at.panel_scales_at); }
   float* offsets() const noexcept { return reinterpret_cast<float*>(base + at.panel_offsets_at); }
@@ -351,8 +349,11 @@ void run_range(const Prepared<Linear>& self, const Linear::Args& call, const Str
   const WorkerMemory memory(state, worker);
   const std::int64_t features = spec.outputs[range.weight].features;
   const int weights = spec.gated ? 2 : 1;
-  bool direct = rows.rows <= kMostDirectRows;
-  for (int i = 0; i < weights; ++i) direct = direct && state.weights[range.weight + i].kernel.dot != nullptr;
+  bool direct = true;
+  for (int i = 0; i < weights; ++i) {
+    const PackedKernel& kernel = state.weights[range.weight + i].kernel;
+    direct = direct && kernel.dot != nullptr && rows.rows <= kernel.most_rows;
+  }
   const std::int64_t step = direct ? range.count : 2;
   for (std::int64_t strip = range.first; strip < range.first + range.count; strip += step) {
     for (int i = 0; i < weights; ++i) {

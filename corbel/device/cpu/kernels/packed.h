@@ -13,21 +13,22 @@ namespace corbel::cpu {
 
 constexpr int64_t kBlockColumns = 256;
 constexpr int64_t kBlockFours = 64;
-constexpr int64_t kPanelRows = 32;                           // weight rows: two strips
+constexpr int64_t kPanelRows = 32;  // weight rows: two strips
 constexpr int64_t kPanelBlockBytes = kBlockColumns * kPanelRows;
-constexpr int64_t kMostTileRows = 12;     // 12 x 2 sums, 2 weights, 1 x: 27 of 32 registers
-constexpr int64_t kMostGroupedRows = 6;   // 6 x 2 integer sums, 6 x 2 float sums, 2 weights, 1 x, 1 scale: 28 of 32
-constexpr int64_t kMostDirectRows = 8;    // a strip's sums in registers beside what unpacking needs
-constexpr int kGroupings = 5;             // groups of a block: 1 << 0 .. 1 << 4
+constexpr int64_t kMostTileRows = 12;      // 12 x 2 sums, 2 weights, 1 x: 27 of 32 registers
+constexpr int64_t kMostGroupedRows = 6;    // 6 x 2 integer sums, 6 x 2 float sums, 2 weights, 1 x, 1 scale: 28 of 32
+constexpr int64_t kMostDirectRows = 8;     // a strip's sums in registers beside what unpacking needs
+constexpr int64_t kMostDirectGrouped = 4;  // with several groups a block there are float sums as well
+constexpr int kGroupings = 5;              // groups of a block: 1 << 0 .. 1 << 4
 
 /// A tile of quantized rows. By log2(groups of a block), where a weight has so many: integer sums begin at -bias times
 /// the sum of x over the group, which takes the panel's bias back; offsets want the sums themselves.
 struct QuantizedTile {
   int64_t rows = 0;
-  int8_t* integers = nullptr;         // [blocks][64][rows][4]
-  float* scales = nullptr;            // [blocks][rows]
-  int32_t* starts[kGroupings] = {};   // [blocks][groups][rows]
-  float* sums[kGroupings] = {};       // [blocks][groups][rows]; null where no weight has offsets
+  int8_t* integers = nullptr;        // [blocks][64][rows][4]
+  float* scales = nullptr;           // [blocks][rows]
+  int32_t* starts[kGroupings] = {};  // [blocks][groups][rows]
+  float* sums[kGroupings] = {};      // [blocks][groups][rows]; null where no weight has offsets
 };
 
 struct QuantizeArgs {
@@ -46,8 +47,8 @@ struct UnpackArgs {
   const unsigned char* strip = nullptr;  // its first wanted block
   int64_t blocks = 0;
   const PackedTables* tables = nullptr;
-  uint8_t* panel = nullptr;   // of this strip: its first line in the panel
-  float* scales = nullptr;    // of this strip
+  uint8_t* panel = nullptr;  // of this strip: its first line in the panel
+  float* scales = nullptr;   // of this strip
   float* offsets = nullptr;
 };
 
@@ -59,7 +60,7 @@ struct PanelArgs {
   const float* offsets = nullptr;  // null: the format has none
   int64_t blocks = 0;
   int64_t groups = 1;
-  int64_t go_on = 0;      // 0: dots begin at zero
+  int64_t go_on = 0;  // 0: dots begin at zero
   // What the next panel will be made of, fetched meanwhile: a line per four columns, this many bytes apart (0: the same
   // line, when there is nothing left).
   const unsigned char* fetch = nullptr;
@@ -99,12 +100,13 @@ struct PackedKernel {
   const char* format = nullptr;  // its name on disk; null: an empty place
   void (*unpack)(const UnpackArgs&) = nullptr;
   void (*dot)(const DirectArgs&) = nullptr;
+  int64_t most_rows = 0;  // of one call of dot
 };
 constexpr int kMostPackedKernels = 24;
 
 struct PackedKernels {
-  int32_t bias = 0;             // kPanelBias: 128 where bytes of a panel are unsigned, else 0
-  int64_t tile_rows = 0;        // most rows of a tile
+  int32_t bias = 0;       // kPanelBias: 128 where bytes of a panel are unsigned, else 0
+  int64_t tile_rows = 0;  // most rows of a tile
   int64_t grouped_tile_rows = 0;
   void (*quantize)(const QuantizeArgs&) = nullptr;
   void (*panel)(const PanelArgs&) = nullptr;

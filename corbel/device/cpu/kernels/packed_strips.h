@@ -125,7 +125,10 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
   }
 }
 
-template <typename Kind, int R = kMostDirectRows>
+template <typename Kind>
+constexpr int kMostRowsOf = static_cast<int>(Kind::kGroups > 1 ? kMostDirectGrouped : kMostDirectRows);
+
+template <typename Kind, int R = kMostRowsOf<Kind>>
 void dot_strips_of_rows(const DirectArgs& args) {
   if constexpr (R > 1) {
     if (args.x.rows < R) return dot_strips_of_rows<Kind, R - 1>(args);
@@ -161,7 +164,7 @@ template <typename Kind>
 void add_packed_format(Kernels& table, const char* name) {
   PackedKernel* place = table.packed.formats;
   while (place->format != nullptr) ++place;
-  *place = {name, unpack_strip<Kind>, dot_strips_of_rows<Kind>};
+  *place = {name, unpack_strip<Kind>, dot_strips_of_rows<Kind>, kMostRowsOf<Kind>};
 }
 
 #endif
