@@ -21,12 +21,8 @@ struct Heads {
   std::int64_t kv_heads;
   std::int64_t head_dim;
 };
-constexpr Heads kHeads[] = {{"4 of 64", 32, 8, 64},
-                            {"4 of 128", 32, 8, 128},
-                            {"2 of 128", 16, 8, 128},
-                            {"7 of 64, 2 kv", 14, 2, 64},
-                            {"1 of 64", 16, 16, 64},
-                            {"16 of 128, 1 kv", 16, 1, 128}};
+constexpr Heads kHeads[] = {{"4 of 64", 32, 8, 64},       {"4 of 128", 32, 8, 128}, {"2 of 128", 16, 8, 128},
+                            {"7 of 64, 2 kv", 14, 2, 64}, {"1 of 64", 16, 16, 64},  {"16 of 128, 1 kv", 16, 1, 128}};
 
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -77,10 +73,8 @@ Cache make_cache(Device& device, const KvPageSpec& page, std::int64_t tokens, in
 }
 
 AttentionOpSpec spec_of(const Heads& heads, DType dtype) {
-  return {{heads.kv_heads, heads.head_dim, dtype},
-          heads.q_heads,
-          1.0F / std::sqrt(static_cast<float>(heads.head_dim)),
-          0};
+  return {
+      {heads.kv_heads, heads.head_dim, dtype}, heads.q_heads, 1.0F / std::sqrt(static_cast<float>(heads.head_dim)), 0};
 }
 
 std::int64_t floats_of(const Heads& heads, std::int64_t rows) {

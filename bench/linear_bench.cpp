@@ -1,6 +1,7 @@
-// linear_bench [threads] [level] [format] [what]: the linear layers of a decoder of hidden 2048, ffn 8192 and vocabulary
-// 128,256 (Llama-3.2-1B's), against the limits of the machine measured before and after. format: bf16 (the default), f32
-// (bf16 weights in f32 arithmetic), or a packed format (int8 arithmetic); what: all (the default), decode, prefill.
+// linear_bench [threads] [level] [format] [what]: the linear layers of a decoder of hidden 2048, ffn 8192 and
+// vocabulary 128,256 (Llama-3.2-1B's), against the limits of the machine measured before and after. format: bf16 (the
+// default), f32 (bf16 weights in f32 arithmetic), or a packed format (int8 arithmetic); what: all (the default),
+// decode, prefill.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -51,8 +52,7 @@ Linear::Spec spec_of(std::int64_t in, const std::vector<std::int64_t>& features,
   spec.in_features = in;
   spec.weights = static_cast<int>(features.size());
   spec.arithmetic = kind.arithmetic;
-  for (std::size_t w = 0; w < features.size(); ++w)
-    spec.outputs[w] = {.features = features[w], .format = kind.format};
+  for (std::size_t w = 0; w < features.size(); ++w) spec.outputs[w] = {.features = features[w], .format = kind.format};
   return spec;
 }
 
@@ -77,7 +77,8 @@ void fill_weights(const WeightFormat& format, std::byte* to, std::int64_t bytes)
   const auto next = [&state] { return state = state * 1664525U + 1013904223U; };
   if (format.packed == nullptr) {
     auto* const numbers = reinterpret_cast<std::uint16_t*>(to);
-    for (std::int64_t i = 0; i < bytes / 2; ++i) numbers[i] = static_cast<std::uint16_t>(0x3c00U | (next() >> 16 & 0x81ffU));
+    for (std::int64_t i = 0; i < bytes / 2; ++i)
+      numbers[i] = static_cast<std::uint16_t>(0x3c00U | (next() >> 16 & 0x81ffU));
     return;
   }
   std::vector<float> values(static_cast<std::size_t>(kStripRows * kPackedColumns));

@@ -24,8 +24,8 @@ class ThreadPool {
   int threads() const noexcept { return threads_; }
 
   /// Calls body(unit, worker) for every unit in [0, units), each once, and returns when all are done. worker is in [0,
-  /// threads()). Each thread has a run of neighbouring units, which it takes in ascending order; who is through takes over
-  /// from the others. Allocates nothing, takes no lock.
+  /// threads()). Each thread has a run of neighbouring units, which it takes in ascending order; who is through takes
+  /// over from the others. Allocates nothing, takes no lock.
   template <typename Body>
   void parallel_for(std::int64_t units, Body&& body) noexcept {
     using Function = std::remove_reference_t<Body>;

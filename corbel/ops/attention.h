@@ -94,8 +94,9 @@ struct AttentionOpSpec {
 ///     m'   = max(m, s[j] of every visible j)
 ///     a    = E(m - m'), 0 when m = -inf
 ///     p[j] = bf16(E(s[j] - m')), 0 for slots not visible
-///     l    = fma(l, a, sum p)                       pair i of the block in lane i % 16: lane = (lane + p[2i+1]) + p[2i]; the tree
-///     c[d] = chain over the pairs of slots 2i, 2i + 1 with a visible slot of p and value[.][d], i ascending; a slot of
+///     l    = fma(l, a, sum p)                       pair i of the block in lane i % 16: lane = (lane + p[2i+1]) +
+///     p[2i]; the tree c[d] = chain over the pairs of slots 2i, 2i + 1 with a visible slot of p and value[.][d], i
+///     ascending; a slot of
 ///            a pair that is not visible has p = value = 0
 ///     o[d] = fma(o[d], a, c[d])
 ///   A chain begins with +0; each pair is fma_flushed of the odd element, then of the even one; elements that are

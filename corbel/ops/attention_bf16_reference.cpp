@@ -25,7 +25,8 @@ void chain_lanes(const float* x, const float (*y)[kLanes], std::int64_t count, f
   }
   std::int32_t any = 0;
   for (const std::int32_t border : at_border) any |= border;
-  if (any >= 0) [[likely]] return;
+  if (any >= 0) [[likely]]
+    return;
   for (float& lane : lanes) lane = 0.0F;
   for (std::int64_t i = 0; i < count; ++i)
     for (int l = 0; l < kLanes; ++l) lanes[l] = fma_flushed(x[i], y[i][l], lanes[l]);
@@ -55,8 +56,8 @@ void score_block(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTa
   }
 }
 
-/// part.out = part.out * a + the block's values, weighted; `p` begins at the block's first pair and is zero where a slot
-/// is not visible.
+/// part.out = part.out * a + the block's values, weighted; `p` begins at the block's first pair and is zero where a
+/// slot is not visible.
 void add_values(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& task, const KeyBlock& block,
                 const float* p, float a, PartialSoftmax& part) noexcept {
   const std::int64_t begin = block.begin / 2 * 2;
@@ -99,8 +100,7 @@ void add_block_bf16(const AttentionOpSpec& spec, const KvLayer& cache, const Hea
   const float a = part.maximum == -HUGE_VALF ? 0.0F : exp2_f32(part.maximum - maximum);
   float p[kKeyBlockTokens] = {};  // by place in the whole block
   const std::int64_t offset = block.begin % kKeyBlockTokens;
-  for (std::int64_t j = 0; j < count; ++j)
-    p[offset + j] = to_float(to_bfloat16(exp2_f32(dots[j] - maximum)));
+  for (std::int64_t j = 0; j < count; ++j) p[offset + j] = to_float(to_bfloat16(exp2_f32(dots[j] - maximum)));
   float lanes[kLanes] = {};
   for (std::int64_t j = 0; j < kKeyBlockTokens; j += 2) {
     float& lane = lanes[j / 2 % kLanes];

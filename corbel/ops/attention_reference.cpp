@@ -31,7 +31,7 @@ void rescale(float* out, float a, std::int64_t head_dim) noexcept {
 }
 
 void add_block_f32(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& task, const KeyBlock& block,
-               PartialSoftmax& part) noexcept {
+                   PartialSoftmax& part) noexcept {
   const std::int64_t head_dim = spec.page.head_dim;
   float row[kMaxHeadDim];
   float p[kKeyBlockTokens];
@@ -80,8 +80,7 @@ void join_chunk(const AttentionOpSpec& spec, const PartialSoftmax& later, Partia
   const float a2 = in_f32 ? exp_f32(later.maximum - maximum) : exp2_f32(later.maximum - maximum);
   total.maximum = maximum;
   total.sum = std::fma(total.sum, a1, later.sum * a2);
-  for (std::int64_t d = 0; d < spec.page.head_dim; ++d)
-    total.out[d] = std::fma(total.out[d], a1, later.out[d] * a2);
+  for (std::int64_t d = 0; d < spec.page.head_dim; ++d) total.out[d] = std::fma(total.out[d], a1, later.out[d] * a2);
 }
 
 void attend_head(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& given) noexcept {

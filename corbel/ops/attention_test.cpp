@@ -140,9 +140,10 @@ double score_factor(const AttentionOpSpec& spec, float q) {
 }
 
 /// How far a weight may be from exp(score - highest), relatively, u = 2^-24.
-///   f32   score: 16 lanes, tree, one product: (head_dim / 16 + 6) u of sum |q k| scale; twice, since the maximum has its
-///         own; the difference s - m rounds by u |s - m|; exp 2 u; each later block or chunk rescales (exp and a product,
-///         arguments below |s - m|); sums round once per visible slot and block
+///   f32   score: 16 lanes, tree, one product: (head_dim / 16 + 6) u of sum |q k| scale; twice, since the maximum has
+///   its
+///         own; the difference s - m rounds by u |s - m|; exp 2 u; each later block or chunk rescales (exp and a
+///         product, arguments below |s - m|); sums round once per visible slot and block
 ///   bf16  score: one chain of head_dim steps; 2^x 3e-6, here and when rescaled; the weight is rounded to 8 bits
 double weight_error(const AttentionOpSpec& spec, double magnitude, double range, double visible) {
   const auto dim = static_cast<double>(spec.page.head_dim);

@@ -70,8 +70,8 @@ TEST_F(ArtifactRuns, GivesCloseLogitsWhenWeightsArePacked) {
         distance += std::pow(static_cast<double>(logits[i]) - expected[i], 2);
         size += std::pow(static_cast<double>(expected[i]), 2);
       }
-      // Random weights of few columns with sharp attention, whose queries and softmax weights are rounded to bf16 behind
-      // weights that already moved: 8 bits leave some percent, 4 bits no more than the size of the logits.
+      // Random weights of few columns with sharp attention, whose queries and softmax weights are rounded to bf16
+      // behind weights that already moved: 8 bits leave some percent, 4 bits no more than the size of the logits.
       EXPECT_LT(std::sqrt(distance / size), format == &w8_format() ? 0.15 : 0.9) << model << ' ' << format->name;
       EXPECT_LT(artifact->model().info().weight_bytes, folder->model().info().weight_bytes * 5);
     }

@@ -66,7 +66,8 @@ AttendArgs make_args(const Call& call, const Tile& tile, const std::int32_t* slo
                      int worker) noexcept {
   const AttentionOpSpec& spec = call.spec;
   const KvPageSpec& page = spec.page;
-  for (std::int64_t row = 0; row < tile.rows; ++row) first_slots[row] = first_visible(spec, slots[tile.first_row + row]);
+  for (std::int64_t row = 0; row < tile.rows; ++row)
+    first_slots[row] = first_visible(spec, slots[tile.first_row + row]);
   const std::int64_t kv_head = tile.first_head / (spec.q_heads / page.kv_heads);
   AttendArgs args;
   args.q = call.q(tile.first_row, tile.first_head);
@@ -137,8 +138,8 @@ void run_prefill(const Prepared<AttentionPrefill>& self, const AttentionPrefill:
   }
 }
 
-/// The chunks of few long sequences, spread over the threads: unit after unit (row, head tile), chunk after chunk. Parts
-/// go to the shared scratch, as many at a time as fit, and are joined unit by unit, in ascending order.
+/// The chunks of few long sequences, spread over the threads: unit after unit (row, head tile), chunk after chunk.
+/// Parts go to the shared scratch, as many at a time as fit, and are joined unit by unit, in ascending order.
 class SplitDecode {
  public:
   SplitDecode(const Call& call, const AttentionDecode::Args& args) noexcept
@@ -275,8 +276,8 @@ void add_attention_ops(OpTable& table) {
   table.entry<AttentionDecode>().prepare = [](const AttentionOpSpec& spec,
                                               const Device& device) -> Result<Prepared<AttentionDecode>> {
     const std::int64_t parts = split_parts(spec) * attend_part_floats(heads_together(spec), spec.page.head_dim);
-    CORBEL_ASSIGN(OpState state, cpu_device(device).state(scratch_bytes(spec),
-                                                          static_cast<std::size_t>(parts) * sizeof(float)));
+    CORBEL_ASSIGN(OpState state,
+                  cpu_device(device).state(scratch_bytes(spec), static_cast<std::size_t>(parts) * sizeof(float)));
     return Prepared<AttentionDecode>(spec, run_decode, std::make_shared<const OpState>(std::move(state)));
   };
 }

@@ -78,11 +78,9 @@ void add_group_values(Query* const* queries, const BlockRows& values, int64_t he
     return;
   }
   // Ascending for each query: what it sees before the others, what all see, what it sees beyond them.
-  for (int i = 0; i < kQueries; ++i)
-    add_all_values<1>(queries + i, values, head_dim, queries[i]->from, group.all_from);
+  for (int i = 0; i < kQueries; ++i) add_all_values<1>(queries + i, values, head_dim, queries[i]->from, group.all_from);
   add_all_values<kQueries>(queries, values, head_dim, group.all_from, group.all_to);
-  for (int i = 0; i < kQueries; ++i)
-    add_all_values<1>(queries + i, values, head_dim, group.all_to, queries[i]->to);
+  for (int i = 0; i < kQueries; ++i) add_all_values<1>(queries + i, values, head_dim, group.all_to, queries[i]->to);
 }
 
 /// Element d of 16 neighbouring keys side by side: turned[d][j], for the keys that the group sees.

@@ -157,8 +157,7 @@ void make_chains(const Call& call, const Tile& tile, const Sight& sight, const B
   }
   if (all_from >= all_to) return;
   by_rows<ValueRows>(tile.rows, values_for_all(call, pages, all_from, all_to));
-  for (int64_t row = 0; row < tile.rows; ++row)
-    add_row_pairs(call, sight, row, pages, all_to, (sight.to[row] + 1) / 2);
+  for (int64_t row = 0; row < tile.rows; ++row) add_row_pairs(call, sight, row, pages, all_to, (sight.to[row] + 1) / 2);
 }
 
 /// Values of a block that some row does not see whole; rows that see nothing stay as they are.
@@ -281,7 +280,8 @@ void finish(const AttendArgs& args, const SoftmaxState& total, int64_t first, in
   for (int64_t row = 0; row < rows; ++row) {
     const Floats scale = broadcast(1.0F / total.sum[row]);
     const int64_t query = first + row;
-    float* const out = args.out + query / args.heads * args.out_token_stride + query % args.heads * args.out_head_stride;
+    float* const out =
+        args.out + query / args.heads * args.out_token_stride + query % args.heads * args.out_head_stride;
     const float* const values = total.out + row * padded;
     int64_t d = 0;
     for (; d + kWidth <= args.head_dim; d += kWidth) store(out + d, mul(load(values + d), scale));

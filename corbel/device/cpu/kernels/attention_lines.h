@@ -80,8 +80,8 @@ struct PairSteps {
   CORBEL_INLINE X number(const Number* p) { return {broadcast(p[1]), broadcast(p[0])}; }
   CORBEL_INLINE void step(Line line, X x, Floats& sum) { sum = fma(line.even, x.even, fma(line.odd, x.odd, sum)); }
 };
-/// Subnormal inputs and results as zero, until the end of the scope. What it holds for must not be inlined: the compiler
-/// does not know that arithmetic depends on it.
+/// Subnormal inputs and results as zero, until the end of the scope. What it holds for must not be inlined: the
+/// compiler does not know that arithmetic depends on it.
 class ArithmeticScope {
  public:
   __attribute__((always_inline)) ArithmeticScope() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040U); }
@@ -97,8 +97,8 @@ class ArithmeticScope {
 ///   lines    line i of brick b at lines + b * brick_bytes + i * kLine
 template <int R, int B>
 CORBEL_INLINE void add_lines(const PairSteps::Number* numbers, int64_t line_step, int64_t row_step,
-                             const unsigned char* lines, int64_t brick_bytes, int64_t count,
-                             const unsigned char* ahead, Floats (&sum)[R][B]) {
+                             const unsigned char* lines, int64_t brick_bytes, int64_t count, const unsigned char* ahead,
+                             Floats (&sum)[R][B]) {
   for (int64_t i = 0; i < count; ++i) {
     PairSteps::Line line[B];
 #pragma GCC unroll 8
@@ -143,11 +143,11 @@ struct TileValues {
   const PairSteps::Number* p;    // [R][kAttendBlock / 2] numbers
   const unsigned char* half[2];  // the head's values in the block's two pages, moved to the first brick
   const unsigned char* ahead[2];
-  int64_t from;     // pairs of the block
+  int64_t from;  // pairs of the block
   int64_t to;
-  float* out;       // [R][padded], moved to the first brick's first element
+  float* out;  // [R][padded], moved to the first brick's first element
   int64_t padded;
-  const float* a;   // [R]; null: out is a chain to be continued
+  const float* a;  // [R]; null: out is a chain to be continued
 };
 
 /// out = out * a + chain (never flushed: not within ArithmeticScope), or out continues as a chain.
@@ -159,8 +159,7 @@ __attribute__((noinline)) void add_value_bricks(const TileValues& tile) {
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int b = 0; b < B; ++b)
-      sum[r][b] = tile.a == nullptr ? load(tile.out + r * tile.padded + b * kWidth) : zero();
+    for (int b = 0; b < B; ++b) sum[r][b] = tile.a == nullptr ? load(tile.out + r * tile.padded + b * kWidth) : zero();
   for (int half = 0; half < 2; ++half) {
     const int64_t begin = tile.from > half * kHalf ? tile.from : half * kHalf;
     const int64_t end = tile.to < (half + 1) * kHalf ? tile.to : (half + 1) * kHalf;

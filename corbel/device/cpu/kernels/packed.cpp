@@ -23,9 +23,8 @@ CORBEL_INLINE int grouping_of(int64_t groups) { return __builtin_ctzll(static_ca
 
 CORBEL_INLINE Walk begin_walk(const PanelArgs& args) {
   const int grouping = grouping_of(args.groups);
-  return {args.x.integers,       args.x.scales, args.x.starts[grouping], args.x.sums[grouping],
-          args.panel,            args.scales,   args.offsets,              args.fetch,
-          args.fetch_step};
+  return {args.x.integers, args.x.scales, args.x.starts[grouping], args.x.sums[grouping], args.panel, args.scales,
+          args.offsets,    args.fetch,    args.fetch_step};
 }
 
 #if defined(__AVX512F__)

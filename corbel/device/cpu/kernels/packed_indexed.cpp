@@ -103,7 +103,7 @@ class Indexed {
   __m512i low_table_;
   __m512i high_table_;
   __m512i at_;
-  __m512i first_;   // lines of the header pair
+  __m512i first_;  // lines of the header pair
   __m512i second_;
   __m512i next_first_;
   __m512i next_second_;

@@ -76,8 +76,8 @@ CORBEL_INLINE Floats load_part(const float* x, int64_t begin, int64_t in) {
   return begin >= in ? zero() : load_first(x + begin, in - begin);
 }
 
-/// Scale of each block of a row, and what x is multiplied by. A pass of its own: the chain from a block's maximum to its
-/// integers is long, and blocks do not wait for one another this way.
+/// Scale of each block of a row, and what x is multiplied by. A pass of its own: the chain from a block's maximum to
+/// its integers is long, and blocks do not wait for one another this way.
 void scale_row(const float* x, int64_t in, const QuantizedTile& tile, int64_t row, int64_t first, int64_t count,
                float* inverses) {
   for (int64_t b = 0; b < count; ++b) {
@@ -125,8 +125,7 @@ CORBEL_INLINE void quantize_block(const float* x, int64_t in, const QuantizedTil
     store_sums(tile, block, row, bias, sixteenths);
   }
   if (tile.rows == 1) return;
-  for (int64_t four = 0; four < kBlockFours; ++four)
-    __builtin_memcpy(to + four * tile.rows * 4, bytes + four * 4, 4);
+  for (int64_t four = 0; four < kBlockFours; ++four) __builtin_memcpy(to + four * tile.rows * 4, bytes + four * 4, 4);
 }
 
 void quantize_row(const float* x, int64_t in, const QuantizedTile& tile, int64_t row, int32_t bias) {
