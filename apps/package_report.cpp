@@ -84,6 +84,25 @@ std::string limits_text(const ArtifactLimits& limits) {
              limits.input_tokens > 0 ? limits.input_tokens : limits.context_tokens, " tokens");
 }
 
+/// The worst tensor of those that were quantized; the whole text is in --json.
+std::string certificate_summary(std::string_view certificate) {
+  if (certificate.empty()) return "none";
+  const auto read = parse_json(certificate, "certificate");
+  if (!read || !read->is_object() || !read->contains("tensors") || !(*read)["tensors"].is_array())
+    return "not in a form that this version knows; --json shows it";
+  int quantized = 0;
+  const Json* worst = nullptr;
+  for (const Json& tensor : (*read)["tensors"]) {
+    if (!tensor.is_object() || !tensor.contains("sqnr_db") || !tensor["sqnr_db"].is_number()) continue;
+    ++quantized;
+    if (worst == nullptr || tensor["sqnr_db"].get<double>() < (*worst)["sqnr_db"].get<double>()) worst = &tensor;
+  }
+  if (worst == nullptr) return "every tensor as the checkpoint has it";
+  const bool named = worst->contains("name") && (*worst)["name"].is_string();
+  return cat("SQNR of ", quantized, " quantized tensors at least ", decimals((*worst)["sqnr_db"].get<double>(), 2),
+             " dB (", named ? quote((*worst)["name"].get<std::string>()) : std::string("unnamed"), ")");
+}
+
 std::string artifact_text(const PackageReport& report) {
   const Artifact* artifact = report.package->artifact();
   if (artifact == nullptr) return {};
@@ -100,8 +119,7 @@ std::string artifact_text(const PackageReport& report) {
         field_line("profile", cat(one.name, ": ", limits_text(one.limits),
                                   &one == &profile && artifact->manifest().profiles.size() > 1 ? " (shown here)" : ""));
   }
-  const std::string_view certificate = artifact->certificate(profile);
-  return text + field_line("certificate", certificate.empty() ? "none" : std::string(certificate));
+  return text + field_line("certificate", certificate_summary(artifact->certificate(profile)));
 }
 
 std::string model_text(const PackageReport& report) {
