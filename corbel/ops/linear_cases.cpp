@@ -230,6 +230,15 @@ void add_mixed(CaseList& list) {
     spec.outputs[3] = {.features = 80, .format = &w4g8_format()};
     list.add(spec, {.rows = rows});
   }
+  // One weight with a scale per group makes tiles of x smaller for all of the op's weights.
+  for (const std::int64_t rows : {5, 7, 8, 9}) {
+    for (const bool import_first : {false, true}) {
+      Linear::Spec spec = single(600, 70, import_first ? p_q5_1_format() : w4g16_format(), Arithmetic::int8);
+      spec.weights = 2;
+      spec.outputs[1] = {.features = 37, .format = import_first ? &w8_format() : &p_q6_k_format()};
+      list.add(spec, {.rows = rows});
+    }
+  }
 }
 
 /// Sums that meet 2^-126 from below: whether they are flushed is decided after rounding to 24 bits (fma_flushed).

@@ -1,0 +1,87 @@
+#pragma once
+#include <algorithm>
+#include <bit>
+
+#include "corbel/device/cpu/cpu_ops.h"
+#include "corbel/format/packed_format.h"
+
+/// What a Linear of packed weights keeps between its calls, and how a call's rows and strips are cut.
+namespace corbel::cpu {
+
+// Columns of a panel: 16 blocks are 128 KB, which stay in the second-level cache.
+constexpr std::int64_t kPanelBlocks = 16;
+constexpr std::int64_t kMostUnitStrips = 64;
+
+struct PackedWeight {
+  const WeightFormat* format = nullptr;
+  PackedKernel kernel;  // empty: unpacked by the codec
+  PackedTables tables;
+  std::int64_t strips = 0;
+  std::int64_t strip_bytes = 0;
+};
+
+/// Where things lie in the shared scratch and in a worker's, in bytes.
+struct PackedState {
+  OpState op;
+  PackedWeight weights[Linear::kMaxWeights];
+  std::int64_t blocks = 0;
+  std::int64_t block_rows = 0;
+  std::int64_t tile_rows = 0;
+  std::int64_t scales_at = 0;
+  std::int64_t starts_at[kGroupings] = {};  // 0: unused
+  std::int64_t sums_at[kGroupings] = {};
+  std::int64_t panel_blocks = 0;
+  std::int64_t panel_at = 0;
+  std::int64_t panel_scales_at = 0;
+  std::int64_t panel_offsets_at = 0;
+};
+
+inline const PackedState& packed_state(const Prepared<Linear>& self) noexcept {
+  return *static_cast<const PackedState*>(self.state());
+}
+
+/// Tiles of x behind one another; a tile of rows [row, row + rows) begins at row in every array.
+QuantizedTile tile_at(const PackedState& state, std::int64_t row, std::int64_t rows) noexcept;
+
+/// Rows of one pass over the weights, in tiles of about equal height: 16 are 8 + 8, not 12 + 4.
+struct RowBlock {
+  RowBlock(const PackedState& state, std::int64_t first_row, std::int64_t count) noexcept
+      : first(first_row), rows(count), tiles((count + state.tile_rows - 1) / state.tile_rows) {}
+  std::int64_t begin(std::int64_t tile) const noexcept { return tile * rows / tiles; }
+  std::int64_t height(std::int64_t tile) const noexcept { return begin(tile + 1) - begin(tile); }
+  std::int64_t first;
+  std::int64_t rows;
+  std::int64_t tiles;
+};
+
+/// Some neighbouring strips of one weight, or of both when gated.
+struct StripRange {
+  int weight;
+  std::int64_t first;
+  std::int64_t count;
+};
+
+/// Scratch of one worker.
+struct WorkerMemory {
+  WorkerMemory(const PackedState& state, int worker) noexcept : base(state.op.scratch->worker(worker)), at(state) {}
+  /// Dot products of the first weight, and of the up weight.
+  float* dots(int which) const noexcept { return reinterpret_cast<float*>(base) + which * dots_floats(at.block_rows); }
+  std::uint8_t* panel() const noexcept { return reinterpret_cast<std::uint8_t*>(base + at.panel_at); }
+  float* scales() const noexcept { return reinterpret_cast<float*>(base + at.panel_scales_at); }
+  float* offsets() const noexcept { return reinterpret_cast<float*>(base + at.panel_offsets_at); }
+  static std::int64_t dots_floats(std::int64_t block_rows) {
+    return std::max(block_rows * kPanelRows, kMostDirectRows * kMostUnitStrips * kStripRows);
+  }
+  std::byte* base;
+  const PackedState& at;
+};
+
+/// dots [rows][32] of the strips `strip` and the next one, by way of the worker's panel.
+void dot_pair(const PackedState& state, const PackedWeight& weight, const std::byte* strips, std::int64_t strip,
+              const RowBlock& rows, const WorkerMemory& memory, float* dots) noexcept;
+
+/// dots [rows][count * 16] of strips as they are stored; rows that fit one tile and PackedKernel::most_rows.
+void dot_direct(const PackedState& state, const PackedWeight& weight, const std::byte* strips, const StripRange& range,
+                std::int64_t rows, float* dots) noexcept;
+
+}  // namespace corbel::cpu
