@@ -3,6 +3,7 @@ import json
 import pathlib
 import re
 import subprocess
+import tempfile
 
 import gguf_file
 
@@ -27,8 +28,8 @@ class Row:
         return self.metric, self.tokens, self.batch
 
 
-def run_program(command, environment=None):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, errors="replace", env=environment)
+def run_program(command, folder=None):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, errors="replace", cwd=folder)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}")
     return done
@@ -38,7 +39,7 @@ class Peer:
     """A llama-bench and the programs that stand beside it."""
 
     def __init__(self, name, program, formats=None):
-        self.name, self.bench = name, pathlib.Path(program)
+        self.name, self.bench = name, pathlib.Path(program).absolute()
         for path in (self.bench, self.quantizer(), self.batched()):
             if not path.exists():
                 raise SystemExit(f"--peer {name}={program}: {path} is not there; llama-bench, llama-quantize and "
@@ -56,7 +57,7 @@ class Peer:
 
     def run(self, model, mode, rows, threads):
         """[Row] for the wanted (metric, tokens, batch), each measured once after the program's own warm-up."""
-        measured = []
+        measured, model = [], pathlib.Path(model).absolute()
         prompts = [tokens for metric, tokens, batch in rows if metric == "prefill"]
         single = [tokens for metric, tokens, batch in rows if metric == "decode" and batch == 1]
         wide = sorted({(tokens, batch) for metric, tokens, batch in rows if metric == "decode" and batch > 1})
@@ -66,11 +67,16 @@ class Peer:
             measured += self._batched(model, mode, wide, threads)
         return measured
 
+    @staticmethod
+    def _run(command):
+        with tempfile.TemporaryDirectory() as folder:  # peers leave logs where they run
+            return run_program(command, folder)
+
     def _bench(self, model, mode, prompts, single, threads):
         listed = lambda counts: ",".join(map(str, counts)) or "0"
         command = [self.bench, "-m", model, "-p", listed(prompts), "-n", listed(single), "-t", threads, "-r", 1, "-fa", 1,
                    "-o", "json", *self.modes[mode]]
-        text = run_program(command).stdout
+        text = self._run(command).stdout
         rows = []
         for entry in json.loads(text[text.index("["):]):
             prefill = entry["n_prompt"] > 0
@@ -84,7 +90,7 @@ class Peer:
         command = [self.batched(), "-m", model, "-c", context, "-b", 2048, "-ub", 512, "-npp", 1, "-ntg", tokens, "-npl",
                    ",".join(map(str, batches)), "-t", threads, "-fa", "on",
                    *[part for part in self.modes[mode] if part != "1"]]
-        done = run_program(command)
+        done = self._run(command)
         rows = []
         for line in (done.stdout + "\n" + done.stderr).splitlines():
             cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
