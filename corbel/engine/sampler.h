@@ -53,12 +53,14 @@ class Sampler {
     std::int32_t id;
   };
   void penalize(std::span<const std::int32_t> history, double penalty);
+  void sort_likeliest(std::span<Scored> part);
   std::size_t keep_top_p(std::size_t count, double top_p);
   static bool likelier(const Scored& a, const Scored& b) noexcept {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
   }
 
   std::vector<Scored> scored_;       // [vocab]
+  std::vector<Scored> swapped_;      // half of a sort
   std::vector<std::uint32_t> seen_;  // [vocab] round in which the token was last penalized
   std::uint32_t round_ = 0;
   std::vector<Candidate> candidates_;

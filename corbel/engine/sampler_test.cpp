@@ -213,5 +213,32 @@ TEST(Philox, GivesTheKnownAnswersOfRandom123) {
             (Bits{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
+TEST(Sampler, KeepsOfALargeFlatVocabularyWhatAFullSortWould) {
+  std::mt19937 random(5);
+  std::vector<float> logits(20011);
+  for (float& logit : logits) {
+    // Few values, of both signs and both zeros: many are equal.
+    logit = static_cast<float>(static_cast<int>(random() % 41) - 20) * 0.01F;
+    if (logit == 0.0F && random() % 2 == 0) logit = -0.0F;
+  }
+  std::vector<std::int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, [&](std::int32_t a, std::int32_t b) { return logits[a] > logits[b]; });
+  for (const double top_p : {0.01, 0.02, 0.5, 0.93}) {
+    double total = 0.0;
+    for (const float logit : logits) total += std::exp(static_cast<double>(logit));
+    double before = 0.0;
+    std::size_t count = 0;
+    while (count == 0 || before < top_p * total) before += std::exp(static_cast<double>(logits[order[count++]]));
+    std::vector<std::int32_t> expected(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count));
+    std::ranges::sort(expected);
+    Sampler sampler(static_cast<std::int64_t>(logits.size()));
+    const auto kept = sampler.candidates(logits, {}, {.temperature = 1.0, .top_p = top_p});
+    std::vector<std::int32_t> ids;
+    for (const auto& candidate : kept) ids.push_back(candidate.id);
+    EXPECT_EQ(ids, expected) << top_p;
+  }
+}
+
 }  // namespace
 }  // namespace corbel

@@ -92,10 +92,19 @@ Result<std::unique_ptr<TokenModel>> read_bpe(const simdjson::dom::object& model,
   if (model["merges"].get(merges) != simdjson::SUCCESS) {
     return fail(Code::bad_file, cat(context.source, ": \"model.merges\" must be an array"));
   }
-  CORBEL_ASSIGN(Vocabulary vocabulary, read_vocabulary(vocab, context.source, "model.vocab"));
+  Vocabulary vocabulary;
+  if (context.tables != nullptr) {
+    CORBEL_ASSIGN(vocabulary, Vocabulary::load(*context.tables));
+  } else {
+    CORBEL_ASSIGN(vocabulary, read_vocabulary(vocab, context.source, "model.vocab"));
+  }
   BpeModel::Options options;
   options.alphabet = context.bytes_as_chars ? BpeModel::Alphabet::bytes : BpeModel::Alphabet::characters;
   CORBEL_TRY(read_bpe_options(model, context.source, vocabulary, options));
+  if (context.tables != nullptr) {
+    CORBEL_ASSIGN(std::unique_ptr<BpeModel> loaded, BpeModel::load(*context.tables, std::move(vocabulary), options));
+    return Result<std::unique_ptr<TokenModel>>(std::move(loaded));
+  }
   auto made = std::make_unique<BpeModel>(std::move(vocabulary), options);
   CORBEL_TRY(read_merges(merges, context.source, *made));
   return Result<std::unique_ptr<TokenModel>>(std::move(made));

@@ -100,6 +100,22 @@ void BpeMerges::set(std::int32_t left, std::int32_t right, std::int32_t id, std:
   rank_limit_ = std::max(rank_limit_, rank + 1);
 }
 
+Result<BpeMerges> BpeMerges::load(FlatReader& from, const Vocabulary& vocabulary) {
+  BpeMerges loaded;
+  CORBEL_TRY(from.take(loaded.slots_));
+  const auto broken = [&](std::string_view what) { return fail(Code::bad_file, cat(from.source(), ": ", what)); };
+  for (const Merge& merge : loaded.slots_) {
+    if (merge.pair == kNoPair) continue;
+    ++loaded.size_;
+    if (merge.rank == kNoRank) return broken("a merge has no rank");
+    if (!vocabulary.has(merge.id)) return broken("a merge makes an id without a token");
+    loaded.rank_limit_ = std::max(loaded.rank_limit_, merge.rank + 1);
+  }
+  if (loaded.size_ * 4 > loaded.slots_.size() * 3 || !std::has_single_bit(loaded.slots_.size()))
+    return broken("the slots do not fit the merges");
+  return loaded;
+}
+
 std::size_t BpeMerges::merge(std::int32_t* ids, std::size_t count) const {
   if (count <= kShortSymbols) return merge_short(ids, count);
   if (count <= kHeapSymbols || rank_limit_ > kMaxListedRank) return merge_by_heap(ids, count);

@@ -43,6 +43,10 @@ class BpeMerges {
 
   std::size_t size() const noexcept { return size_; }
 
+  /// As it stands, and back. load() refuses ids that `vocabulary` lacks and slots that would not end a search.
+  void save(FlatWriter& to) const { to.put(slots_); }
+  static Result<BpeMerges> load(FlatReader& from, const Vocabulary& vocabulary);
+
  private:
   static constexpr std::uint64_t kNoPair = ~0ULL;
 

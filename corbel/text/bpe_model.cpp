@@ -171,10 +171,25 @@ Result<void> BpeModel::add_every_split(std::span<const RankedToken> tokens) {
   return {};
 }
 
+bool BpeModel::save_tables(FlatWriter& to) const {
+  vocabulary_.save(to);
+  merges_.save(to);
+  seams_.save(to);
+  return true;
+}
+
+Result<std::unique_ptr<BpeModel>> BpeModel::load(FlatReader& from, Vocabulary vocabulary, Options options) {
+  auto model = std::make_unique<BpeModel>(std::move(vocabulary), std::move(options));
+  CORBEL_ASSIGN(model->merges_, BpeMerges::load(from, model->vocabulary_));
+  CORBEL_ASSIGN(model->seams_, Seams::load(from));
+  model->seams_hold_ = !model->seams_.empty();
+  return model;
+}
+
 void BpeModel::finish() {
   const auto limit = static_cast<std::size_t>(vocabulary_.limit());
   closed_ = std::make_unique<std::atomic<Closed>[]>(limit);
-  if (!seams_hold_ || !joins_text()) return;
+  if (!seams_hold_ || !joins_text() || !seams_.empty()) return;
   seams_.clear();
   std::string bytes;
   for (std::int32_t id = 0; id < vocabulary_.limit(); ++id) {

@@ -43,6 +43,10 @@ class BpeModel final : public TokenModel {
 
   BpeModel(Vocabulary vocabulary, Options options);
 
+  /// From what save_tables() of a finished model wrote: its vocabulary, which the options were read with, then the
+  /// rest.
+  static Result<std::unique_ptr<BpeModel>> load(FlatReader& from, Vocabulary vocabulary, Options options);
+
   /// Makes room for `count` merges.
   void reserve_merges(std::size_t count) { merges_.reserve(count); }
 
@@ -73,6 +77,7 @@ class BpeModel final : public TokenModel {
   Result<void> encode_part(std::string_view part, std::vector<std::int32_t>& ids) const override;
   std::size_t cut(std::string_view piece, std::span<std::uint32_t> ends) const noexcept override;
   const Vocabulary& vocabulary() const noexcept override { return vocabulary_; }
+  bool save_tables(FlatWriter& to) const override;
 
  private:
   /// What is known of a token: whether encoding its own text gives it back. Found out when first asked.

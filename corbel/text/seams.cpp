@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::size_t kAsciiWords = 128 * 128 / 64;  // pairs of ASCII characters have a bit of their own
 constexpr int kHashedBits = 20;
+constexpr std::size_t kWords = kAsciiWords + (std::size_t{1} << kHashedBits) / 64;
 constexpr std::uint32_t kAnyLeft = 0xFFFFFFFF;  // the token starts inside the character on the left
 constexpr std::uint32_t kPartRight =
     0xFFFFFF00;  // the token ends inside the character on the right: only its lead counts
@@ -58,8 +59,25 @@ std::size_t bit_of(std::uint32_t left, std::uint32_t right) noexcept {
 }  // namespace
 
 void Seams::clear() {
-  joined_.assign(kAsciiWords + (std::size_t{1} << kHashedBits) / 64, 0);
+  joined_.assign(kWords, 0);
   any_left_ = part_right_ = false;
+}
+
+void Seams::save(FlatWriter& to) const {
+  to.put(joined_);
+  to.put_number((any_left_ ? 1U : 0U) | (part_right_ ? 2U : 0U));
+}
+
+Result<Seams> Seams::load(FlatReader& from) {
+  Seams loaded;
+  CORBEL_TRY(from.take(loaded.joined_));
+  CORBEL_ASSIGN(const std::uint64_t flags, from.take_number());
+  loaded.any_left_ = (flags & 1) != 0;
+  loaded.part_right_ = (flags & 2) != 0;
+  if (!loaded.joined_.empty() && loaded.joined_.size() != kWords)
+    return fail(Code::bad_file,
+                cat(from.source(), ": the table of seams has ", loaded.joined_.size(), " words, not ", kWords));
+  return loaded;
 }
 
 void Seams::join(std::uint32_t left, std::uint32_t right) noexcept {

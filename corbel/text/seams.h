@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "corbel/text/flat_tables.h"
+
 namespace corbel {
 
 /// Where a text may be cut without changing what merging makes of it: between two neighbouring characters that stand
@@ -24,6 +26,9 @@ class Seams {
   bool is_seam(std::string_view text, std::size_t at) const noexcept;
 
   bool empty() const noexcept { return joined_.empty(); }
+
+  void save(FlatWriter& to) const;
+  static Result<Seams> load(FlatReader& from);
 
  private:
   void join(std::uint32_t left, std::uint32_t right) noexcept;

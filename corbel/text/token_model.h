@@ -40,6 +40,12 @@ class TokenModel {
   }
 
   virtual const Vocabulary& vocabulary() const noexcept = 0;
+
+  /// Writes what took long to build, for a reader of the same kind; false where there is no such reader.
+  virtual bool save_tables(FlatWriter& to) const {
+    static_cast<void>(to);
+    return false;
+  }
 };
 
 }  // namespace corbel

@@ -78,6 +78,7 @@ class Tokenizer {
   bool is_special(std::int32_t id) const noexcept;
   std::span<const std::int32_t> special_ids() const noexcept;  // ascending
   std::span<const AddedToken> added_tokens() const noexcept;
+  const Parts& parts() const noexcept { return *parts_; }
 
  private:
   friend class StreamDecoder;

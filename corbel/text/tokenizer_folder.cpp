@@ -13,6 +13,7 @@
 #include "corbel/text/sentencepiece_tokenizer.h"
 #include "corbel/text/tiktoken_file.h"
 #include "corbel/text/tokenizer_config.h"
+#include "corbel/text/tokenizer_tables.h"
 #include "corbel/text/vocab_merges.h"
 
 namespace corbel {
@@ -145,6 +146,8 @@ Result<Tokenizer> Tokenizer::load(const fs::path& path) {
 }
 
 Result<Tokenizer> Tokenizer::load(const NamedFiles& files) {
+  CORBEL_ASSIGN(std::optional<Tokenizer> built, load_tokenizer_tables(files));
+  if (built) return *std::move(built);
   for (const std::string_view name : kNames) {
     if (files.has(name)) return load_file(files, name);
   }

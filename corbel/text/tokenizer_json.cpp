@@ -231,6 +231,10 @@ Result<Tokenizer> make_tokenizer(const Stages& stages, const std::string& source
 }
 
 Result<Tokenizer> Tokenizer::from_json(std::string_view bytes, const std::string& source) {
+  return read_tokenizer_json(bytes, source, nullptr);
+}
+
+Result<Tokenizer> read_tokenizer_json(std::string_view bytes, const std::string& source, FlatReader* tables) {
   ParsedJson parsed;
   CORBEL_TRY(parsed.parse(bytes, source));
   const simdjson::dom::object& top = parsed.object();
@@ -240,7 +244,10 @@ Result<Tokenizer> Tokenizer::from_json(std::string_view bytes, const std::string
   CORBEL_ASSIGN(stages.post_processor, json_part(top, "post_processor", element_type::OBJECT, source));
   CORBEL_ASSIGN(stages.decoder, json_part(top, "decoder", element_type::OBJECT, source));
   CORBEL_ASSIGN(stages.added_tokens, json_part(top, "added_tokens", element_type::ARRAY, source));
-  return make_tokenizer(stages, source, [&](const ModelContext& context) { return read_model(top, context); });
+  return make_tokenizer(stages, source, [&](ModelContext context) {
+    context.tables = tables;
+    return read_model(top, context);
+  });
 }
 
 }  // namespace corbel

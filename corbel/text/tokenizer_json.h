@@ -61,7 +61,8 @@ struct Stages {
 
 struct ModelContext {
   std::string source;
-  bool bytes_as_chars = false;  // the pre-tokenizer makes bytes the alphabet
+  bool bytes_as_chars = false;   // the pre-tokenizer makes bytes the alphabet
+  FlatReader* tables = nullptr;  // what was built before (tokenizer_tables.h), instead of vocabulary and merges
 };
 
 /// The reader of one kind of model: a row of the table in tokenizer_json.cpp.
@@ -73,5 +74,8 @@ Result<std::unique_ptr<TokenModel>> read_word_level(const simdjson::dom::object&
 using MakeModel = std::function<Result<std::unique_ptr<TokenModel>>(const ModelContext& context)>;
 
 Result<Tokenizer> make_tokenizer(const Stages& stages, const std::string& source, const MakeModel& make_model);
+
+/// From a tokenizer.json; with `tables`, one whose vocabulary and merges were left out because they stand there.
+Result<Tokenizer> read_tokenizer_json(std::string_view bytes, const std::string& source, FlatReader* tables);
 
 }  // namespace corbel

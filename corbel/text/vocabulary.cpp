@@ -110,6 +110,37 @@ Result<void> Vocabulary::add(std::string_view token, std::int64_t id, std::strin
   return {};
 }
 
+void Vocabulary::save(FlatWriter& to) const {
+  to.put(bytes_);
+  to.put(places_);
+  to.put(slots_);
+}
+
+Result<Vocabulary> Vocabulary::load(FlatReader& from) {
+  Vocabulary loaded;
+  CORBEL_TRY(from.take(loaded.bytes_));
+  CORBEL_TRY(from.take(loaded.places_));
+  CORBEL_TRY(from.take(loaded.slots_));
+  const auto broken = [&](std::string_view what) { return fail(Code::bad_file, cat(from.source(), ": ", what)); };
+  if (loaded.places_.size() > static_cast<std::size_t>(kMaxTokens)) return broken("too many tokens");
+  for (const Place& place : loaded.places_) {
+    if (place.size == kHole) continue;
+    ++loaded.size_;
+    if (place.size > kMaxTokenBytes || std::uint64_t{place.begin} + place.size > loaded.bytes_.size())
+      return broken("a token lies outside the vocabulary's bytes");
+  }
+  std::size_t used = 0;
+  for (const Slot& slot : loaded.slots_) {
+    if (slot.id == kNoToken) continue;
+    ++used;
+    if (!loaded.has(slot.id)) return broken("a slot of the vocabulary has an id without a token");
+  }
+  // Searches end at an empty slot.
+  if (used != loaded.size_ || used * 4 > loaded.slots_.size() * 3 || !std::has_single_bit(loaded.slots_.size()))
+    return broken("the vocabulary's slots do not fit its tokens");
+  return loaded;
+}
+
 std::int32_t Vocabulary::find(std::string_view token) const noexcept {
   if (slots_.empty()) return kNoToken;
   return slots_[slot_of(token, hash_bytes(token))].id;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "corbel/base/result.h"
+#include "corbel/text/flat_tables.h"
 
 namespace corbel {
 
@@ -42,6 +43,10 @@ class Vocabulary {
 
   std::int32_t limit() const noexcept { return static_cast<std::int32_t>(places_.size()); }  // largest id + 1
   std::size_t size() const noexcept { return size_; }
+
+  /// As it stands, and back. load() refuses tables that lead outside themselves; what they say is the writer's word.
+  void save(FlatWriter& to) const;
+  static Result<Vocabulary> load(FlatReader& from);
 
  private:
   struct Slot {
