@@ -6,6 +6,7 @@
 #include "apps/command.h"
 #include "apps/device_setup.h"
 #include "apps/model_setup.h"
+#include "apps/number_text.h"
 #include "apps/terminal.h"
 #include "corbel/engine/memory_plan.h"
 #include "corbel/format/seeded_source.h"
@@ -106,12 +107,6 @@ Json limits_json(const MachineLimits& limits) {
           {"int8_ops_per_s", limits.int8_ops_per_s},
           {"tile_bf16_ops_per_s", limits.tile_bf16_ops_per_s},
           {"tile_int8_ops_per_s", limits.tile_int8_ops_per_s}};
-}
-
-std::string format(const char* pattern, auto... values) {
-  char line[256];
-  std::snprintf(line, sizeof line, pattern, values...);
-  return line;
 }
 
 std::string limits_text(const MachineLimits& limits) {

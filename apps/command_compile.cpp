@@ -7,6 +7,7 @@
 #include "apps/compile_flags.h"
 #include "apps/compile_source.h"
 #include "apps/environment.h"
+#include "apps/number_text.h"
 #include "apps/table.h"
 #include "apps/terminal.h"
 #include "corbel/base/mapped_file.h"
@@ -29,17 +30,6 @@ double bytes_per_second(QuantMethod method) {
     case QuantMethod::gptq: return 5e6;
   }
   return 80e6;
-}
-
-std::string format(const char* pattern, auto... values) {
-  char line[256];
-  std::snprintf(line, sizeof line, pattern, values...);
-  return line;
-}
-
-std::string duration_text(double seconds) {
-  if (seconds < 100.0) return format("%.0f s", seconds);
-  return format("%.0f min", seconds / 60.0);
 }
 
 std::string shape_text(const Shape& shape) { return to_string(shape); }

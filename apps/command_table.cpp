@@ -5,6 +5,7 @@
 namespace corbel::app {
 
 int run_chat(const std::vector<std::string>& arguments);
+int run_batch(const std::vector<std::string>& arguments);
 int run_bench(const std::vector<std::string>& arguments);
 int run_compile(const std::vector<std::string>& arguments);
 int run_combine(const std::vector<std::string>& arguments);
@@ -22,6 +23,7 @@ std::span<const Command> commands() {
   static constexpr std::array kCommands = {
       Command{"run", "answer one prompt", run_run},
       Command{"chat", "talk with a model", run_chat},
+      Command{"batch", "answer a file of requests, many at once", run_batch},
       Command{"bench", "measure prefill and decode beside what the machine could do", run_bench},
       Command{"compile", "turn a checkpoint into one quantized file that starts at once", run_compile},
       Command{"inspect", "show what a model is made of; check an artifact", run_inspect},

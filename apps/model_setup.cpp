@@ -35,6 +35,19 @@ Result<RunnerLimits> choose_limits(const LoadedModel& loaded, std::optional<std:
   return limits;
 }
 
+/// Limits for several sequences: pages for all of them at full context, or as many as fit, at least for one.
+void share_pages(const TextModel& model, std::int64_t sequences, RunnerLimits& limits, MemoryPlan& plan) {
+  const std::int64_t least = pages_of_tokens(limits.context_tokens);
+  limits.sequences = sequences;
+  limits.logit_rows = sequences;
+  limits.step_rows = std::max(limits.step_rows, sequences);
+  limits.pages = least * sequences;
+  const AvailableMemory available = available_memory();
+  for (plan = plan_memory(model, limits, available); !plan.fits() && limits.pages > least;
+       plan = plan_memory(model, limits, available))
+    limits.pages = std::max(least, limits.pages / 2);
+}
+
 /// Before the first answer: it is what a long-lived process gains by.
 Result<void> move_weights(OpenModel& open) {
   const Artifact* artifact = open.loaded.package->artifact();
@@ -83,17 +96,35 @@ Result<std::unique_ptr<OpenModel>> open_model(const ModelChoice& model, const De
   return open;
 }
 
+namespace {
+
+Result<void> fill(OpenRunner& open, const ModelChoice& model, const DeviceChoice& choice,
+                  std::optional<std::int64_t> context_tokens, std::int64_t sequences) {
+  CORBEL_ASSIGN(open.device, open_device(choice));
+  Device& device = *open.device.device;
+  CORBEL_ASSIGN(open.model, open_model(model, choice, device));
+  CORBEL_ASSIGN(RunnerLimits limits, choose_limits(open.model->loaded, context_tokens, open.memory));
+  if (sequences > 1) share_pages(open.model->model(), sequences, limits, open.memory);
+  if (errors_are_terminal()) print_error_text(open.memory.summary() + "\n");
+  CORBEL_TRY(open.memory.check());
+  CORBEL_ASSIGN(StepRunner runner, StepRunner::make(open.model->model(), device, limits));
+  open.runner = std::make_unique<StepRunner>(std::move(runner));
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<OpenRunner>> open_runner(const ModelChoice& model, const DeviceChoice& choice,
+                                                std::optional<std::int64_t> context_tokens, std::int64_t sequences) {
+  auto open = std::make_unique<OpenRunner>();
+  CORBEL_TRY(fill(*open, model, choice, context_tokens, sequences));
+  return open;
+}
+
 Result<std::unique_ptr<OpenSession>> open_session(const ModelChoice& model, const DeviceChoice& choice,
                                                   std::optional<std::int64_t> context_tokens) {
   auto open = std::make_unique<OpenSession>();
-  CORBEL_ASSIGN(open->device, open_device(choice));
-  Device& device = *open->device.device;
-  CORBEL_ASSIGN(open->model, open_model(model, choice, device));
-  CORBEL_ASSIGN(const RunnerLimits limits, choose_limits(open->model->loaded, context_tokens, open->memory));
-  if (errors_are_terminal()) print_error_text(open->memory.summary() + "\n");
-  CORBEL_TRY(open->memory.check());
-  CORBEL_ASSIGN(StepRunner runner, StepRunner::make(open->model->model(), device, limits));
-  open->runner = std::make_unique<StepRunner>(std::move(runner));
+  CORBEL_TRY(fill(*open, model, choice, context_tokens, 1));
   CORBEL_ASSIGN(open->session, Session::make(*open->runner));
   return open;
 }

@@ -48,18 +48,27 @@ struct OpenModel {
 /// Finds, maps and checks the model. Reads headers and the tokenizer only, unless it is to be packed or moved.
 Result<std::unique_ptr<OpenModel>> open_model(const ModelChoice& model, const DeviceChoice& choice, Device& device);
 
-/// A model ready to answer one conversation: device, model, cache pages, scratch.
-struct OpenSession {
+/// A model ready to run: device, model, cache pages, scratch.
+struct OpenRunner {
   OpenDevice device;
   std::unique_ptr<OpenModel> model;
   std::unique_ptr<StepRunner> runner;
-  std::optional<Session> session;
   MemoryPlan memory;
 };
 
-/// Opens everything. On a terminal, one line on standard error says what memory it takes against what there is. A
-/// context that was asked for and does not fit is refused with the longest one that would; without one, the model's
-/// own, at most 4,096 tokens, and less where memory is short.
+/// Opens everything for so many sequences at once. On a terminal, one line on standard error says what memory it takes
+/// against what there is. A context that was asked for and does not fit is refused with the longest one that would;
+/// without one, the model's own, at most 4,096 tokens, and less where memory is short. Several sequences share fewer
+/// cache pages than all of them could fill where memory is short.
+Result<std::unique_ptr<OpenRunner>> open_runner(const ModelChoice& model, const DeviceChoice& choice,
+                                                std::optional<std::int64_t> context_tokens, std::int64_t sequences);
+
+/// A model ready to answer one conversation.
+struct OpenSession : OpenRunner {
+  std::optional<Session> session;
+};
+
+/// As open_runner().
 Result<std::unique_ptr<OpenSession>> open_session(const ModelChoice& model, const DeviceChoice& choice,
                                                   std::optional<std::int64_t> context_tokens);
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "corbel/engine/stop_strings.h"
-
 namespace corbel {
 namespace {
 
@@ -29,15 +27,11 @@ class Generation {
         options_(options),
         observer_(observer),
         sampler_(session.model().info().vocab),
-        decoder_(tokenizer),
-        stops_(options.stop_strings) {}
+        text_(tokenizer, options.limits()) {}
 
   Result<GenerateResult> run(std::span<const std::int32_t> prompt);
 
  private:
-  bool is_stop(std::int32_t id) const {
-    return std::find(options_.stop_ids.begin(), options_.stop_ids.end(), id) != options_.stop_ids.end();
-  }
   void emit(const std::string& text) {
     if (text.empty()) return;
     result_.text += text;
@@ -52,8 +46,8 @@ class Generation {
   const GenerateOptions& options_;
   const GenerateObserver& observer_;
   Sampler sampler_;
-  StreamDecoder decoder_;
-  StopStrings stops_;
+  AnswerText text_;
+  std::string piece_;
   std::vector<std::int32_t> history_;  // prompt and answer
   GenerateResult result_;
 };
@@ -61,12 +55,10 @@ class Generation {
 bool Generation::take(std::int32_t id) {
   result_.ids.push_back(id);
   history_.push_back(id);
-  result_.finish = FinishReason::stop;
-  if (is_stop(id)) return true;
-  emit(stops_.push(decoder_.push(id)));
-  if (stops_.met()) return true;
-  result_.finish = FinishReason::length;
-  return options_.max_tokens > 0 && static_cast<std::int64_t>(result_.ids.size()) >= options_.max_tokens;
+  const AnswerText::State state = text_.push(id, piece_);
+  emit(piece_);
+  result_.finish = state == AnswerText::State::stopped ? FinishReason::stop : FinishReason::length;
+  return state != AnswerText::State::goes_on;
 }
 
 /// Logits after `id`. On a full context that slides, the kept half is run again; positions start anew.
@@ -87,10 +79,7 @@ Result<TensorView> Generation::feed(std::int32_t id) {
 
 GenerateResult Generation::finish(FinishReason reason) {
   result_.finish = reason;
-  if (!stops_.met()) {
-    emit(stops_.push(decoder_.finish()));
-    emit(stops_.finish());
-  }
+  emit(text_.finish());
   result_.figures.generated_tokens = static_cast<std::int64_t>(result_.ids.size());
   return std::move(result_);
 }

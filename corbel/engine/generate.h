@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "corbel/engine/answer_text.h"
 #include "corbel/engine/sampler.h"
 #include "corbel/engine/session.h"
 #include "corbel/text/tokenizer.h"
@@ -24,6 +25,8 @@ struct GenerateOptions {
   std::vector<std::string> stop_strings;
   OnFull on_full = OnFull::stop;
   std::int64_t keep_tokens = 0;  // slide: tokens of the beginning that stay (the system part)
+
+  AnswerLimits limits() const { return {max_tokens, stop_ids, stop_strings}; }
 };
 
 enum class FinishReason {

@@ -42,12 +42,20 @@ void PagePool::shrink(SequencePages& sequence, std::int64_t tokens) noexcept {
   for (std::size_t group = 0; group < sequence.groups.size(); ++group) {
     std::vector<std::int32_t>& pages = sequence.groups[group];
     while (static_cast<std::int64_t>(pages.size()) > kept) {
-      const std::int32_t page = pages.back();
+      release(static_cast<int>(group), pages.back());
       pages.pop_back();
-      CORBEL_CHECK(users_[group][page] > 0, "page ", page, " freed twice");
-      if (--users_[group][page] == 0) free_[group].push_back(page);
     }
   }
+}
+
+void PagePool::retain(int group, std::int32_t page) noexcept {
+  CORBEL_CHECK(users_[group][page] > 0, "page ", page, " is free");
+  ++users_[group][page];
+}
+
+void PagePool::release(int group, std::int32_t page) noexcept {
+  CORBEL_CHECK(users_[group][page] > 0, "page ", page, " freed twice");
+  if (--users_[group][page] == 0) free_[group].push_back(page);
 }
 
 SequencePages PagePool::share(const SequencePages& sequence, std::int64_t tokens) {

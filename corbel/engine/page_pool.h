@@ -33,6 +33,10 @@ class PagePool {
   /// A second sequence that sees the first `tokens` tokens of `sequence`: whole pages only (tokens % 64 == 0).
   SequencePages share(const SequencePages& sequence, std::int64_t tokens);
 
+  /// One more user of a page that has some, and one less.
+  void retain(int group, std::int32_t page) noexcept;
+  void release(int group, std::int32_t page) noexcept;
+
  private:
   std::int64_t total_;
   std::vector<std::vector<std::int32_t>> free_;   // per group, the next page to give at the back

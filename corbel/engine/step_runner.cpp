@@ -35,10 +35,7 @@ StepLimits step_limits(const TextModel& model, const RunnerLimits& limits) {
 std::int64_t first_bad_row(const TensorView& logits) {
   const Rows<const float> rows(logits);
   for (std::int64_t row = 0; row < logits.rows(); ++row) {
-    // A sum of |x| * 0 is 0 for finite values and NaN otherwise: one pass without a branch per value.
-    float poison = 0.0F;
-    for (std::int64_t i = 0; i < logits.columns(); ++i) poison += rows[row][i] * 0.0F;
-    if (poison != 0.0F) return row;
+    if (!all_finite({rows[row], static_cast<std::size_t>(logits.columns())})) return row;
   }
   return -1;
 }
@@ -55,6 +52,13 @@ struct BrokenModule {
 };
 
 }  // namespace
+
+bool all_finite(std::span<const float> values) noexcept {
+  // A sum of |x| * 0 is 0 for finite values and NaN otherwise: one pass without a branch per value.
+  float poison = 0.0F;
+  for (const float value : values) poison += value * 0.0F;
+  return poison == 0.0F;
+}
 
 std::int64_t StepRunner::pages_per_sequence() const { return pages_of(limits_.context_tokens); }
 
@@ -110,29 +114,36 @@ TensorView StepRunner::forward(const StepInputs& step, const std::atomic<bool>* 
   return logits;
 }
 
-Result<TensorView> StepRunner::run(const StepPlan& plan, const std::atomic<bool>* cancel) {
-  const StepInputs step = inputs_->write(plan);
-  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].page_table = step.page_tables[group_of_layer_[i]];
+Result<TensorView> StepRunner::run_unchecked(const StepPlan& plan, const std::atomic<bool>* cancel) {
+  last_step_ = inputs_->write(plan);
+  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].page_table = last_step_.page_tables[group_of_layer_[i]];
 
-  const TensorView logits = forward(step, cancel);
+  const TensorView logits = forward(last_step_, cancel);
   if (auto finished = device_->finish(); !finished) return forward_failure(finished, "step");
   if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) {
     return fail(Code::cancelled, "the step was cancelled");
   }
-  const std::int64_t bad = first_bad_row(logits);
-  if (bad < 0) return logits;
+  return logits;
+}
 
-  // Running a step again writes the same cache entries again: nothing changes but who is watching.
+std::string StepRunner::find_broken_module() {
   BrokenModule broken;
   TapFunction const watching = std::exchange(tap_function_, BrokenModule::watch);
   void* const user = std::exchange(tap_user_, &broken);
-  forward(step, nullptr);
+  forward(last_step_, nullptr);
   (void)device_->finish();
   set_tap(watching, user);
-  const std::string where = broken.name.empty() ? std::string("the logits") : cat('"', broken.name, '"');
-  return fail(Code::device_failed,
-              cat("NaN or infinity: ", where, " is the first module whose output is not finite (row ", bad,
-                  " of the step's logits); its weights or an op are broken. `corbel verify` compares every module"));
+  return broken.name.empty() ? std::string("the logits") : cat('"', broken.name, '"');
+}
+
+Result<TensorView> StepRunner::run(const StepPlan& plan, const std::atomic<bool>* cancel) {
+  CORBEL_ASSIGN(const TensorView logits, run_unchecked(plan, cancel));
+  const std::int64_t bad = first_bad_row(logits);
+  if (bad < 0) return logits;
+  return fail(
+      Code::device_failed,
+      cat("NaN or infinity: ", find_broken_module(), " is the first module whose output is not finite (row ", bad,
+          " of the step's logits); its weights or an op are broken. `corbel verify` compares every module"));
 }
 
 }  // namespace corbel

@@ -1,6 +1,8 @@
 #pragma once
 #include <atomic>
 #include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "corbel/device/run_context.h"
@@ -24,6 +26,9 @@ struct RunnerMemory {
   std::int64_t scratch_bytes = 0;  // activations, logits and step inputs
 };
 
+/// True when all values are finite.
+bool all_finite(std::span<const float> values) noexcept;
+
 /// Owns the memory of a running model (cache pages, scratch, step inputs, logits) and runs plans on it. Everything is
 /// allocated by make(); run() allocates nothing. One thread at a time. The model and the device outlive it.
 class StepRunner {
@@ -35,6 +40,12 @@ class StepRunner {
   /// a cancelled step and NaN or Inf in the wanted logits are refused (which row, and the first module whose output
   /// is not finite: the step is run once more to find it).
   Result<TensorView> run(const StepPlan& plan, const std::atomic<bool>* cancel = nullptr);
+
+  /// As run(), with logits as they are: who has many sequences in a step looks at each one's row.
+  Result<TensorView> run_unchecked(const StepPlan& plan, const std::atomic<bool>* cancel = nullptr);
+  /// The first module whose output has a value that is not finite when the last plan is run once more; "the logits"
+  /// when no module has one. Changes nothing: the same cache entries are written again.
+  std::string find_broken_module();
 
   /// Watches block outputs of later runs; null stops watching.
   void set_tap(TapFunction function, void* user);
@@ -58,6 +69,7 @@ class StepRunner {
   std::vector<KvLayer> layers_;
   DeviceMemory scratch_memory_;
   std::unique_ptr<StepBuffer> inputs_;
+  StepInputs last_step_;
   TapFunction tap_function_ = nullptr;
   void* tap_user_ = nullptr;
 };

@@ -1,0 +1,322 @@
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+#include "apps/command.h"
+#include "apps/model_setup.h"
+#include "apps/number_text.h"
+#include "apps/terminal.h"
+#include "corbel/base/checksum.h"
+#include "corbel/base/mapped_file.h"
+#include "corbel/base/output_file.h"
+#include "corbel/base/quote.h"
+#include "corbel/chat/chat_completion.h"
+
+namespace corbel::app {
+namespace {
+
+constexpr std::int64_t kMostFileBytes = std::int64_t{4} << 30;
+constexpr std::int64_t kMostConcurrency = 1024;
+
+struct BatchFlags {
+  std::vector<std::string> files;
+  std::string output;
+  std::string quant;
+  std::optional<std::int64_t> concurrency, context;
+  DeviceChoice device;
+};
+
+struct BatchLine {
+  std::string custom_id;
+  Json body;
+};
+
+Failure bad_line(const std::string& file, std::size_t number, std::string_view what) {
+  return fail(Code::bad_file, cat(file, ": line ", number, ": ", what));
+}
+
+/// All lines, checked before anything runs: a mistake in the last line should not show after hours.
+Result<std::vector<BatchLine>> read_lines(const std::string& file) {
+  CORBEL_ASSIGN(const std::string text, read_text_file(file, kMostFileBytes));
+  std::vector<BatchLine> lines;
+  std::unordered_map<std::string, std::size_t> line_of;
+  std::size_t number = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string_view one = std::string_view(text).substr(at, end - at);
+    at = end + 1;
+    ++number;
+    if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const std::string place = cat(file, ": line ", number);
+    CORBEL_ASSIGN(Json json, parse_json(one, place));
+    const JsonFields fields(json, place);
+    BatchLine line;
+    CORBEL_ASSIGN(line.custom_id, fields.require_string("custom_id"));
+    CORBEL_ASSIGN(const std::string method, fields.get_string("method", "POST"));
+    CORBEL_ASSIGN(const std::string url, fields.get_string("url", "/v1/chat/completions"));
+    if (method != "POST" || url != "/v1/chat/completions")
+      return bad_line(file, number,
+                      cat("only POST to /v1/chat/completions is known, not ", clip(method), " to ", clip(url)));
+    CORBEL_ASSIGN(const JsonFields body, fields.object("body"));
+    line.body = body.json();
+    if (const auto [same, is_new] = line_of.try_emplace(line.custom_id, number); !is_new)
+      return bad_line(file, number,
+                      cat("custom_id ", quote(line.custom_id), " stands in line ", same->second, " already"));
+    lines.push_back(std::move(line));
+  }
+  if (lines.empty()) return fail(Code::bad_file, cat(file, " has no requests"));
+  return lines;
+}
+
+/// What belongs to the answers: another model or file does not go on where this one stopped.
+Checksum run_key(const std::vector<BatchLine>& lines, const OpenRunner& open) {
+  RunningChecksum sum;
+  const auto add = [&sum](std::string_view text) { sum.add(std::as_bytes(std::span(text))); };
+  add(open.model->loaded.package->description());
+  add(open.device.device->info().profile());
+  add(std::to_string(open.runner->limits().context_tokens));
+  for (const BatchLine& line : lines) {
+    add(line.custom_id);
+    add(line.body.dump());
+  }
+  return sum.value();
+}
+
+/// OUT.jsonl.part: a first line that names the run, then the answers in the order of the requests. Renamed at the end.
+class BatchOutput {
+ public:
+  static Result<BatchOutput> open(const std::string& path, const std::string& key,
+                                  const std::vector<BatchLine>& lines) {
+    BatchOutput output;
+    CORBEL_ASSIGN(output.target_, write_target(path));
+    output.part_ = output.target_.string() + ".part";
+    CORBEL_ASSIGN(output.file_, OutputFile::open(output.part_, OutputFile::Start::as_it_is));
+    CORBEL_ASSIGN(const std::int64_t size, output.file_.size());
+    std::string text(static_cast<std::size_t>(size), '\0');
+    CORBEL_TRY(output.file_.read(0, std::as_writable_bytes(std::span(text))));
+    const std::string head = cat("corbel batch ", key, "\n");
+    output.head_ = std::ssize(head);
+    if (!text.starts_with(head)) {
+      CORBEL_TRY(output.file_.resize(0));
+      CORBEL_TRY(output.append(head));
+      return output;
+    }
+    output.end_ = output.head_;
+    for (std::size_t end = text.find('\n', head.size()); end != std::string::npos && output.done_ < std::ssize(lines);
+         end = text.find('\n', end + 1)) {
+      output.end_ = static_cast<std::int64_t>(end) + 1;
+      ++output.done_;
+    }
+    CORBEL_TRY(output.file_.resize(output.end_));  // half a line
+    return output;
+  }
+  std::int64_t done() const noexcept { return done_; }
+
+  /// Takes answer `index` in, in any order; writes those whose turn has come.
+  Result<void> put(std::int64_t index, std::string line) {
+    early_[index] = std::move(line);
+    for (auto next = early_.find(done_); next != early_.end(); next = early_.find(done_)) {
+      CORBEL_TRY(append(next->second));
+      early_.erase(next);
+      ++done_;
+    }
+    return {};
+  }
+
+  /// Without the first line, under its own name.
+  Result<void> finish() {
+    std::string text(static_cast<std::size_t>(end_ - head_), '\0');
+    CORBEL_TRY(file_.read(head_, std::as_writable_bytes(std::span(text))));
+    CORBEL_ASSIGN(OutputFile whole, OutputFile::open(target_.string() + ".new", OutputFile::Start::empty));
+    if (const auto written = whole.write(0, std::as_bytes(std::span(text))); !written) {
+      whole.remove();
+      return forward_failure(written);
+    }
+    CORBEL_TRY(whole.rename_to(target_));
+    file_.remove();
+    return {};
+  }
+
+ private:
+  Result<void> append(const std::string& text) {
+    CORBEL_TRY(file_.write(end_, std::as_bytes(std::span(text))));
+    end_ += std::ssize(text);
+    return {};
+  }
+  std::filesystem::path target_;
+  std::filesystem::path part_;
+  OutputFile file_;
+  std::int64_t head_ = 0;
+  std::int64_t end_ = 0;
+  std::int64_t done_ = 0;
+  std::map<std::int64_t, std::string> early_;
+};
+
+std::string record_of(const std::string& custom_id, int status, Json body) {
+  const std::string id = to_string(checksum_of(custom_id)).substr(0, 24);
+  const Json record = {
+      {"id", cat("batch_req_", id)},
+      {"custom_id", custom_id},
+      {"response", {{"status_code", status}, {"request_id", cat("req_", id)}, {"body", std::move(body)}}},
+      {"error", nullptr}};
+  return record.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+/// The file's requests through the engine, so many at once.
+class Batch {
+ public:
+  Batch(OpenRunner& open, const ChatFormat& format, const std::vector<BatchLine>& lines, BatchOutput& output)
+      : open_(open),
+        chat_(format),
+        lines_(lines),
+        output_(output),
+        engine_(*open.runner, *open.model->tokenizer),
+        next_(output.done()),
+        begun_at_(output.done()) {}
+
+  Result<void> run() {
+    const std::int64_t most = open_.runner->limits().sequences;
+    while (true) {
+      while (next_ < std::ssize(lines_) && in_flight_ < most) {
+        submit(next_++);
+        CORBEL_TRY(written_);
+      }
+      if (!engine_.step()) break;
+      CORBEL_TRY(written_);
+      if (interrupted()) return fail(Code::cancelled, "interrupted");
+      show();
+    }
+    return {};
+  }
+  std::string summary() const {
+    const double seconds = passed();
+    const EngineFigures figures = engine_.figures();
+    return cat(std::ssize(lines_) - begun_at_, " requests (", failed_, " failed), ", prompt_tokens_, " prompt tokens (",
+               figures.prefix.hit_tokens, " from shared prefixes), ", tokens_, " generated in ",
+               format("%.1f", seconds), " s: ", format("%.1f", static_cast<double>(tokens_) / std::max(seconds, 1e-3)),
+               " tok/s\n");
+  }
+
+ private:
+  double passed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+  void put(std::int64_t index, int status, Json body) {
+    if (status != 200) ++failed_;
+    auto put = output_.put(index, record_of(lines_[index].custom_id, status, std::move(body)));
+    if (!put) written_ = std::move(put);
+  }
+
+  void submit(std::int64_t index) {
+    const BatchLine& line = lines_[index];
+    // Of the request alone, so that its place in the file and its company do not matter.
+    std::uint64_t seed = 0;
+    const Checksum sum = checksum_of(line.custom_id);
+    std::memcpy(&seed, sum.bytes.data(), sizeof seed);
+    auto parsed = read_chat_completion(line.body, chat_, open_.model->loaded.defaults, seed >> 11);
+    if (!parsed) return put(index, 400, chat_error_json(parsed.error()));
+    const auto completion = std::make_shared<ChatCompletion>(*std::move(parsed));
+    EngineRequest request = completion->request;
+    request.on_end = [this, index, completion](const GenerateResult& result) {
+      --in_flight_;
+      tokens_ += result.figures.generated_tokens;
+      prompt_tokens_ += result.figures.prompt_tokens;
+      const std::string id = cat("chatcmpl-", to_string(checksum_of(lines_[index].custom_id)).substr(0, 24));
+      put(index, 200, chat_completion_json(*completion, result, id, open_.device.device->info().profile()));
+    };
+    request.on_error = [this, index](const Error& error) {
+      --in_flight_;
+      put(index, 500, chat_error_json(error));
+    };
+    const auto submitted = engine_.submit(std::move(request));
+    if (!submitted) return put(index, 400, chat_error_json(submitted.error()));
+    ++in_flight_;
+  }
+
+  void show() {
+    if (!errors_are_terminal() || passed() < shown_at_ + 0.2) return;
+    shown_at_ = passed();
+    const std::int64_t done = output_.done();
+    const double per_second = static_cast<double>(done - begun_at_) / shown_at_;
+    const double left = static_cast<double>(std::ssize(lines_) - done) / std::max(per_second, 1e-9);
+    print_error_text(cat("\r\x1b[K", done, " of ", lines_.size(), "  ",
+                         format("%.1f", static_cast<double>(engine_.figures().rows) / shown_at_), " rows/s  ",
+                         engine_.figures().running, " running",
+                         done > begun_at_ ? cat("  ", duration_text(left), " left") : ""));
+    if (done == std::ssize(lines_)) print_error_text("\r\x1b[K");
+  }
+
+  OpenRunner& open_;
+  const ChatFormat& chat_;
+  const std::vector<BatchLine>& lines_;
+  BatchOutput& output_;
+  Engine engine_;
+  std::int64_t next_;
+  std::int64_t begun_at_;
+  std::int64_t in_flight_ = 0;
+  std::int64_t failed_ = 0;
+  std::int64_t tokens_ = 0;
+  std::int64_t prompt_tokens_ = 0;
+  double shown_at_ = 0.0;
+  Result<void> written_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+Result<std::string> run_file(const BatchFlags& flags, const std::string& model, const std::string& file) {
+  CORBEL_ASSIGN(const std::vector<BatchLine> lines, read_lines(file));
+  CORBEL_ASSIGN(const std::unique_ptr<OpenRunner> open,
+                open_runner({model, flags.quant}, flags.device, flags.context, flags.concurrency.value_or(16)));
+  CORBEL_ASSIGN(const ChatFormat format,
+                ChatFormat::load(open->model->loaded.package->files(), *open->model->tokenizer));
+  CORBEL_ASSIGN(BatchOutput output, BatchOutput::open(flags.output, to_string(run_key(lines, *open)), lines));
+  std::string text;
+  if (output.done() > 0) text = cat("went on after ", output.done(), " answers of an earlier run\n");
+  Batch batch(*open, format, lines, output);
+  CORBEL_TRY(batch.run());
+  CORBEL_TRY(output.finish());
+  return text + batch.summary();
+}
+
+}  // namespace
+
+int run_batch(const std::vector<std::string>& arguments) {
+  BatchFlags flags;
+  CommandLine line(
+      "batch",
+      "Answers a file of chat completions, many at once: OpenAI's batch format, a line each. The answers do not "
+      "depend on how many run at once. A run that was cut off goes on where it stopped.");
+  line.positionals("model file", flags.files, "the model (left out: built in), then the file of requests");
+  line.text("-o,--output", flags.output, "where the answers go, in the order of the requests");
+  line.text("--quant", flags.quant, "pack a checkpoint's weights so, once, and keep them in the cache: w4, w8, ...");
+  line.integer("--concurrency", flags.concurrency, "requests at once (default 16)");
+  line.integer("--context", flags.context, "most tokens of a prompt and its answer together");
+  flags.device.add_flags(line);
+  line.example("corbel batch ~/models/Qwen3-0.6B requests.jsonl -o answers.jsonl --quant w4");
+  if (const auto code = line.parse(arguments)) return *code;
+  const auto usage = [](std::string_view message) {
+    print_error(message);
+    return kWrongUsage;
+  };
+  if (flags.files.empty() || flags.files.size() > 2)
+    return usage("batch takes a model and a file of requests, or the file alone");
+  if (flags.output.empty()) return usage("--output FILE is missing");
+  if (const std::int64_t wanted = flags.concurrency.value_or(1); wanted < 1 || wanted > kMostConcurrency)
+    return usage(cat("--concurrency is ", wanted, "; it must be 1 to ", kMostConcurrency));
+  if (flags.context && *flags.context < 1) return usage(cat("--context is ", *flags.context, "; it must be 1 or more"));
+  if (const auto valid = flags.device.validate(); !valid) return usage(valid.error().message);
+  catch_interrupts();
+  const bool has_model = flags.files.size() == 2;
+  const auto done = run_file(flags, has_model ? flags.files[0] : "", flags.files.back());
+  if (!done && done.error().code == Code::cancelled) {
+    print_error("interrupted; the same command goes on from here");
+    return kInterrupted;
+  }
+  if (!done) return report(done.error());
+  print_error_text(*done);
+  return kOk;
+}
+
+}  // namespace corbel::app

@@ -1,0 +1,271 @@
+#include "corbel/engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+#include "tests/engine/byte_tokenizer.h"
+#include "tests/engine/tiny_model.h"
+
+namespace corbel {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::int64_t kContext = 320;
+
+struct Answer {
+  std::vector<std::int32_t> ids;
+  std::string text;
+  FinishReason finish = FinishReason::stop;
+  bool operator==(const Answer&) const = default;
+};
+
+struct Wanted {
+  std::vector<std::int32_t> prompt;
+  SamplingOptions sampling;
+  std::int64_t max_tokens = 8;
+  std::vector<std::string> stops;
+  std::int32_t priority = 0;
+};
+
+/// Requests of mixed lengths; many begin alike.
+std::vector<Wanted> some_requests(const TinyModel& tiny, int count, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<Wanted> all;
+  for (int i = 0; i < count; ++i) {
+    Wanted wanted;
+    wanted.prompt = some_ids(tiny, 1 + random() % 200, random() % 3);
+    if (random() % 2 == 0) wanted.prompt.push_back(static_cast<std::int32_t>(random() % 128));
+    wanted.sampling.temperature = random() % 3 == 0 ? 0.0 : 1.3;
+    wanted.sampling.seed = random();
+    if (random() % 4 == 0) wanted.sampling.repetition_penalty = 1.2;
+    wanted.max_tokens = 1 + random() % 70;
+    if (random() % 4 == 0) wanted.stops = {"a", "Q"};
+    wanted.priority = static_cast<std::int32_t>(random() % 3);
+    all.push_back(wanted);
+  }
+  return all;
+}
+
+class EngineTest : public testing::Test {
+ protected:
+  /// On "cpu" with so many threads; what each answer is when it is alone, by a session.
+  void open(const std::string& folder, int threads = 1) {
+    tiny_ = load_tiny_model({.folder = folder, .threads = threads});
+    ASSERT_NE(tiny_, nullptr);
+  }
+  Answer alone(const Wanted& wanted) {
+    TinySession session(*tiny_, {.step_rows = 64, .context_tokens = kContext});
+    GenerateOptions options;
+    options.sampling = wanted.sampling;
+    options.max_tokens = wanted.max_tokens;
+    options.stop_strings = wanted.stops;
+    auto result = generate(*session.session, tokenizer_, wanted.prompt, options);
+    EXPECT_TRUE(result);
+    return {result->ids, result->text, result->finish};
+  }
+  EngineRequest request_of(const Wanted& wanted, Answer& to) {
+    EngineRequest request;
+    request.prompt = wanted.prompt;
+    request.sampling = wanted.sampling;
+    request.limits = {.max_tokens = wanted.max_tokens, .stop_strings = wanted.stops};
+    request.priority = wanted.priority;
+    request.on_text = [&to](std::string_view text) { to.text += text; };
+    request.on_end = [&to, this](const GenerateResult& result) {
+      EXPECT_EQ(to.text, result.text);
+      to.ids = result.ids;
+      to.finish = result.finish;
+      ++ended_;
+    };
+    request.on_error = [](const Error& error) { ADD_FAILURE() << error.message; };
+    return request;
+  }
+  std::unique_ptr<StepRunner> runner(const RunnerLimits& limits) {
+    auto made = StepRunner::make(tiny_->model(), *tiny_->device, limits);
+    EXPECT_TRUE(made) << (made ? "" : made.error().message);
+    return std::make_unique<StepRunner>(*std::move(made));
+  }
+  static RunnerLimits limits(std::int64_t sequences, std::int64_t step_rows, std::int64_t pages = 0) {
+    return {.step_rows = step_rows,
+            .logit_rows = sequences,
+            .sequences = sequences,
+            .context_tokens = kContext,
+            .pages = pages};
+  }
+  /// All requests at once; the pool is whole again at the end, but for what the prefix cache holds.
+  std::vector<Answer> together(const std::vector<Wanted>& all, const RunnerLimits& limits, bool prefix_cache) {
+    const auto run = runner(limits);
+    Engine engine(*run, tokenizer_, {.prefix_cache = prefix_cache});
+    std::vector<Answer> answers(all.size());
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto id = engine.submit(request_of(all[i], answers[i]));
+      EXPECT_TRUE(id) << (id ? "" : id.error().message);
+    }
+    while (engine.step()) continue;
+    figures_ = engine.figures();
+    EXPECT_EQ(figures_.running + figures_.waiting, 0);
+    EXPECT_EQ(figures_.free_pages + figures_.prefix.pages, figures_.pages);
+    return answers;
+  }
+
+  std::unique_ptr<TinyModel> tiny_;
+  Tokenizer tokenizer_ = make_byte_tokenizer();
+  EngineFigures figures_;
+  int ended_ = 0;
+};
+
+TEST_F(EngineTest, AnswersAreThoseOfASessionAloneInAnyCompany) {
+  for (const std::string folder : {"llama/goldens/mha_f32", "llama/goldens/mistral_window_bf16"}) {
+    open(folder);
+    const std::vector<Wanted> all = some_requests(*tiny_, 24, 5);
+    std::vector<Answer> expected;
+    for (const Wanted& wanted : all) expected.push_back(alone(wanted));
+    for (const std::int64_t sequences : {1, 3, 16}) {
+      for (const std::int64_t step_rows : {5, 64, 256}) {
+        for (const bool prefix_cache : {false, true}) {
+          const auto found = together(all, limits(sequences, step_rows), prefix_cache);
+          for (std::size_t i = 0; i < all.size(); ++i)
+            EXPECT_EQ(found[i], expected[i])
+                << folder << " request " << i << " of " << sequences << " rows " << step_rows;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(EngineTest, PreemptionLosesNothing) {
+  open("llama/goldens/mha_f32", 2);
+  std::vector<Wanted> all = some_requests(*tiny_, 30, 9);
+  for (Wanted& wanted : all) {  // short when admitted, long in the end
+    wanted.prompt.resize(std::min<std::size_t>(wanted.prompt.size(), 60));
+    wanted.max_tokens += 130;
+  }
+  const auto expected = together(all, limits(1, 64), false);
+  for (const bool prefix_cache : {false, true}) {
+    // Eight sequences of up to five pages share seven.
+    const auto found = together(all, limits(8, 64, 7), prefix_cache);
+    EXPECT_GT(figures_.preemptions, 0);
+    for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(found[i], expected[i]) << "request " << i;
+  }
+}
+
+TEST_F(EngineTest, APromptThatBeginsAsAnotherDidIsNotRunAgain) {
+  open("llama/goldens/mha_f32");
+  const auto run = runner(limits(2, 64));
+  Engine engine(*run, tokenizer_);
+  Wanted wanted{.prompt = some_ids(*tiny_, 200, 3)};
+  Answer first;
+  Answer second;
+  Answer third;
+  ASSERT_TRUE(engine.submit(request_of(wanted, first)));
+  while (engine.step()) continue;
+  const std::int64_t cold = engine.figures().rows;
+  ASSERT_TRUE(engine.submit(request_of(wanted, second)));
+  while (engine.step()) continue;
+  EXPECT_EQ(engine.figures().rows - cold, cold - 192);  // three pages
+  EXPECT_EQ(engine.figures().prefix.hit_tokens, 192);
+  EngineRequest salted = request_of(wanted, third);
+  salted.prefix_salt = "another tenant";
+  ASSERT_TRUE(engine.submit(std::move(salted)));
+  while (engine.step()) continue;
+  EXPECT_EQ(engine.figures().prefix.hit_tokens, 192);
+  EXPECT_EQ(first, second);
+  EXPECT_EQ(first, third);
+}
+
+TEST_F(EngineTest, CancelledRequestsEndWithWhatTheyHaveAndTheOthersGoOn) {
+  open("llama/goldens/mha_f32");
+  const std::vector<Wanted> all = some_requests(*tiny_, 20, 21);
+  const auto expected = together(all, limits(1, 64), false);
+  const auto run = runner(limits(4, 32, 12));
+  Engine engine(*run, tokenizer_);
+  std::vector<Answer> answers(all.size());
+  std::vector<std::uint64_t> ids;
+  for (std::size_t i = 0; i < all.size(); ++i) ids.push_back(*engine.submit(request_of(all[i], answers[i])));
+  std::mt19937 random(4);
+  ended_ = 0;
+  std::vector<bool> cancelled(all.size());
+  while (engine.step()) {
+    if (random() % 6 != 0) continue;
+    const std::size_t victim = random() % all.size();
+    if (answers[victim].ids.empty()) cancelled[victim] = true;
+    engine.cancel(ids[victim]);
+    engine.cancel(ids[victim]);  // again: ignored
+  }
+  EXPECT_EQ(ended_, static_cast<int>(all.size()));
+  int unharmed = 0;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (answers[i].finish == FinishReason::cancelled) {
+      ASSERT_LE(answers[i].ids.size(), expected[i].ids.size());
+      EXPECT_TRUE(std::equal(answers[i].ids.begin(), answers[i].ids.end(), expected[i].ids.begin())) << i;
+    } else {
+      EXPECT_EQ(answers[i], expected[i]) << i;
+      ++unharmed;
+    }
+  }
+  EXPECT_GT(unharmed, 0);
+  EXPECT_LT(unharmed, static_cast<int>(all.size()));
+  const EngineFigures figures = engine.figures();
+  EXPECT_EQ(figures.free_pages + figures.prefix.pages, figures.pages);
+}
+
+TEST_F(EngineTest, ARequestMayCancelAnotherOfTheSameStep) {
+  open("llama/goldens/mha_f32");
+  const auto run = runner(limits(2, 64));
+  Engine engine(*run, tokenizer_);
+  Wanted wanted{.prompt = some_ids(*tiny_, 5, 3), .max_tokens = 20};
+  Answer first;
+  Answer second;
+  std::uint64_t other = 0;
+  EngineRequest request = request_of(wanted, first);
+  request.on_text = [&](std::string_view text) {
+    first.text += text;
+    engine.cancel(other);
+  };
+  ASSERT_TRUE(engine.submit(std::move(request)));
+  other = *engine.submit(request_of(wanted, second));
+  while (engine.step()) continue;
+  EXPECT_EQ(first.finish, FinishReason::length);
+  EXPECT_EQ(second.finish, FinishReason::cancelled);
+}
+
+TEST_F(EngineTest, WhatCanNeverRunIsRefused) {
+  open("llama/goldens/mha_f32");
+  const auto run = runner(limits(2, 64, 3));
+  Engine engine(*run, tokenizer_);
+  const auto refusal = [&](const Wanted& wanted) {
+    Answer ignored;
+    const auto id = engine.submit(request_of(wanted, ignored));
+    return id ? std::string("accepted") : id.error().message;
+  };
+  EXPECT_THAT(refusal({.prompt = {}}), HasSubstr("no tokens"));
+  EXPECT_THAT(refusal({.prompt = {5, 999999}}), HasSubstr("999999"));
+  EXPECT_THAT(refusal({.prompt = some_ids(*tiny_, 320, 1), .max_tokens = 2}), HasSubstr("321 tokens"));
+  EXPECT_THAT(refusal({.prompt = some_ids(*tiny_, 190, 1), .max_tokens = 10}), HasSubstr("4 cache pages"));
+  EXPECT_THAT(refusal({.prompt = {1}, .sampling = {.temperature = -1.0}}), HasSubstr("temperature"));
+  EXPECT_FALSE(engine.step());
+}
+
+TEST_F(EngineTest, AShortPromptDoesNotWaitForALongOne) {
+  open("llama/goldens/mha_f32");
+  const auto run = runner(limits(2, 16));
+  Engine engine(*run, tokenizer_, {.prefix_cache = false});
+  Answer long_answer;
+  Answer short_answer;
+  ASSERT_TRUE(engine.submit(request_of({.prompt = some_ids(*tiny_, 300, 1)}, long_answer)));
+  ASSERT_TRUE(engine.step());
+  ASSERT_TRUE(engine.submit(request_of({.prompt = some_ids(*tiny_, 8, 1)}, short_answer)));
+  ASSERT_TRUE(engine.step());
+  EXPECT_FALSE(short_answer.text.empty() && short_answer.ids.empty() && engine.figures().running != 2);
+  int steps = 2;
+  while (short_answer.ids.empty() && engine.step()) ++steps;
+  EXPECT_LT(steps, 14);  // its eight tokens; the long prompt alone takes 19
+  while (engine.step()) continue;
+  EXPECT_EQ(long_answer.ids.size(), 8U);
+}
+
+}  // namespace
+}  // namespace corbel
