@@ -111,7 +111,8 @@ void MatrixEncoder::encode_plain(const float* values, std::int64_t rows, std::by
   for (const TensorErrors& row : by_row) errors.add(row);
 }
 
-Result<void> RowReader::read(std::int64_t first, std::int64_t count, std::vector<float>& values, bool check) const {
+Result<void> RowReader::read(std::int64_t first, std::int64_t count, std::vector<float>& values,
+                             Nonfinite nonfinite) const {
   values.resize(static_cast<std::size_t>(count * columns()));
   std::vector<char> finite(static_cast<std::size_t>(count), 1);
   for_units(device_, count, [&](std::int64_t row) {
@@ -130,11 +131,14 @@ Result<void> RowReader::read(std::int64_t first, std::int64_t count, std::vector
     }
     finite[static_cast<std::size_t>(row)] = most < kInfinity ? 1 : 0;
   });
-  if (check && std::find(finite.begin(), finite.end(), 0) != finite.end()) return check_finite(first, count, values);
+  if (std::find(finite.begin(), finite.end(), 0) == finite.end()) return {};
+  if (nonfinite == Nonfinite::refuse) return refuse_nonfinite(first, count, values);
+  for (float& value : values) value = std::isfinite(value) ? value : 0.0F;
   return {};
 }
 
-Result<void> RowReader::check_finite(std::int64_t first, std::int64_t count, const std::vector<float>& values) const {
+Result<void> RowReader::refuse_nonfinite(std::int64_t first, std::int64_t count,
+                                         const std::vector<float>& values) const {
   const auto bad = [](float x) { return !std::isfinite(x); };
   const auto found = std::find_if(values.begin(), values.end(), bad);
   const std::int64_t at = found - values.begin();
