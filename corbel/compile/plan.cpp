@@ -115,6 +115,15 @@ void note_mixtures(CompilePlan& plan) {
   }
 }
 
+/// Names of the formats that values can be stored in.
+std::string formats_to_write() {
+  std::string names;
+  for (const WeightFormat* format : weight_formats()) {
+    if (format->can_encode()) names += cat(names.empty() ? "" : ", ", format->name);
+  }
+  return names;
+}
+
 }  // namespace
 
 std::string_view quant_method_name(QuantMethod method) {
@@ -135,7 +144,10 @@ Result<KeepRule> parse_keep_rule(std::string_view text) {
     return fail(Code::bad_request, cat("--keep is \"", text.substr(0, 60), "\"; expected REGEX=FORMAT"));
   KeepRule rule{.pattern = std::string(text.substr(0, equals))};
   const auto format = find_weight_format(text.substr(equals + 1));
-  if (!format) return forward_failure(format, cat("--keep \"", text.substr(0, 60), "\""));
+  if (!format)
+    return fail(Code::bad_request,
+                cat("--keep \"", text.substr(0, 60), "\": format \"", text.substr(equals + 1).substr(0, 40),
+                    "\" is unknown; known: ", formats_to_write()));
   rule.format = *format;
   if (!rule.format->can_encode())
     return fail(Code::bad_request,
