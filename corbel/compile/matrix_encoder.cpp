@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "corbel/base/thread_pool.h"
+#include "corbel/compile/for_units.h"
 #include "corbel/format/packed_format.h"
 
 namespace corbel {
@@ -28,16 +28,6 @@ std::uint32_t widen(const std::byte* stored, std::int64_t count, float* to) {
 }
 
 constexpr std::int64_t kPieceFloats = std::int64_t{1} << 20;
-
-/// body(unit) for all units, on the device's threads where it has any.
-template <typename Body>
-void for_units(Device& device, std::int64_t units, Body&& body) {
-  if (ThreadPool* pool = device.pool()) {
-    pool->parallel_for(units, [&](std::int64_t unit, int) { body(unit); });
-    return;
-  }
-  for (std::int64_t unit = 0; unit < units; ++unit) body(unit);
-}
 
 /// A dozen scales and two refits reach the best SQNR of 64 scales to 0.03 dB (docs/compile.md).
 constexpr int kSearchCandidates = 12;
@@ -94,7 +84,7 @@ void MatrixEncoder::encode(const float* values, std::int64_t rows, std::vector<s
 
 void MatrixEncoder::encode_plain(const float* values, std::int64_t rows, std::byte* bytes, TensorErrors& errors) const {
   std::vector<TensorErrors> by_row(static_cast<std::size_t>(rows));
-  for_units(*device_, rows, [&](std::int64_t row) {
+  for_units(device_->pool(), rows, [&](std::int64_t row) {
     const float* x = values + row * columns_;
     std::byte* const stored = bytes + row * format_->bytes(columns_);
     format_->encode(x, columns_, stored);
@@ -115,7 +105,7 @@ Result<void> RowReader::read(std::int64_t first, std::int64_t count, std::vector
                              Nonfinite nonfinite) const {
   values.resize(static_cast<std::size_t>(count * columns()));
   std::vector<char> finite(static_cast<std::size_t>(count), 1);
-  for_units(device_, count, [&](std::int64_t row) {
+  for_units(device_.pool(), count, [&](std::int64_t row) {
     float* const to = values.data() + row * columns();
     const std::int64_t bf16_row = std::int64_t{2} * (first + row) * columns();
     std::uint32_t most = 0;
