@@ -48,7 +48,7 @@ bench: ## speed of kernels and of the whole, beside this machine's measured limi
 	@tools/build.sh bench all
 	@tools/bench.sh
 
-lint: ## floors, forbidden words, ISA leak, format, clang-tidy on what changed (ALL=1: on everything)
+lint: ## floors, forbidden words, ISA leak, spilled tiles, format, clang-tidy on what changed (ALL=1: on everything)
 	@tools/setup.sh build test lint
 	@tools/build.sh release corbel_device_cpu
 	@tools/lint.py --jobs $(JOBS) $(if $(ALL),--all)

@@ -85,9 +85,17 @@ Result<void> fill_request(const CompileFlags& flags, CompileJob& job) {
   return {};
 }
 
+/// A model that is one file would be gone.
+Result<void> check_output(const CompileWishes& wishes, const ModelPackage& package) {
+  std::error_code error;
+  if (!std::filesystem::equivalent(wishes.output, split_profile(package.description()).path, error) || error) return {};
+  return fail(Code::bad_request, cat("-o ", wishes.output, " is the model itself; give the artifact another name"));
+}
+
 Result<void> open_job(const CompileFlags& flags, CompileJob& job) {
   CORBEL_ASSIGN(job.device, open_device(flags.device));
   CORBEL_ASSIGN(job.package, find_package(job.wishes.model));
+  CORBEL_TRY(check_output(job.wishes, *job.package));
   CORBEL_ASSIGN(job.request.source, open_compile_source(*job.package));
   CORBEL_ASSIGN(job.request.calibration, read_calibration(flags, job.wishes, *job.package));
   if (!job.request.calibration.empty())

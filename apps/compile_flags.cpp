@@ -101,8 +101,10 @@ Result<void> read_quant(const CompileFlags& flags, CompileWishes& wishes) {
   CORBEL_ASSIGN(const auto group, one_of(flags.group, "--group", chunk_group, "--q-group-size"));
   CORBEL_TRY(check_range("--group", group, 256));
   wishes.group = group.value_or(0);
-  if (flags.bits && flags.quant != "" && flags.quant != "auto")
-    return fail(Code::bad_request, cat("--bits chooses formats by itself; --quant ", flags.quant, " does, too"));
+  if (flags.bits && wishes.quant != "auto")
+    return fail(Code::bad_request,
+                cat("--bits chooses formats by itself; ", flags.quantize.empty() ? "--quant " : "--quantize ",
+                    flags.quantize.empty() ? flags.quant : flags.quantize, " does, too"));
   if (flags.bits && !(*flags.bits >= 4.25 && *flags.bits <= 16.0))
     return fail(Code::bad_request, cat("--bits is ", *flags.bits, "; expected 4.25 to 16"));
   if (!flags.method.empty()) {
@@ -118,6 +120,9 @@ Result<void> read_limits(const CompileFlags& flags, CompileWishes& wishes) {
   if (flags.block_with_kv && flags.input_length)
     return fail(Code::bad_request,
                 "--use-block-with-kv sets the longest piece of a prompt by itself; leave --max-input-length out");
+  if (flags.dynamic && flags.input_length)
+    return fail(Code::bad_request,
+                "--dynamic makes a profile without limits; leave --max-input-length out, or --dynamic");
   if (flags.input_length && !context)
     return fail(Code::bad_request, "--max-input-length belongs to a static profile: give --seq-length, too");
   if (flags.input_length && *flags.input_length > *context)

@@ -10,11 +10,11 @@ import sys
 import time
 from pathlib import Path
 
-from lint_checks import Tree, clang, objects, text
+from lint_checks import Tree, clang, hot_loops, objects, text
 
 
 def main() -> int:
-    checks = {**text.CHECKS, **objects.CHECKS, **clang.CHECKS}
+    checks = {**text.CHECKS, **objects.CHECKS, **hot_loops.CHECKS, **clang.CHECKS}
     root = Path(__file__).resolve().parent.parent
     parser = argparse.ArgumentParser(description="checks the tree")
     parser.add_argument("--all", action="store_true", help="clang-tidy on everything, not only on what changed")

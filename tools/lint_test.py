@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Every textual check of lint finds what it is for, in code and not in comments, and the ISA leak is seen in real objects."""
+"""Every textual check of lint finds what it is for, in code and not in comments, and the ISA leak and spilled tiles are seen in real objects."""
 import os
+import platform
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
-from lint_checks import Tree, clang, objects, text, without_comments, without_strings
+from lint_checks import Tree, clang, hot_loops, objects, text, without_comments, without_strings
 
 FLOORS = "floor 0 base\nfloor 3 device\noutside models 3\nroof apps tests\n"
 
@@ -140,6 +141,89 @@ int entry(int x) { Local l{x}; return twice(l.get()) %s; }
 
     def test_a_template_instantiated_from_outside_leaks(self):
         self.assertEqual(len(self.leaked("", "+ Pair<int>{1, 2}.sum()")), 1)
+
+
+@unittest.skipUnless(platform.machine() == "x86_64", "the kernels of this machine are not looked at")
+class HotLoops(unittest.TestCase):
+    TILE = """\
+#include <immintrin.h>
+namespace corbel { namespace cpu { namespace avx512 { namespace {
+template <int R>
+__attribute__((noinline)) void tile(const float* x, const float* w, long n, float* out) {
+  __m512 sum[R];
+#pragma GCC unroll 64
+  for (int r = 0; r < R; ++r) sum[r] = _mm512_setzero_ps();
+  for (long i = 0; i < n; ++i) {
+    const __m512 weight = _mm512_loadu_ps(w + i * 16);
+#pragma GCC unroll 64
+    for (int r = 0; r < R; ++r) sum[r] = _mm512_fmadd_ps(weight, _mm512_set1_ps(x[i * R + r]), sum[r]);
+  }
+#pragma GCC unroll 64
+  for (int r = 0; r < R; ++r) _mm512_storeu_ps(out + r * 16, sum[r]);
+}
+}
+void entry(const float* x, const float* w, long n, float* out) { tile<%d>(x, w, n, out); }
+} } }
+"""
+    # A loop of dot products without a reference in a loop with one; then cold code far below that jumps back up: no loop.
+    NESTED = """\
+f:
+ mov 8(%rsp), %rax
+1:
+ mov -8(%rsp), %rcx
+2:
+ vpdpbusd (%rdi), %zmm1, %zmm0
+ test %rdx, %rdx
+ je 3f
+4:
+ dec %rcx
+ jne 2b
+ vmovdqa64 %zmm0, -64(%rsp)
+ dec %rax
+ jne 1b
+ ret
+3:
+ vmovdqa64 -128(%rsp), %zmm2
+ jmp 4b
+"""
+    ALLOWED = (hot_loops.Allowance("avx512", r"tile<\d+>", 50, "a test"),)
+
+    def judged(self, source: str, kind: str, allowed=()) -> tuple[list[str], set]:
+        """What is said of an object made from this source, and which allowances it needed."""
+        with tempfile.TemporaryDirectory() as folder:
+            path, target = Path(folder) / f"kernel.{kind}", Path(folder) / "kernel.o"
+            path.write_text(source, encoding="utf-8")
+            subprocess.run([os.environ.get("CXX", "c++"), "-O3", "-mavx512f", "-c", str(path), "-o", str(target)], check=True)
+            used = set()
+            return [str(finding) for finding in hot_loops.judge(target, "avx512", tuple(allowed), used)], used
+
+    def test_a_tile_that_fits_into_the_registers_is_clean(self):
+        self.assertEqual(self.judged(self.TILE % 8, "cpp"), ([], set()))
+
+    def test_a_tile_that_does_not_fit_is_found_by_its_name(self):
+        findings, _ = self.judged(self.TILE % 40, "cpp")
+        self.assertEqual(len(findings), 1)
+        self.assertRegex(findings[0], r"a hot loop of tile<40> refers to the stack \d+ times for 40 multiply-adds, none is allowed")
+
+    def test_an_allowance_holds_for_its_number_and_its_level(self):
+        self.assertEqual(self.judged(self.TILE % 40, "cpp", self.ALLOWED), ([], set(self.ALLOWED)))
+        for other in ({"references": 1}, {"levels": "v3"}, {"calls": True}):
+            entry = hot_loops.Allowance(**{**vars(self.ALLOWED[0]), **other})
+            self.assertEqual(len(self.judged(self.TILE % 40, "cpp", (entry,))[0]), 1, other)
+
+    def test_only_the_innermost_loop_counts_and_its_cold_parts_belong_to_it(self):
+        findings, _ = self.judged(self.NESTED, "s")
+        self.assertEqual(len(findings), 1)
+        self.assertIn("refers to the stack 1 times for 1 multiply-adds", findings[0])
+        self.assertEqual(self.judged(self.NESTED.replace("-128(%rsp)", "(%rsi)"), "s"), ([], set()))
+
+    def test_the_frame_register_counts_only_where_it_is_one(self):
+        free = "f:\n1: vpmaddubsw (%rbp), %ymm1, %ymm0\n dec %rcx\n jne 1b\n ret\n"
+        self.assertEqual(self.judged(free, "s"), ([], set()))
+        self.assertEqual(len(self.judged(free.replace("f:", "f: mov %rsp, %rbp"), "s")[0]), 1)
+
+    def test_a_loop_that_multiplies_nothing_is_not_hot(self):
+        self.assertEqual(self.judged("f:\n1: add 8(%rsp), %rax\n dec %rcx\n jne 1b\n ret\n", "s"), ([], set()))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #include "corbel/compile/calibration.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace corbel {
@@ -162,7 +163,7 @@ std::vector<float> InputStatistics::importance(std::string_view input) const {
   const std::vector<double>& squares = found->second.squares;
   double mean = 0.0;
   for (const double square : squares) mean += square / static_cast<double>(squares.size());
-  if (!(mean > 0.0)) return {};
+  if (!(mean > 0.0) || !std::isfinite(mean)) return {};  // weights that are infinite give such sums
   constexpr double kFloor = 0.02;
   std::vector<float> importance(squares.size());
   for (std::size_t i = 0; i < squares.size(); ++i)

@@ -47,8 +47,20 @@ ArtifactPlan artifact_plan(const CompileRequest& request, const CompilePlan& pla
   return artifact;
 }
 
-void zero_nonfinite(std::vector<float>& values) {
-  for (float& value : values) value = std::isfinite(value) ? value : 0.0F;
+/// A static profile promises a context; a model has none beyond what it was made for.
+Result<void> check_limits(const ArtifactLimits& limits, const TextModelInfo& model) {
+  if (!limits.is_static || model.max_positions <= 0 || limits.context_tokens <= model.max_positions) return {};
+  return fail(Code::bad_request, cat("--context is ", limits.context_tokens, "; the model was made for at most ",
+                                     model.max_positions, " tokens"));
+}
+
+/// A finite value that was stored as an infinite one.
+Failure overflow(const SourceTensor& stored, const WeightFormat& format, const std::vector<float>& values) {
+  float largest = 0.0F;
+  for (const float value : values) largest = std::max(largest, std::fabs(value));
+  return fail(Code::bad_file,
+              cat(stored.file, ": tensor \"", stored.name, "\" has values up to ", largest, ", more than ", format.name,
+                  " holds; a model with infinite weights gives no answers. Keep it in another format: --keep"));
 }
 
 /// One run of the compiler.
@@ -61,6 +73,7 @@ class Compiler {
 
  private:
   Result<void> calibrate();
+  Result<void> check_weights() const;
   Result<void> write_all(ArtifactWriter& writer);
   Result<void> write_layers_by_gptq(ArtifactWriter& writer);
   Result<void> write_tensor(std::size_t index, const float* inverse, ArtifactWriter& writer);
@@ -98,11 +111,26 @@ Result<void> Compiler::calibrate() {
   return {};
 }
 
+/// Refuses the first tensor with NaN or infinite values.
+Result<void> Compiler::check_weights() const {
+  std::vector<float> values;
+  for (const TensorPlan& tensor : report_.plan.tensors) {
+    const auto stored = request_.source.tensors->find_shaped(tensor.use.name, tensor.use.shape);
+    if (!stored) continue;
+    const RowReader reader(*stored, device_);
+    const std::int64_t most = piece_rows(reader.columns());
+    for (std::int64_t first = 0; first < reader.rows(); first += most)
+      CORBEL_TRY(reader.read(first, std::min(most, reader.rows() - first), values, Nonfinite::refuse));
+  }
+  return {};
+}
+
 Result<CompileReport> Compiler::run() {
   const bool gptq = request_.plan.method == QuantMethod::gptq;
   if (gptq && request_.calibration.empty()) return fail(Code::bad_request, "--method gptq needs a calibration text");
   const std::unique_ptr<Device> null = make_null_device();
   CORBEL_ASSIGN(const auto shape, open_on(request_, *null));
+  CORBEL_TRY(check_limits(request_.limits, shape->info()));
   CORBEL_ASSIGN(report_.plan, plan_tensors(shape->info(), *request_.source.tensors, request_.plan));
   CORBEL_TRY(calibrate());
   if (request_.bits > 0.0)
@@ -163,7 +191,11 @@ Result<void> Compiler::write_layers_by_gptq(ArtifactWriter& writer) {
         if (done_[i] || tensor.use.input != input) continue;
         const bool by_gptq = tensor.quantizes() && indexed_layout(*tensor.format) != nullptr;
         if (by_gptq && inverse == nullptr) {
-          CORBEL_ASSIGN(inverse, sums.invert());
+          const auto inverted = sums.invert();
+          // Weights that are not finite are to blame rather than the text.
+          if (!inverted && !request_.allow_nonfinite) CORBEL_TRY(check_weights());
+          if (!inverted) return forward_failure(inverted);
+          inverse = *inverted;
         }
         CORBEL_TRY(write_tensor(i, by_gptq ? inverse : nullptr, writer));
       }
@@ -242,18 +274,19 @@ Result<void> Compiler::encode_pieces(std::size_t index, const SourceTensor& stor
   if (inverse != nullptr) {
     CORBEL_ASSIGN(gptq, GptqEncoder::make(*tensor.format, tensor.columns(), inverse, device_));
   }
+  const Nonfinite nonfinite = request_.allow_nonfinite ? Nonfinite::zero : Nonfinite::refuse;
   std::vector<float> values;
   std::vector<std::byte> bytes;
   TensorErrors& errors = report_.tensors[index].errors;
   for (std::int64_t first = 0; first < tensor.rows(); first += piece_rows(tensor.columns())) {
     if (is_cancelled(request_)) return cancelled();
     const std::int64_t count = std::min(piece_rows(tensor.columns()), tensor.rows() - first);
-    CORBEL_TRY(reader.read(first, count, values, !request_.allow_nonfinite));
-    if (request_.allow_nonfinite) zero_nonfinite(values);
+    CORBEL_TRY(reader.read(first, count, values, nonfinite));
     if (gptq)
       gptq->encode(values, count, bytes, errors);
     else
       encoder.encode(values.data(), count, bytes, errors);
+    if (!std::isfinite(errors.noise)) return overflow(stored, *tensor.format, values);
     if (write) CORBEL_TRY(writer.append(index, bytes));
   }
   return {};
@@ -264,6 +297,7 @@ Result<void> Compiler::encode_pieces(std::size_t index, const SourceTensor& stor
 Result<CompilePlan> plan_compile(const CompileRequest& request, Device& device) {
   const std::unique_ptr<Device> null = make_null_device();
   CORBEL_ASSIGN(const auto shape, open_on(request, *null));
+  CORBEL_TRY(check_limits(request.limits, shape->info()));
   CORBEL_ASSIGN(CompilePlan plan, plan_tensors(shape->info(), *request.source.tensors, request.plan));
   if (request.bits > 0.0) {
     InputStatistics statistics;

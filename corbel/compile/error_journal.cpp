@@ -3,10 +3,11 @@
 #include <cstdio>
 #include <fstream>
 #include <system_error>
+#include <utility>
 
 namespace corbel {
 
-ErrorJournal::ErrorJournal(const std::filesystem::path& output, bool resume) : path_(output) {
+ErrorJournal::ErrorJournal(std::filesystem::path output, bool resume) : path_(std::move(output)) {
   path_ += ".partial.errors";
   if (!resume) {
     remove();

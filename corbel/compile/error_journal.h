@@ -14,7 +14,7 @@ namespace corbel {
 class ErrorJournal {
  public:
   /// With `resume` an earlier run's lines are read; what cannot be read counts as absent.
-  ErrorJournal(const std::filesystem::path& output, bool resume);
+  ErrorJournal(std::filesystem::path output, bool resume);
   std::optional<TensorErrors> find(std::string_view tensor) const;
   Result<void> append(const std::string& tensor, const TensorErrors& errors);
   void remove() noexcept;

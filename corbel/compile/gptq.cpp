@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "corbel/base/thread_pool.h"
+#include "corbel/compile/for_units.h"
 #include "corbel/compile/triangular.h"
 #include "corbel/format/indexed_format.h"
 
@@ -14,15 +14,6 @@ namespace {
 constexpr std::int64_t kChunk = 256;   // rows of X that are multiplied at once
 constexpr std::int64_t kStripe = 256;  // rows of the products that are made at once
 constexpr int kColumns = static_cast<int>(kPackedColumns);
-
-template <typename Body>
-void for_units(Device& device, std::int64_t units, Body&& body) {
-  if (ThreadPool* pool = device.pool()) {
-    pool->parallel_for(units, [&](std::int64_t unit, int) { body(unit); });
-    return;
-  }
-  for (std::int64_t unit = 0; unit < units; ++unit) body(unit);
-}
 
 int nearest(const IndexedLayout& layout, const float* middles, float y) noexcept {
   int low = 0;
@@ -122,7 +113,7 @@ void GptqEncoder::encode(std::vector<float>& values, std::int64_t rows, std::vec
   for (std::int64_t block = 0; block < packed_blocks(columns_); ++block)
     encode_block(values.data(), rows, block, bytes.data());
   std::vector<TensorErrors> by_row(static_cast<std::size_t>(rows));
-  for_units(*device_, rows, [&](std::int64_t row) {
+  for_units(device_->pool(), rows, [&](std::int64_t row) {
     std::vector<float> back(static_cast<std::size_t>(columns_));
     format_->decode_row(bytes.data(), columns_, row, back.data());
     for (std::int64_t i = 0; i < columns_; ++i) {
@@ -155,7 +146,7 @@ void GptqEncoder::encode_block(float* values, std::int64_t rows, std::int64_t bl
   search->encode(now.data(), rows, searched, unused);
 
   const std::int64_t strips = packed_strips(rows);
-  for_units(*device_, strips, [&](std::int64_t strip) {
+  for_units(device_->pool(), strips, [&](std::int64_t strip) {
     IndexedRow parts[kStripRows];
     for (int r = 0; r < kStripRows; ++r) {
       const std::int64_t row = strip * kStripRows + r;
@@ -186,7 +177,7 @@ void GptqEncoder::encode_block(float* values, std::int64_t rows, std::int64_t bl
   args.out[0] = make_view(correction_.data(), {rows, rest});
   RunContext context{.device = device_};
   (*multiply)(args, context);
-  for_units(*device_, rows, [&](std::int64_t row) {
+  for_units(device_->pool(), rows, [&](std::int64_t row) {
     float* const behind = values + row * columns_ + begin + count;
     for (std::int64_t k = 0; k < rest; ++k) behind[k] -= correction_[static_cast<std::size_t>(row * rest + k)];
   });

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "corbel/base/thread_pool.h"
+#include "corbel/compile/for_units.h"
 #include "corbel/format/packed_format.h"
 
 namespace corbel {
@@ -28,16 +28,6 @@ std::uint32_t widen(const std::byte* stored, std::int64_t count, float* to) {
 }
 
 constexpr std::int64_t kPieceFloats = std::int64_t{1} << 20;
-
-/// body(unit) for all units, on the device's threads where it has any.
-template <typename Body>
-void for_units(Device& device, std::int64_t units, Body&& body) {
-  if (ThreadPool* pool = device.pool()) {
-    pool->parallel_for(units, [&](std::int64_t unit, int) { body(unit); });
-    return;
-  }
-  for (std::int64_t unit = 0; unit < units; ++unit) body(unit);
-}
 
 /// A dozen scales and two refits reach the best SQNR of 64 scales to 0.03 dB (docs/compile.md).
 constexpr int kSearchCandidates = 12;
@@ -94,7 +84,7 @@ void MatrixEncoder::encode(const float* values, std::int64_t rows, std::vector<s
 
 void MatrixEncoder::encode_plain(const float* values, std::int64_t rows, std::byte* bytes, TensorErrors& errors) const {
   std::vector<TensorErrors> by_row(static_cast<std::size_t>(rows));
-  for_units(*device_, rows, [&](std::int64_t row) {
+  for_units(device_->pool(), rows, [&](std::int64_t row) {
     const float* x = values + row * columns_;
     std::byte* const stored = bytes + row * format_->bytes(columns_);
     format_->encode(x, columns_, stored);
@@ -111,10 +101,11 @@ void MatrixEncoder::encode_plain(const float* values, std::int64_t rows, std::by
   for (const TensorErrors& row : by_row) errors.add(row);
 }
 
-Result<void> RowReader::read(std::int64_t first, std::int64_t count, std::vector<float>& values, bool check) const {
+Result<void> RowReader::read(std::int64_t first, std::int64_t count, std::vector<float>& values,
+                             Nonfinite nonfinite) const {
   values.resize(static_cast<std::size_t>(count * columns()));
   std::vector<char> finite(static_cast<std::size_t>(count), 1);
-  for_units(device_, count, [&](std::int64_t row) {
+  for_units(device_.pool(), count, [&](std::int64_t row) {
     float* const to = values.data() + row * columns();
     const std::int64_t bf16_row = std::int64_t{2} * (first + row) * columns();
     std::uint32_t most = 0;
@@ -130,11 +121,14 @@ Result<void> RowReader::read(std::int64_t first, std::int64_t count, std::vector
     }
     finite[static_cast<std::size_t>(row)] = most < kInfinity ? 1 : 0;
   });
-  if (check && std::find(finite.begin(), finite.end(), 0) != finite.end()) return check_finite(first, count, values);
+  if (std::find(finite.begin(), finite.end(), 0) == finite.end()) return {};
+  if (nonfinite == Nonfinite::refuse) return refuse_nonfinite(first, count, values);
+  for (float& value : values) value = std::isfinite(value) ? value : 0.0F;
   return {};
 }
 
-Result<void> RowReader::check_finite(std::int64_t first, std::int64_t count, const std::vector<float>& values) const {
+Result<void> RowReader::refuse_nonfinite(std::int64_t first, std::int64_t count,
+                                         const std::vector<float>& values) const {
   const auto bad = [](float x) { return !std::isfinite(x); };
   const auto found = std::find_if(values.begin(), values.end(), bad);
   const std::int64_t at = found - values.begin();

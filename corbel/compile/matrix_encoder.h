@@ -42,18 +42,21 @@ class MatrixEncoder {
   std::vector<float> errors_;
 };
 
+/// What becomes of NaN and infinite weights.
+enum class Nonfinite : std::uint8_t { refuse, zero };
+
 /// A tensor's rows as floats, read in pieces from where the source has them.
 class RowReader {
  public:
   RowReader(const SourceTensor& tensor, Device& device) : tensor_(tensor), device_(device) {}
-  /// Rows first .. first + count - 1 into values [count, columns]. With `check`: refused when a value is NaN or
-  /// infinite, naming the tensor, the place and the number of such values in this piece.
-  Result<void> read(std::int64_t first, std::int64_t count, std::vector<float>& values, bool check) const;
+  /// Rows first .. first + count - 1 into values [count, columns]. A refusal names the tensor, the place of the first
+  /// NaN or infinite value and the number of such values in this piece.
+  Result<void> read(std::int64_t first, std::int64_t count, std::vector<float>& values, Nonfinite nonfinite) const;
   std::int64_t rows() const { return tensor_.shape.rank() < 2 ? 1 : tensor_.shape[0]; }
   std::int64_t columns() const { return tensor_.shape[tensor_.shape.rank() - 1]; }
 
  private:
-  Result<void> check_finite(std::int64_t first, std::int64_t count, const std::vector<float>& values) const;
+  Result<void> refuse_nonfinite(std::int64_t first, std::int64_t count, const std::vector<float>& values) const;
   const SourceTensor& tensor_;
   Device& device_;
 };

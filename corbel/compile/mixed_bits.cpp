@@ -33,7 +33,7 @@ double weight_of(const TensorPlan& tensor, int layers) {
 Result<Candidate> measure(TensorPlan& tensor, const TensorSource& source, const InputStatistics& statistics,
                           Device& device) {
   Candidate candidate{&tensor};
-  const auto stored = source.find(tensor.use.name);
+  const auto stored = source.find_shaped(tensor.use.name, tensor.use.shape);
   if (!stored) return fail(Code::bad_file, cat("tensor \"", tensor.use.name, "\" is gone"));
   const RowReader reader(*stored, device);
   const std::vector<float> importance = statistics.importance(tensor.use.input);
@@ -48,7 +48,8 @@ Result<Candidate> measure(TensorPlan& tensor, const TensorSource& source, const 
     TensorErrors errors;
     for (std::int64_t strip = 0; strip < strips; strip += every) {
       const std::int64_t first = strip * kStripRows;
-      CORBEL_TRY(reader.read(first, std::min(kStripRows, tensor.rows() - first), values, true));
+      CORBEL_TRY(reader.read(first, std::min(kStripRows, tensor.rows() - first), values,
+                             Nonfinite::zero));  // encoding refuses them
       encoder.encode(values.data(), std::ssize(values) / tensor.columns(), bytes, errors);
     }
     candidate.cost[f] = errors.weighted_signal > 0.0 ? errors.weighted_noise / errors.weighted_signal : 0.0;

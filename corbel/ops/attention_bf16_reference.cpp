@@ -8,28 +8,10 @@
 namespace corbel {
 namespace {
 
-/// lanes[l] = sum of x[i] * y[i][l], i ascending, every step flushed (fma_flushed). As dot_bf16 does it: without
-/// branches, and once more in fma_flushed's own words where a lane met the border at which its branch decides.
+/// lanes[l] = sum of x[i] * y[i][l], i ascending, every step flushed.
 void chain_lanes(const float* x, const float (*y)[kLanes], std::int64_t count, float (&lanes)[kLanes]) noexcept {
-  constexpr std::int32_t kSmallestNormal = 0x00800000;
-  std::int32_t at_border[kLanes] = {};
-  for (float& lane : lanes) lane = 0.0F;
-  for (std::int64_t i = 0; i < count; ++i) {
-    for (int l = 0; l < kLanes; ++l) {
-      const auto bits = std::bit_cast<std::int32_t>(std::fma(x[i], y[i][l], lanes[l]));
-      const std::int32_t magnitude = bits & 0x7fffffff;
-      const std::int32_t subnormal = (magnitude - kSmallestNormal) >> 31;  // all ones or none
-      at_border[l] |= (magnitude ^ kSmallestNormal) - 1;                   // negative when equal
-      lanes[l] = std::bit_cast<float>(bits & ~(subnormal & 0x7fffffff));   // the sign stays
-    }
-  }
-  std::int32_t any = 0;
-  for (const std::int32_t border : at_border) any |= border;
-  if (any >= 0) [[likely]]
-    return;
-  for (float& lane : lanes) lane = 0.0F;
-  for (std::int64_t i = 0; i < count; ++i)
-    for (int l = 0; l < kLanes; ++l) lanes[l] = fma_flushed(x[i], y[i][l], lanes[l]);
+  chain_flushed(
+      count, [x](std::int64_t i, int) { return x[i]; }, [y](std::int64_t i, int l) { return y[i][l]; }, lanes);
 }
 
 float stored_bf16(const std::byte* place) noexcept {

@@ -59,17 +59,17 @@ inline void pair_up(const float* values, std::int64_t count, float* paired) noex
   }
 }
 
-/// Sum over rows made by pair_up, `padded` values each: sum = fma(even, even', fma(odd, odd', sum)) in 16 lanes, every
-/// step flushed (fma_flushed); then add_lanes.
-inline float dot_bf16(const float* x, const float* y, std::int64_t padded) noexcept {
-  float lanes[kLanes] = {};
-  // fma_flushed in integers and without branches, so that compilers make vectors of it. Where a lane met the border at
-  // which the branch decides, which is rare, the sum is done again in its own words.
+/// lanes[l] = fma_flushed(x(i, l), y(i, l), lanes[l]) from zero, for i = 0 .. steps - 1. In integers and without
+/// branches, so that compilers make vectors of it. Where a lane met the border at which fma_flushed's branch decides,
+/// which is rare, all is done again in its own words.
+template <typename X, typename Y>
+inline void chain_flushed(std::int64_t steps, const X& x, const Y& y, float (&lanes)[kLanes]) noexcept {
   constexpr std::int32_t kSmallestNormal = 0x00800000;
   std::int32_t at_border[kLanes] = {};
-  for (std::int64_t i = 0; i < padded; i += kLanes) {
+  for (float& lane : lanes) lane = 0.0F;
+  for (std::int64_t i = 0; i < steps; ++i) {
     for (int l = 0; l < kLanes; ++l) {
-      const auto bits = std::bit_cast<std::int32_t>(std::fma(x[i + l], y[i + l], lanes[l]));
+      const auto bits = std::bit_cast<std::int32_t>(std::fma(x(i, l), y(i, l), lanes[l]));
       const std::int32_t magnitude = bits & 0x7fffffff;
       const std::int32_t subnormal = (magnitude - kSmallestNormal) >> 31;  // all ones or none
       at_border[l] |= (magnitude ^ kSmallestNormal) - 1;                   // negative when equal
@@ -78,11 +78,20 @@ inline float dot_bf16(const float* x, const float* y, std::int64_t padded) noexc
   }
   std::int32_t any = 0;
   for (const std::int32_t border : at_border) any |= border;
-  if (any < 0) [[unlikely]] {
-    for (float& lane : lanes) lane = 0.0F;
-    for (std::int64_t i = 0; i < padded; i += kLanes)
-      for (int l = 0; l < kLanes; ++l) lanes[l] = fma_flushed(x[i + l], y[i + l], lanes[l]);
-  }
+  if (any >= 0) [[likely]]
+    return;
+  for (float& lane : lanes) lane = 0.0F;
+  for (std::int64_t i = 0; i < steps; ++i)
+    for (int l = 0; l < kLanes; ++l) lanes[l] = fma_flushed(x(i, l), y(i, l), lanes[l]);
+}
+
+/// Sum over rows made by pair_up, `padded` values each: sum = fma(even, even', fma(odd, odd', sum)) in 16 lanes, every
+/// step flushed (fma_flushed); then add_lanes.
+inline float dot_bf16(const float* x, const float* y, std::int64_t padded) noexcept {
+  float lanes[kLanes];
+  chain_flushed(
+      padded / kLanes, [x](std::int64_t i, int l) { return x[i * kLanes + l]; },
+      [y](std::int64_t i, int l) { return y[i * kLanes + l]; }, lanes);
   return add_lanes(lanes);
 }
 
