@@ -21,7 +21,7 @@ struct Bf16Call {
     memory = chains + kTileRows * padded;
   }
   void place_queries(Tile& tile, float*& memory) const;
-  void begin_block(const BlockPages&) const {}
+  void begin_block(const BlockPages&, const BlockPages&) const {}
   void add_block(Tile& tile, int64_t begin, const BlockPages& pages, const BlockPages& next) const;
 };
 PairSteps::Number* numbers_of(const Tile& tile) { return reinterpret_cast<PairSteps::Number*>(tile.q); }

@@ -24,7 +24,7 @@ struct Int8Call {
     memory = scales + 2 * kAttendBlock;
   }
   void place_queries(Tile& tile, float*& memory) const;
-  void begin_block(const BlockPages& pages) const;
+  void begin_block(const BlockPages& pages, const BlockPages& next) const;
   void add_block(Tile& tile, int64_t begin, const BlockPages& pages, const BlockPages& next) const;
 };
 
@@ -78,8 +78,10 @@ void Int8Call::place_queries(Tile& tile, float*& memory) const {
 }
 
 /// The scales as floats. A page that nobody sees leaves what was there: its slots are masked.
-void Int8Call::begin_block(const BlockPages& pages) const {
+void Int8Call::begin_block(const BlockPages& pages, const BlockPages& next) const {
   for (int64_t half = 0; half < 2; ++half) {
+    for (int64_t line = 0; next.scales[half] != nullptr && line < 4; ++line)
+      _mm_prefetch(next.scales[half] + line * kLine, _MM_HINT_T1);
     if (pages.scales[half] == nullptr) continue;
     for (int64_t j = 0; j < kAttendPage; j += kWidth) {
       store(scales + half * kAttendPage + j, load_bf16(pages.scales[half] + 2 * j));

@@ -167,7 +167,7 @@ static inline SoftmaxState place_state(float*& memory, int64_t rows, int64_t pad
 /// `Kind` is the arithmetic of a block:
 ///   Kind(args, padded, lines, memory)   takes its room at `memory`, moving it on
 ///   place_queries(tile, memory)         the tile's queries as it takes them, at `memory`
-///   begin_block(pages)                  what all tiles share
+///   begin_block(pages, next)            what all tiles share
 ///   add_block(tile, begin, pages, next) adds the block at slot `begin`; `next` is to be fetched, or null
 template <typename Kind>
 void attend_chunk(Kind& kind, Tile* tiles, int64_t count, int64_t chunk, const SlotRange& slots) {
@@ -177,7 +177,7 @@ void attend_chunk(Kind& kind, Tile* tiles, int64_t count, int64_t chunk, const S
   for (int64_t begin = chunk; begin < end; begin += kAttendBlock) {
     const BlockPages pages = find_pages(args, begin, slots);
     const BlockPages next = args.fetches_ahead != 0 ? find_pages(args, begin + kAttendBlock, slots) : BlockPages{};
-    kind.begin_block(pages);
+    kind.begin_block(pages, next);
     for (int64_t t = 0; t < count; ++t) kind.add_block(tiles[t], begin, pages, next);
   }
 }
