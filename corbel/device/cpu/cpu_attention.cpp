@@ -98,11 +98,10 @@ AttendKernel kernel_of(const Call& call) noexcept {
   return dtype == DType::f32 ? kernels.attend_f32 : dtype == DType::bf16 ? kernels.attend_bf16 : kernels.attend_int8;
 }
 
-void attend_tile(const Call& call, const Tile& tile, const std::int32_t* slots, int worker,
-                 bool fetches_ahead) noexcept {
+void attend_tile(const Call& call, const Tile& tile, const std::int32_t* slots, int worker) noexcept {
   std::int32_t first_slots[kAttendQueries];
   AttendArgs args = make_args(call, tile, slots, first_slots, worker);
-  args.fetches_ahead = fetches_ahead ? 1 : 0;
+  args.fetches_ahead = 1;
   kernel_of(call)(args);
 }
 
@@ -138,7 +137,7 @@ void run_prefill(const Prepared<AttentionPrefill>& self, const AttentionPrefill:
           .sequence = spans[s][0], .first_row = first + row_tile * tile_rows, .rows = 0, .first_head = 0, .heads = 0};
       tile.rows = std::min(tile_rows, rows - row_tile * tile_rows);
       place_heads(call.spec, unit % heads, tile);
-      attend_tile(call, tile, slots, worker, false);
+      attend_tile(call, tile, slots, worker);
     });
   }
 }
@@ -268,7 +267,7 @@ void run_decode(const Prepared<AttentionDecode>& self, const AttentionDecode::Ar
     const std::int64_t row = unit / heads;
     Tile tile{.sequence = sequences[row], .first_row = row, .rows = 1, .first_head = 0, .heads = 0};
     place_heads(call.spec, unit % heads, tile);
-    attend_tile(call, tile, slots, worker, true);
+    attend_tile(call, tile, slots, worker);
   });
 }
 

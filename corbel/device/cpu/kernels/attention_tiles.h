@@ -178,7 +178,7 @@ void attend_chunk(Kind& kind, Tile* tiles, int64_t count, int64_t chunk, const S
     const BlockPages pages = find_pages(args, begin, slots);
     const BlockPages next = args.fetches_ahead != 0 ? find_pages(args, begin + kAttendBlock, slots) : BlockPages{};
     kind.begin_block(pages, next);
-    for (int64_t t = 0; t < count; ++t) kind.add_block(tiles[t], begin, pages, next);
+    for (int64_t t = 0; t < count; ++t) kind.add_block(tiles[t], begin, pages, t == 0 ? next : BlockPages{});
   }
 }
 
