@@ -14,7 +14,8 @@ namespace corbel {
 /// How a model is to be run; the same for every family.
 struct ModelOptions {
   Strategy strategy = Strategy::balanced;
-  std::optional<DType> kv_cache = std::nullopt;  // moves bits; empty: what the artifact was compiled for, else by the strategy
+  std::optional<DType> kv_cache =
+      std::nullopt;  // moves bits; empty: what the artifact was compiled for, else by the strategy
 };
 
 /// What a family gets to make a model of.

@@ -118,8 +118,8 @@ struct AttentionOpSpec {
 ///     P, v = integers of w and their unit: W = largest w, v = W / 32767, P[j] = w[j] * (32767 / W) to nearest, ties to
 ///            even; W below 2^-100: P = 0, v = 0
 ///     o[d] = fma(o[d], a, f32(sum P n_value[d]) * v)
-///   Sums fit: 1024 * 127 * 16383 and 128 * 127 * 32767 are below 2^31. Rounding to 15 bits of the largest is finer than
-///   bf16 for what counts; products cost as much as those of bf16 pairs, and pages are read at half the bytes.
+///   Sums fit: 1024 * 127 * 16383 and 128 * 127 * 32767 are below 2^31. Rounding to 15 bits of the largest is finer
+///   than bf16 for what counts; products cost as much as those of bf16 pairs, and pages are read at half the bytes.
 ///
 /// NaN: a head that sees a score of NaN, which a query, a key or (int8) a value that is not finite makes, comes out as
 /// NaN in all elements; other heads and rows do not notice.

@@ -205,10 +205,9 @@ std::vector<OpCase<AttentionPrefill>> AttentionPrefill::cases(CaseScale scale) {
     add(plan, {{0, 90, 20}, {1, 0, 5}});
   }
   for (const CaseShape& shape : case_shapes()) {
-    const AttentionPlan plan{
-        .cache = {{shape.kv_heads, shape.head_dim, kCacheTypes[number % kCacheTypes.size()]}, {}},
-        .group = shape.q_heads / shape.kv_heads,
-        .window = shape.window};
+    const AttentionPlan plan{.cache = {{shape.kv_heads, shape.head_dim, kCacheTypes[number % kCacheTypes.size()]}, {}},
+                             .group = shape.q_heads / shape.kv_heads,
+                             .window = shape.window};
     add(plan, std::array<std::vector<Span>, 3>{{{{0, 0, 40}}, {{0, 100, 7}, {1, 0, 3}}, {{0, 130, 2}}}}[number++ % 3]);
   }
   add({.cache = {{1, 16, DType::bf16}, {}}, .group = 2}, {{0, 0, 2048}});

@@ -160,7 +160,8 @@ double score_factor(const AttentionOpSpec& spec, const float* q, std::int64_t d)
 ///         own; the difference s - m rounds by u |s - m|; exp 2 u; each later block or chunk rescales (exp and a
 ///         product, arguments below |s - m|); sums round once per visible slot and block
 ///   bf16  score: one chain of head_dim steps; 2^x 3e-6, here and when rescaled; the weight is rounded to 8 bits
-///   i8    score: an exact sum, its conversion, the unit and two products; 2^x as for bf16; integer_error() for the rest
+///   i8    score: an exact sum, its conversion, the unit and two products; 2^x as for bf16; integer_error() for the
+///   rest
 double weight_error(const AttentionOpSpec& spec, double magnitude, double range, double visible) {
   const auto dim = static_cast<double>(spec.page.head_dim);
   const double blocks = visible / static_cast<double>(kKeyBlockTokens) + 3;
@@ -171,7 +172,8 @@ double weight_error(const AttentionOpSpec& spec, double magnitude, double range,
   constexpr double kExp2Error = 3e-6;
   const bool integers = spec.page.dtype == DType::i8;
   const double score_error = (integers ? 5 : dim + 1) * kUnit * magnitude;
-  return 2 * score_error + kExp2Error * (1 + blocks) + (integers ? 4 * kUnit : 0x1p-9) + kUnit * (2 * range + 5 * blocks + 128);
+  return 2 * score_error + kExp2Error * (1 + blocks) + (integers ? 4 * kUnit : 0x1p-9) +
+         kUnit * (2 * range + 5 * blocks + 128);
 }
 
 /// What the sum of an int8 cache's weighted values may be off by, since weights are multiples of 1/32767 of their
@@ -180,8 +182,7 @@ double integer_error(const Cache& cache, const Row& row, std::int64_t kv, std::i
                      const std::vector<double>& p) {
   double error = 0.0;
   for (std::int64_t begin = first; begin <= row.slot;) {
-    const std::int64_t end =
-        std::min<std::int64_t>(row.slot + 1, (begin / kKeyBlockTokens + 1) * kKeyBlockTokens);
+    const std::int64_t end = std::min<std::int64_t>(row.slot + 1, (begin / kKeyBlockTokens + 1) * kKeyBlockTokens);
     double largest = 0.0;
     double integers = 0.0;
     for (std::int64_t j = begin; j < end; ++j) {
@@ -441,7 +442,8 @@ TEST(Attention, RefusesWhatItDoesNotDefineNamingFieldAndValues) {
   EXPECT_THAT(with([](auto& s) { s.page.kv_heads = std::int64_t{1} << 62; }), HasSubstr("page.kv_heads is 4611686"));
   EXPECT_THAT(with([](auto& s) { s.page.head_dim = 1025; }),
               HasSubstr("page.head_dim is 1025, it must be between 1 and 1024"));
-  EXPECT_THAT(with([](auto& s) { s.page.dtype = DType::f16; }), HasSubstr("page.dtype is f16, it must be f32, bf16 or i8"));
+  EXPECT_THAT(with([](auto& s) { s.page.dtype = DType::f16; }),
+              HasSubstr("page.dtype is f16, it must be f32, bf16 or i8"));
   EXPECT_THAT(with([](auto& s) { s.softmax_scale = 0.0F; }), HasSubstr("softmax_scale is 0"));
   EXPECT_THAT(with([](auto& s) { s.softmax_scale = HUGE_VALF; }), HasSubstr("softmax_scale is inf"));
   EXPECT_THAT(with([](auto& s) { s.window = -1; }), HasSubstr("window is -1"));

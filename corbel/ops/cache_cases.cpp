@@ -192,8 +192,7 @@ std::vector<OpCase<KvAppend>> KvAppend::cases(CaseScale scale) {
   }
   if (scale == CaseScale::quick) return cases;
   for (const CaseShape& shape : case_shapes())
-    add({shape.kv_heads, shape.head_dim, kCacheTypes[cases.size() % kCacheTypes.size()]}, {{0, 30, 5}, {1, 64, 1}},
-        0);
+    add({shape.kv_heads, shape.head_dim, kCacheTypes[cases.size() % kCacheTypes.size()]}, {{0, 30, 5}, {1, 64, 1}}, 0);
   return without_repeats(std::move(cases));
 }
 

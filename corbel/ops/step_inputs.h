@@ -61,8 +61,8 @@ struct KvPageSpec {
   static constexpr std::int64_t kBrickTokens = kPageTokens / kBrick;
 
   std::int64_t element_bytes() const noexcept { return dtype == DType::f32 ? 4 : dtype == DType::bf16 ? 2 : 1; }
-  std::int64_t line_bytes() const noexcept { return 2 * kBrick * element_bytes(); }        // not of f32
-  std::int64_t key_lines() const noexcept { return (head_dim + 1) / 2; }                   // of a brick
+  std::int64_t line_bytes() const noexcept { return 2 * kBrick * element_bytes(); }  // not of f32
+  std::int64_t key_lines() const noexcept { return (head_dim + 1) / 2; }             // of a brick
   std::int64_t value_bricks() const noexcept { return (head_dim + kBrick - 1) / kBrick; }
 
   /// Bytes of one head's keys, of its values, of its scales.

@@ -32,7 +32,10 @@ std::vector<float> kept_rows(const TensorView& view, const std::vector<std::int3
 class RoundingCount {
  public:
   explicit RoundingCount(const Roundings& roundings)
-      : product_(roundings.products ? 1 : 0), cached_(roundings.int8_cache ? 40 : roundings.cache ? 4 : 0) {}
+      : product_(roundings.products ? 1 : 0),
+        cached_(roundings.int8_cache ? 40
+                : roundings.cache    ? 4
+                                     : 0) {}
 
   int before(std::string_view module) {
     constexpr std::string_view kLayers = ".layers.";

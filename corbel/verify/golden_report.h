@@ -37,8 +37,8 @@ struct GoldenReport {
 
 /// Which roundings to bf16 a run makes that the recording did not.
 struct Roundings {
-  bool products = false;  // activations, before every product with a weight: 4 times per layer
-  bool cache = false;     // a bf16 cache: keys, values, queries and softmax weights: 4 per layer
+  bool products = false;    // activations, before every product with a weight: 4 times per layer
+  bool cache = false;       // a bf16 cache: keys, values, queries and softmax weights: 4 per layer
   bool int8_cache = false;  // keys and values: steps of the largest / 127; with a largest of 3 rms, 4.4 units each
   bool any() const { return products || cache || int8_cache; }
 };

@@ -29,8 +29,8 @@ struct Law4Case {
   std::string device;
   std::string level;
   Strategy strategy = Strategy::balanced;
-  bool seeded = false;                   // only a config is there; weights are made up
-  const WeightFormat* packed = nullptr;  // matrices are packed so; null: as the checkpoint has them
+  bool seeded = false;                           // only a config is there; weights are made up
+  const WeightFormat* packed = nullptr;          // matrices are packed so; null: as the checkpoint has them
   std::optional<DType> kv_cache = std::nullopt;  // empty: by the strategy
 };
 
@@ -60,8 +60,7 @@ std::vector<Law4Case> all_cases() {
       for (const char* model : kTinyModels) {
         const std::string_view name = model;
         if (!name.ends_with("gqa_tied_sharded_bf16") && !(is_best && name.ends_with("qwen3_window_bf16"))) continue;
-        cases.push_back(
-            {model, kLongPrompt, device.name, level, Strategy::balanced, false, nullptr, DType::i8});
+        cases.push_back({model, kLongPrompt, device.name, level, Strategy::balanced, false, nullptr, DType::i8});
       }
       if (is_best) cases.push_back({kRealShape, kRealPrompt, device.name, level, Strategy::balanced, true});
       for (const WeightFormat* format : weight_formats()) {

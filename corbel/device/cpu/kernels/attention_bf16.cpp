@@ -88,14 +88,15 @@ void score_tile(const Bf16Call& call, const Tile& tile, const Sight& sight, cons
     if (begin >= stop) continue;
     const int64_t offset = begin % kHalf * call.lines * kLine;
     const unsigned char* const ahead = next.keys[half] == nullptr ? nullptr : next.keys[half] + offset;
-    const TileScores scores{numbers_of(tile), pages.keys[half] + offset, ahead, call.lines, call.scores + begin * kBrickTokens};
+    const TileScores scores{numbers_of(tile), pages.keys[half] + offset, ahead, call.lines,
+                            call.scores + begin * kBrickTokens};
     by_rows<ScoreRows>(tile.rows, ScoreRange{scores, stop - begin});
   }
 }
 
 /// One row's pairs [from, to), of which a slot may be out of sight.
-__attribute__((noinline)) void add_row_pairs(const Bf16Call& call, const Sight& sight, int64_t row, const BlockPages& pages,
-                                             int64_t from, int64_t to) {
+__attribute__((noinline)) void add_row_pairs(const Bf16Call& call, const Sight& sight, int64_t row,
+                                             const BlockPages& pages, int64_t from, int64_t to) {
   constexpr int64_t kHalf = kAttendPage / 2;
   for (int64_t i = from; i < to; ++i) {
     const bool even = 2 * i >= sight.from[row] && 2 * i < sight.to[row];
@@ -183,7 +184,8 @@ void Bf16Call::place_queries(Tile& tile, float*& memory) const {
       uint16_t rounded[kWidth];
       store_u16(rounded, round_to_bf16(mul(load_first(q + d, count), scale)));
       for (int64_t i = 0; i < (count + 1) / 2; ++i)
-        set_pair(numbers_of(tile) + ((d / 2 + i) * tile.rows + row) * PairSteps::kNumbers, rounded[2 * i], rounded[2 * i + 1]);
+        set_pair(numbers_of(tile) + ((d / 2 + i) * tile.rows + row) * PairSteps::kNumbers, rounded[2 * i],
+                 rounded[2 * i + 1]);
     }
   }
 }

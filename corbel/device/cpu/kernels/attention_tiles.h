@@ -130,7 +130,8 @@ static inline void end_chunk(Tile& tile, int64_t padded) {
 }
 
 /// out = total / sum for rows [first, first + rows) of the queries.
-static inline void finish(const AttendArgs& args, const SoftmaxState& total, int64_t first, int64_t rows, int64_t padded) {
+static inline void finish(const AttendArgs& args, const SoftmaxState& total, int64_t first, int64_t rows,
+                          int64_t padded) {
   for (int64_t row = 0; row < rows; ++row) {
     const Floats scale = broadcast(1.0F / total.sum[row]);
     const int64_t query = first + row;
