@@ -78,7 +78,7 @@ Result<std::vector<std::int64_t>> read_counts(std::string_view flag, const std::
 
 Result<BenchSubject> open_subject(const BenchFlags& flags, Device& device) {
   const auto families = linked_model_families();
-  const ModelOptions options{flags.device.chosen_strategy()};
+  const ModelOptions options{flags.device.chosen_strategy(), flags.device.chosen_kv_cache()};
   if (flags.config.empty()) {
     CORBEL_ASSIGN(auto open, open_model({flags.model, flags.quant, flags.huge_pages}, flags.device, device));
     return BenchSubject{open->loaded.package->name(), nullptr, std::move(open)};
@@ -188,6 +188,7 @@ Result<void> bench(const BenchFlags& flags) {
                          {"dummy_weights", flags.dummy_weights},
                          {"profile", device.profile()},
                          {"strategy", std::string(strategy_name(flags.device.chosen_strategy()))},
+                         {"kv_cache", flags.device.kv_cache},
                          {"threads", device.threads},
                          {"limits", limits_json(rows.front().limits)},
                          {"results", rows_json(rows)}};

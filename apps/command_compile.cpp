@@ -78,6 +78,8 @@ Result<void> fill_request(const CompileFlags& flags, CompileJob& job) {
   request.settings = {{"quant", wishes.quant}, {"method", std::string(quant_method_name(wishes.method))}};
   if (wishes.group > 0) request.settings["group"] = std::to_string(wishes.group);
   if (flags.bits) request.settings["bits"] = format("%g", *flags.bits);
+  request.kv_cache = flags.device.chosen_kv_cache();
+  if (request.kv_cache) request.settings["kv_cache"] = flags.device.kv_cache;
   request.allow_nonfinite = flags.allow_nonfinite;
   request.output = wishes.output;
   request.resume = flags.resume;

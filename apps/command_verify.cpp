@@ -163,8 +163,9 @@ int verify(const VerifyFlags& flags, const Fault* fault) {
   const auto subject = open_subject(flags);
   if (!subject) return report(subject.error());
   const auto families = linked_model_families();
-  const auto compared = verify_folder({subject->folder, families, flags.device.chosen_strategy(), fault},
-                                      *subject->golden, *open->device);
+  const auto compared = verify_folder(
+      {subject->folder, families, {flags.device.chosen_strategy(), flags.device.chosen_kv_cache()}, fault},
+      *subject->golden, *open->device);
   if (!compared) {
     print_error(compared.error().message);
     return fault != nullptr && compared.error().code == Code::bad_request ? kWrongUsage : kFailed;

@@ -1,6 +1,7 @@
 #include "apps/device_setup.h"
 
 #include "apps/environment.h"
+#include "corbel/blocks/attention.h"
 
 namespace corbel::app {
 namespace {
@@ -20,6 +21,12 @@ std::vector<std::string> strategy_names() {
   return names;
 }
 
+std::vector<std::string> kv_cache_names() {
+  std::vector<std::string> names = {"auto"};
+  for (const CacheType& type : cache_types()) names.emplace_back(type.name);
+  return names;
+}
+
 }  // namespace
 
 void DeviceChoice::add_flags(CommandLine& line) {
@@ -28,6 +35,15 @@ void DeviceChoice::add_flags(CommandLine& line) {
   line.choice("--missing-ops", missing_ops, {"strict", "reference"},
               "what to do when the device lacks an op: refuse, or run its reference on the host");
   line.choice("--strategy", strategy, strategy_names(), "which of speed, accuracy and memory counts most");
+  line.choice("--kv-cache", kv_cache, kv_cache_names(),
+              "how keys and values are kept; auto: as compiled, else bf16 (f32, int8 by --strategy accuracy, memory)");
+}
+
+std::optional<DType> DeviceChoice::chosen_kv_cache() const {
+  for (const CacheType& type : cache_types()) {
+    if (type.name == kv_cache) return type.dtype;
+  }
+  return std::nullopt;
 }
 
 Strategy DeviceChoice::chosen_strategy() const {

@@ -15,12 +15,14 @@ struct DeviceChoice {
   std::string device;  // empty: the first one this program was linked with
   std::string missing_ops = "strict";
   std::string strategy = "balanced";
+  std::string kv_cache = "auto";
   std::optional<std::int64_t> threads;
 
   void add_flags(CommandLine& line);
   /// Refuses values out of range, before anything is loaded: wrong usage.
   Result<void> validate() const;
   Strategy chosen_strategy() const;
+  std::optional<DType> chosen_kv_cache() const;  // empty: auto
 };
 
 /// A device and the threads it borrows.

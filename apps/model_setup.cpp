@@ -89,7 +89,7 @@ Result<std::unique_ptr<OpenModel>> open_model(const ModelChoice& model, const De
   // A large vocabulary takes as long to read as all the rest.
   auto tokenizer = std::async(std::launch::async, [&] { return Tokenizer::load(package->files()); });
   CORBEL_ASSIGN(open->loaded, load_text_model(package, device, linked_model_families(),
-                                              ModelOptions{.strategy = choice.chosen_strategy()}));
+                                              {choice.chosen_strategy(), choice.chosen_kv_cache()}));
   if (model.huge_pages) CORBEL_TRY(move_weights(*open));
   CORBEL_ASSIGN(open->tokenizer, tokenizer.get());
   CORBEL_TRY(check_tokenizer_fits(*open->tokenizer, open->model().info(), package->description()));

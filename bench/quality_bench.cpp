@@ -1,9 +1,11 @@
-// quality_bench REFERENCE TEXT [--model PATH | --encode FORMAT] [--exact] [--context N] [--tokens N]: how far a model's
-// answers are from the reference's. Both read the text of file TEXT in windows of N tokens; statistics as JSON.
+// quality_bench REFERENCE TEXT [--model PATH | --encode FORMAT] [--exact] [--kv-cache TYPE] [--context N] [--tokens N]:
+// how far a model's answers are from the reference's. Both read the text of file TEXT in windows of N tokens;
+// statistics as JSON.
 //   REFERENCE  folder of the checkpoint; it runs in f32 arithmetic
 //   --model    another model of the same vocabulary: a folder or whatever else the loader reads
 //   --encode   the reference with every matrix in this format, by the format's plain encoder
 //   --exact    f32 arithmetic for the model, too: the error of its weights alone
+//   --kv-cache the model's cache: f32, bf16, int8. With --exact: the error of the cache alone
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -27,7 +29,7 @@ namespace {
 using namespace corbel;
 
 struct Settings {
-  std::string reference, text, model, encode;
+  std::string reference, text, model, encode, kv_cache;
   bool exact = false;
   std::int64_t context_tokens = 512;
   std::int64_t tokens = 8192;
@@ -116,7 +118,10 @@ constexpr std::int64_t kChunkRows = 64;  // logits of so many rows are held at a
 
 Result<Subject> open_subject(const Settings& settings, bool is_reference, Device& device) {
   const bool exact = is_reference || settings.exact;
-  const ModelOptions options{exact ? Strategy::accuracy : Strategy::balanced};
+  ModelOptions options{exact ? Strategy::accuracy : Strategy::balanced};
+  for (const CacheType& type : cache_types()) {
+    if (!is_reference && type.name == settings.kv_cache) options.kv_cache = type.dtype;
+  }
   const auto families = linked_model_families();
   const std::string path = is_reference || settings.model.empty() ? settings.reference : settings.model;
   Subject subject;
@@ -267,6 +272,8 @@ std::optional<Settings> read_arguments(int count, char** arguments) {
       settings.model = arguments[++i];
     } else if (argument == "--encode" && has_value) {
       settings.encode = arguments[++i];
+    } else if (argument == "--kv-cache" && has_value) {
+      settings.kv_cache = arguments[++i];
     } else if (argument == "--context" && has_value) {
       settings.context_tokens = std::atoll(arguments[++i]);
     } else if (argument == "--tokens" && has_value) {
@@ -287,7 +294,8 @@ int main(int count, char** arguments) {
   const auto settings = read_arguments(count, arguments);
   if (!settings) {
     std::fprintf(stderr,
-                 "usage: %s REFERENCE TEXT [--model PATH | --encode FORMAT] [--exact] [--context N] [--tokens N]\n",
+                 "usage: %s REFERENCE TEXT [--model PATH | --encode FORMAT] [--exact] [--kv-cache TYPE] [--context N] "
+                 "[--tokens N]\n",
                  arguments[0]);
     return 2;
   }

@@ -105,7 +105,13 @@ Result<void> AttentionSpec::validate() const {
 
 AttentionImplConfig get_default_impl_config(const AttentionSpec&, const DeviceInfo&, Mode, Strategy strategy) {
   const bool exact = strategy == Strategy::accuracy;
-  return {.bf16_products = !exact, .cache_dtype = exact ? DType::f32 : DType::bf16};
+  const DType rounded = strategy == Strategy::memory ? DType::i8 : DType::bf16;
+  return {.bf16_products = !exact, .cache_dtype = exact ? DType::f32 : rounded};
+}
+
+std::span<const CacheType> cache_types() {
+  static constexpr CacheType kTypes[] = {{"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::i8}};
+  return kTypes;
 }
 
 KvPageSpec cache_page(const AttentionSpec& spec, const AttentionImplConfig& config) {

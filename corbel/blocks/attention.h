@@ -29,8 +29,15 @@ struct AttentionSpec {
 
 struct AttentionImplConfig {
   bool bf16_products = true;        // moves bits: bf16 weights multiply activations rounded to bf16 (Arithmetic::bf16)
-  DType cache_dtype = DType::bf16;  // moves bits: f32 or bf16
+  DType cache_dtype = DType::bf16;  // moves bits: f32, bf16 or i8
 };
+
+/// "f32", "bf16", "int8": the types a cache may have, as users and artifacts write them.
+struct CacheType {
+  std::string_view name;
+  DType dtype;
+};
+std::span<const CacheType> cache_types();
 
 AttentionImplConfig get_default_impl_config(const AttentionSpec&, const DeviceInfo&, Mode,
                                             Strategy = Strategy::balanced);

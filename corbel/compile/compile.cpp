@@ -25,7 +25,7 @@ Failure cancelled() { return fail(Code::cancelled, "compiling was cancelled"); }
 /// The model on a device that does nothing: which tensors it reads, and how.
 Result<std::unique_ptr<TextModel>> open_on(const CompileRequest& request, const Device& device) {
   return make_text_model(*request.source.config, request.source.config_place, request.source.tensors, device,
-                         request.families);
+                         request.families, {.kv_cache = request.kv_cache});
 }
 
 /// Room for the certificate: what certificate_text makes is never longer.

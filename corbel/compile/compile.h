@@ -35,6 +35,7 @@ struct CompileRequest {
   ArtifactLimits limits;
   std::string written_by;
   std::map<std::string, std::string, std::less<>> settings;  // stored with the artifact
+  std::optional<DType> kv_cache = std::nullopt;              // what the artifact is to run with; empty: auto
   bool allow_nonfinite = false;                              // NaN and infinities count as zeros
   std::filesystem::path output;
   bool resume = false;  // go on from what an interrupted run left; keep it when this one is cancelled

@@ -99,7 +99,8 @@ Result<std::unique_ptr<TextModel>> make_causal_lm_model(CausalLmDescription desc
   auto store = std::make_unique<WeightStore>(source.tensors);
   const RoleNames names(description.roles);
   CORBEL_TRY(description.spec.validate());
-  const auto config = get_default_impl_config(description.spec, device.info(), Mode::decode, source.options.strategy);
+  auto config = get_default_impl_config(description.spec, device.info(), Mode::decode, source.options.strategy);
+  if (source.options.kv_cache) config.layer.attention.cache_dtype = *source.options.kv_cache;
   CORBEL_ASSIGN(CausalLm model,
                 CausalLm::make(std::move(description.spec), config, WeightContext{*store, names, device}));
   CORBEL_TRY(store->check_all_used(description.ignored));

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,8 @@ namespace corbel {
 /// How a model is to be run; the same for every family.
 struct ModelOptions {
   Strategy strategy = Strategy::balanced;
+  std::optional<DType> kv_cache =
+      std::nullopt;  // moves bits; empty: what the artifact was compiled for, else by the strategy
 };
 
 /// What a family gets to make a model of.

@@ -86,6 +86,25 @@ std::string LoadedModel::context_reason() const {
              " was compiled for at most");
 }
 
+namespace {
+
+/// Options with what the artifact's profile was compiled for where they leave it open.
+Result<ModelOptions> with_profile(const ModelPackage& package, const ModelOptions& options) {
+  const ArtifactProfile* const profile = package.profile();
+  if (options.kv_cache || profile == nullptr) return options;
+  const auto setting = profile->settings.find("kv_cache");
+  if (setting == profile->settings.end()) return options;
+  ModelOptions complete = options;
+  for (const CacheType& type : cache_types()) {
+    if (type.name == setting->second) complete.kv_cache = type.dtype;
+  }
+  if (complete.kv_cache) return complete;
+  return fail(Code::bad_file, cat(package.name(), ": \"kv_cache\" of profile ", quote(profile->name), " is ",
+                                  quote(setting->second), "; known: \"f32\", \"bf16\", \"int8\""));
+}
+
+}  // namespace
+
 Result<LoadedModel> load_text_model(const std::filesystem::path& path, const Device& device,
                                     std::span<const ModelFamily> families, const ModelOptions& options) {
   CORBEL_ASSIGN(std::shared_ptr<const ModelPackage> package, open_model_package(path));
@@ -101,8 +120,9 @@ Result<LoadedModel> load_text_model(std::shared_ptr<const ModelPackage> package,
   const NamedFiles& files = loaded.package->files();
   CORBEL_ASSIGN(const Json config, files.require_json(kConfig));
   CORBEL_ASSIGN(std::shared_ptr<const TensorSource> tensors, loaded.package->tensors());
+  CORBEL_ASSIGN(const ModelOptions complete, with_profile(*loaded.package, options));
   CORBEL_ASSIGN(loaded.model,
-                make_text_model(config, files.where(kConfig), std::move(tensors), device, families, options));
+                make_text_model(config, files.where(kConfig), std::move(tensors), device, families, complete));
   if (files.has(kGeneration)) {
     CORBEL_ASSIGN(const Json generation, files.require_json(kGeneration));
     CORBEL_TRY(read_defaults(JsonFields(generation, files.where(kGeneration)), loaded.defaults));

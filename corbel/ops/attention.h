@@ -7,6 +7,10 @@
 namespace corbel {
 
 /// Stores each row's key and value at its slot of its sequence's pages, rounded to the cache's dtype.
+/// An int8 cache keeps, per token and head, integers and a bf16 scale of the key, and so of the value:
+///   scale = bf16(largest magnitude / 127), integer = x * (1 / scale) to nearest, ties to even: -127 .. 127
+/// A largest magnitude below 2^-100 counts as zeros: scale 0. Where the key or the value has an element that is not
+/// finite, both scales are NaN and all integers 0.
 /// key, value  f32 [rows, kv_heads, head_dim] (or as HeadRows takes it); sequences, slots i32 [rows] as in StepInputs.
 /// No two rows share a slot.
 struct KvAppend {
@@ -101,6 +105,24 @@ struct AttentionOpSpec {
 ///     o[d] = fma(o[d], a, c[d])
 ///   A chain begins with +0; each pair is fma_flushed of the odd element, then of the even one; elements that are
 ///   subnormal count as zero. l sums the rounded p, so that weights add up to one.
+///
+/// A block of an int8 cache (n: the stored integers; sums of integers are exact in any order; E as for bf16):
+///     q'   = q * (softmax_scale * log2 e)
+///     Q, u = integers of q' and their unit: M = largest |q'|, u = M / 16383, Q[d] = q'[d] * (16383 / M) to nearest,
+///            ties to even; M below 2^-100: Q = 0, u = 0; M not finite: Q = 0, u = NaN
+///     s[j] = (f32(sum Q n_key[j]) * u) * key scale[j]
+///     m', a as for bf16
+///     p[j] = E(s[j] - m'), 0 for slots not visible
+///     l    = fma(l, a, sum p)                       as for f32
+///     w[j] = p[j] * value scale[j]
+///     P, v = integers of w and their unit: W = largest w, v = W / 32767, P[j] = w[j] * (32767 / W) to nearest, ties to
+///            even; W below 2^-100: P = 0, v = 0
+///     o[d] = fma(o[d], a, f32(sum P n_value[d]) * v)
+///   Sums fit: 1024 * 127 * 16383 and 128 * 127 * 32767 are below 2^31. Rounding to 15 bits of the largest is finer
+///   than bf16 for what counts; products cost as much as those of bf16 pairs, and pages are read at half the bytes.
+///
+/// NaN: a head that sees a score of NaN, which a query, a key or (int8) a value that is not finite makes, comes out as
+/// NaN in all elements; other heads and rows do not notice.
 /// Source: arXiv 2205.14135 (online softmax), 2305.13245 (GQA).
 struct AttentionPrefill {
   static constexpr std::string_view kName = "attention_prefill";

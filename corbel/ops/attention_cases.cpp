@@ -78,7 +78,8 @@ OpCase<AttentionPrefill> prefill_case(const AttentionPlan& plan) {
   };
   const AttentionOpSpec spec = make_spec(plan);
   return {cat("q_heads=", spec.q_heads, " ", describe(plan.cache), " window=", plan.window, " spans=", spans,
-              plan.in_place ? " out=q" : "", plan.hostile ? " hostile" : ""),
+              plan.in_place ? " out=q" : "", plan.hostile ? " hostile" : "",
+              plan.cache.nan_slot >= 0 ? cat(" nan=", plan.cache.nan_slot) : ""),
           spec, make};
 }
 
@@ -103,7 +104,8 @@ OpCase<AttentionDecode> decode_case(const AttentionPlan& plan) {
   };
   const AttentionOpSpec spec = make_spec(plan);
   return {cat("q_heads=", spec.q_heads, " ", describe(plan.cache), " window=", plan.window,
-              " tokens=", join(plan.cache.tokens), plan.in_place ? " out=q" : "", plan.hostile ? " hostile" : ""),
+              " tokens=", join(plan.cache.tokens), plan.in_place ? " out=q" : "", plan.hostile ? " hostile" : "",
+              plan.cache.nan_slot >= 0 ? cat(" nan=", plan.cache.nan_slot) : ""),
           spec, make};
 }
 
@@ -113,7 +115,7 @@ constexpr std::array kGroups = {1, 4, 7, 8};
 std::vector<AttentionPlan> small_plans() {
   std::vector<AttentionPlan> plans;
   int number = 0;
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : kCacheTypes) {
     for (const int head_dim : kCaseHeadDims) {
       for (const int group : kGroups) {
         AttentionPlan plan{.cache = {{1 + number % 3, head_dim, dtype}, {}}, .group = group};
@@ -136,7 +138,9 @@ std::vector<OpCase<AttentionDecode>> AttentionDecode::cases(CaseScale scale) {
   std::vector<OpCase<AttentionDecode>> cases;
   const KvPageSpec bf16{2, 64, DType::bf16};
   cases.push_back(decode_case({.cache = {bf16, {1, 65, 300}}, .group = 4}));
+  const KvPageSpec int8{2, 64, DType::i8};
   cases.push_back(decode_case({.cache = {{1, 40, DType::f32}, {129, 1030}}, .group = 3, .window = 100}));
+  cases.push_back(decode_case({.cache = {int8, {1, 65, 300}}, .group = 4}));
   if (scale == CaseScale::quick) return cases;
   int number = 0;
   for (AttentionPlan plan : small_plans()) {
@@ -145,11 +149,21 @@ std::vector<OpCase<AttentionDecode>> AttentionDecode::cases(CaseScale scale) {
     plan.cache.tokens = lengths[number++ % lengths.size()];
     cases.push_back(decode_case(plan));
   }
-  for (const std::int64_t window : {0, 1, 63, 128, 1000, 1024})
-    cases.push_back(
-        decode_case({.cache = {bf16, {2100, 1, 1023, 1024, 1025, 1151, 1152, 1153}}, .group = 2, .window = window}));
+  for (const std::int64_t window : {0, 1, 63, 128, 1000, 1024}) {
+    for (const KvPageSpec& page : {bf16, int8}) {
+      cases.push_back(
+          decode_case({.cache = {page, {2100, 1, 1023, 1024, 1025, 1151, 1152, 1153}}, .group = 2, .window = window}));
+    }
+  }
+  for (const DType dtype : kCacheTypes) {
+    for (const std::int64_t slot : {0, 77, 1024}) {
+      AttentionPlan plan{.cache = {{1, 32, dtype}, {1025, 90}}, .group = 2};
+      plan.cache.nan_slot = slot;
+      cases.push_back(decode_case(plan));
+    }
+  }
   for (const CaseShape& shape : case_shapes()) {
-    AttentionPlan plan{.cache = {{shape.kv_heads, shape.head_dim, number % 2 == 0 ? DType::bf16 : DType::f32}, {}},
+    AttentionPlan plan{.cache = {{shape.kv_heads, shape.head_dim, kCacheTypes[number % kCacheTypes.size()]}, {}},
                        .group = shape.q_heads / shape.kv_heads,
                        .window = shape.window};
     plan.cache.tokens = std::array<std::vector<std::int64_t>, 3>{{{200}, {1, 77, 128}, {1100, 5}}}[number++ % 3];
@@ -157,7 +171,7 @@ std::vector<OpCase<AttentionDecode>> AttentionDecode::cases(CaseScale scale) {
   }
   std::vector<std::int64_t> many;
   for (std::int64_t r = 0; r < 32; ++r) many.push_back(1 + r * r * 2);
-  cases.push_back(decode_case({.cache = {bf16, many}, .group = 4}));
+  for (const KvPageSpec& page : {bf16, int8}) cases.push_back(decode_case({.cache = {page, many}, .group = 4}));
   return without_repeats(std::move(cases));
 }
 
@@ -170,7 +184,9 @@ std::vector<OpCase<AttentionPrefill>> AttentionPrefill::cases(CaseScale scale) {
   };
   const KvPageSpec bf16{2, 64, DType::bf16};
   add({.cache = {bf16, {}}, .group = 4}, {{1, 0, 70}, {0, 3, 5}});
+  const KvPageSpec int8{2, 64, DType::i8};
   add({.cache = {{1, 40, DType::f32}, {}}, .group = 3, .window = 50}, {{0, 120, 20}});
+  add({.cache = {int8, {}}, .group = 4}, {{1, 0, 70}, {0, 3, 5}});
   if (scale == CaseScale::quick) return cases;
   const std::array<std::vector<Span>, 5> spans = {{{{0, 0, 1}},
                                                    {{0, 0, 33}, {2, 60, 9}},
@@ -179,16 +195,23 @@ std::vector<OpCase<AttentionPrefill>> AttentionPrefill::cases(CaseScale scale) {
                                                    {{0, 63, 3}, {1, 0, 64}, {2, 250, 16}}}};
   int number = 0;
   for (const AttentionPlan& plan : small_plans()) add(plan, spans[number++ % spans.size()]);
-  for (const std::int64_t window : {0, 1, 63, 128, 1000})
-    add({.cache = {bf16, {}}, .group = 2, .window = window}, {{0, 0, 300}, {1, 1000, 40}, {2, 2090, 10}});
+  for (const std::int64_t window : {0, 1, 63, 128, 1000}) {
+    for (const KvPageSpec& page : {bf16, int8})
+      add({.cache = {page, {}}, .group = 2, .window = window}, {{0, 0, 300}, {1, 1000, 40}, {2, 2090, 10}});
+  }
+  for (const DType dtype : kCacheTypes) {
+    AttentionPlan plan{.cache = {{1, 32, dtype}, {}}, .group = 2};
+    plan.cache.nan_slot = 100;
+    add(plan, {{0, 90, 20}, {1, 0, 5}});
+  }
   for (const CaseShape& shape : case_shapes()) {
-    const AttentionPlan plan{
-        .cache = {{shape.kv_heads, shape.head_dim, number % 2 == 0 ? DType::bf16 : DType::f32}, {}},
-        .group = shape.q_heads / shape.kv_heads,
-        .window = shape.window};
+    const AttentionPlan plan{.cache = {{shape.kv_heads, shape.head_dim, kCacheTypes[number % kCacheTypes.size()]}, {}},
+                             .group = shape.q_heads / shape.kv_heads,
+                             .window = shape.window};
     add(plan, std::array<std::vector<Span>, 3>{{{{0, 0, 40}}, {{0, 100, 7}, {1, 0, 3}}, {{0, 130, 2}}}}[number++ % 3]);
   }
   add({.cache = {{1, 16, DType::bf16}, {}}, .group = 2}, {{0, 0, 2048}});
+  add({.cache = {{1, 16, DType::i8}, {}}, .group = 2}, {{0, 0, 2048}});
   add({.cache = {{1, 64, DType::f32}, {}}, .group = 1, .window = 200}, {{0, 0, 700}, {1, 17, 333}});
   return without_repeats(std::move(cases));
 }

@@ -16,4 +16,8 @@ struct Exp2Constants {
   static constexpr float kC4 = 0x1.3a02f8p-7F;
 };
 
+/// Of an int8 cache's arithmetic: the largest query element and the largest weight as integers (attention.h).
+inline constexpr float kQueryIntegers = 16383.0F;
+inline constexpr float kWeightIntegers = 32767.0F;
+
 }  // namespace corbel

@@ -7,8 +7,8 @@ namespace corbel {
 Result<void> check_page(std::string_view op, const KvPageSpec& page) {
   CORBEL_TRY(check_size(op, "page.kv_heads", page.kv_heads, kMaxSize / kMaxHeadDim));
   CORBEL_TRY(check_size(op, "page.head_dim", page.head_dim, kMaxHeadDim));
-  if (page.dtype != DType::f32 && page.dtype != DType::bf16)
-    return refuse(op, cat("page.dtype is ", page.dtype, ", it must be f32 or bf16"));
+  if (page.dtype != DType::f32 && page.dtype != DType::bf16 && page.dtype != DType::i8)
+    return refuse(op, cat("page.dtype is ", page.dtype, ", it must be f32, bf16 or i8"));
   return {};
 }
 
@@ -57,8 +57,14 @@ void add_block_f32(const AttentionOpSpec& spec, const KvLayer& cache, const Head
   }
 }
 
+/// A query as the cache's arithmetic takes it.
+struct Query {
+  float scaled[kMaxHeadDim + 1];
+  IntegerQuery integer;
+};
+
 void attend_chunk(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& task, std::int64_t chunk_begin,
-                  PartialSoftmax& part) noexcept {
+                  const Query& query, PartialSoftmax& part) noexcept {
   part.maximum = -HUGE_VALF;
   part.sum = 0.0F;
   std::fill_n(part.out, spec.page.head_dim, 0.0F);
@@ -67,8 +73,10 @@ void attend_chunk(const AttentionOpSpec& spec, const KvLayer& cache, const HeadT
     if (visible.begin >= visible.end) continue;
     if (spec.page.dtype == DType::f32)
       add_block_f32(spec, cache, task, visible, part);
-    else
+    else if (spec.page.dtype == DType::bf16)
       add_block_bf16(spec, cache, task, visible, part);
+    else
+      add_block_int8(spec, cache, task, visible, query.integer, part);
   }
 }
 
@@ -85,18 +93,19 @@ void join_chunk(const AttentionOpSpec& spec, const PartialSoftmax& later, Partia
 
 void attend_head(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& given) noexcept {
   HeadTask task = given;
-  float scaled[kMaxHeadDim + 1];
-  if (spec.page.dtype != DType::f32) {
-    scale_query(spec, task.q, scaled);
-    task.q = scaled;
+  Query query;
+  if (spec.page.dtype == DType::i8) quantize_query(spec, task.q, query.integer);
+  if (spec.page.dtype == DType::bf16) {
+    scale_query(spec, task.q, query.scaled);
+    task.q = query.scaled;
   }
   PartialSoftmax total;
   PartialSoftmax part;
   const std::int64_t first_chunk = task.first_slot / kChunkTokens;
   const std::int64_t last_chunk = task.slot / kChunkTokens;
-  attend_chunk(spec, cache, task, first_chunk * kChunkTokens, total);
+  attend_chunk(spec, cache, task, first_chunk * kChunkTokens, query, total);
   for (std::int64_t chunk = first_chunk + 1; chunk <= last_chunk; ++chunk) {
-    attend_chunk(spec, cache, task, chunk * kChunkTokens, part);
+    attend_chunk(spec, cache, task, chunk * kChunkTokens, query, part);
     join_chunk(spec, part, total);
   }
   const float scale = 1.0F / total.sum;

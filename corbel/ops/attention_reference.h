@@ -33,28 +33,40 @@ inline float exp2_f32(float x) noexcept {
 struct HeadPage {
   std::byte* keys;
   std::byte* values;
+  std::byte* scales;  // of an int8 cache
 };
 inline HeadPage head_page(const KvPageSpec& page, const KvLayer& cache, std::int64_t sequence, std::int64_t slot,
                           std::int64_t kv_head) noexcept {
   const std::int32_t number = Rows<const std::int32_t>(cache.page_table)[sequence][slot / kPageTokens];
   std::byte* const begin = cache.pages + number * cache.page_stride_bytes;
-  return {begin + page.keys_offset(kv_head), begin + page.values_offset(kv_head)};
+  return {begin + page.keys_offset(kv_head), begin + page.values_offset(kv_head), begin + page.scales_offset(kv_head)};
+}
+
+inline constexpr float kSmallestStored = 0x1p-100F;  // no larger magnitude: zeros
+
+inline float key_scale(const HeadPage& head, std::int64_t slot) noexcept {
+  return to_float(reinterpret_cast<const bfloat16*>(head.scales + KvPageSpec::key_scale_place(slot % kPageTokens))[0]);
+}
+inline float value_scale(const HeadPage& head, std::int64_t slot) noexcept {
+  return to_float(
+      reinterpret_cast<const bfloat16*>(head.scales + KvPageSpec::value_scale_place(slot % kPageTokens))[0]);
+}
+inline float stored_number(DType dtype, const std::byte* place, float scale) noexcept {
+  if (dtype == DType::f32) return *reinterpret_cast<const float*>(place);
+  if (dtype == DType::bf16) return to_float(*reinterpret_cast<const bfloat16*>(place));
+  return static_cast<float>(*reinterpret_cast<const std::int8_t*>(place)) * scale;
 }
 
 /// A token's key as f32 [head_dim].
 inline void load_key(const KvPageSpec& page, const HeadPage& head, std::int64_t slot, float* key) noexcept {
-  for (std::int64_t d = 0; d < page.head_dim; ++d) {
-    const std::byte* const place = head.keys + page.key_place(slot % kPageTokens, d);
-    key[d] = page.dtype == DType::f32 ? *reinterpret_cast<const float*>(place)
-                                      : to_float(*reinterpret_cast<const bfloat16*>(place));
-  }
+  const float scale = page.dtype == DType::i8 ? key_scale(head, slot) : 1.0F;
+  for (std::int64_t d = 0; d < page.head_dim; ++d)
+    key[d] = stored_number(page.dtype, head.keys + page.key_place(slot % kPageTokens, d), scale);
 }
 inline void load_value(const KvPageSpec& page, const HeadPage& head, std::int64_t slot, float* value) noexcept {
-  for (std::int64_t d = 0; d < page.head_dim; ++d) {
-    const std::byte* const place = head.values + page.value_place(slot % kPageTokens, d);
-    value[d] = page.dtype == DType::f32 ? *reinterpret_cast<const float*>(place)
-                                        : to_float(*reinterpret_cast<const bfloat16*>(place));
-  }
+  const float scale = page.dtype == DType::i8 ? value_scale(head, slot) : 1.0F;
+  for (std::int64_t d = 0; d < page.head_dim; ++d)
+    value[d] = stored_number(page.dtype, head.values + page.value_place(slot % kPageTokens, d), scale);
 }
 
 /// One query head of one row.
@@ -87,6 +99,15 @@ Result<void> check_attention(std::string_view op, const AttentionOpSpec& spec);
 void scale_query(const AttentionOpSpec& spec, const float* q, float* scaled) noexcept;
 void add_block_bf16(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& task, const KeyBlock& block,
                     PartialSoftmax& part) noexcept;
+
+/// Arithmetic of an int8 cache.
+struct IntegerQuery {
+  std::int32_t integers[kMaxHeadDim];
+  float unit;
+};
+void quantize_query(const AttentionOpSpec& spec, const float* q, IntegerQuery& query) noexcept;
+void add_block_int8(const AttentionOpSpec& spec, const KvLayer& cache, const HeadTask& task, const KeyBlock& block,
+                    const IntegerQuery& query, PartialSoftmax& part) noexcept;
 
 /// All query heads of one row of a sequence, by the arithmetic of attention.h. row indexes q and out.
 void attend_row(const AttentionOpSpec& spec, const KvLayer& cache, const HeadRows<const float>& q,

@@ -43,9 +43,21 @@ class Cache {
   /// Key or value as it was stored.
   double stored(const TensorView& view, std::int64_t sequence, std::int64_t slot, std::int64_t head,
                 std::int64_t d) const {
-    const float given = static_cast<const float*>(
-        view.data)[((sequence * tokens_ + slot) * page_.kv_heads + head) * page_.head_dim + d];
-    return page_.dtype == DType::bf16 ? to_float(to_bfloat16(given)) : given;
+    const float* const given =
+        static_cast<const float*>(view.data) + ((sequence * tokens_ + slot) * page_.kv_heads + head) * page_.head_dim;
+    if (page_.dtype != DType::i8) return page_.dtype == DType::bf16 ? to_float(to_bfloat16(given[d])) : given[d];
+    const float scale = scale_of(given);
+    return static_cast<double>(std::nearbyint(given[d] * (1.0F / scale))) * scale;
+  }
+  float scale_of(const float* given) const {
+    float largest = 0.0F;
+    for (std::int64_t d = 0; d < page_.head_dim; ++d) largest = std::max(largest, std::fabs(given[d]));
+    return to_float(to_bfloat16(largest / 127.0F));
+  }
+  /// Of an int8 cache's value.
+  double value_scale(std::int64_t sequence, std::int64_t slot, std::int64_t head) const {
+    return scale_of(static_cast<const float*>(values_.data) +
+                    ((sequence * tokens_ + slot) * page_.kv_heads + head) * page_.head_dim);
   }
   double key(std::int64_t s, std::int64_t slot, std::int64_t h, std::int64_t d) const {
     return stored(keys_, s, slot, h, d);
@@ -133,10 +145,13 @@ TEST(AttentionDecode, OfTwoTokensIsTheirSigmoidMix) {
 }
 
 /// A query element as the scores take it, in the unit of natural logarithms.
-double score_factor(const AttentionOpSpec& spec, float q) {
-  if (spec.page.dtype == DType::f32) return static_cast<double>(q) * spec.softmax_scale;
+double score_factor(const AttentionOpSpec& spec, const float* q, std::int64_t d) {
+  if (spec.page.dtype == DType::f32) return static_cast<double>(q[d]) * spec.softmax_scale;
   const float scale = spec.softmax_scale * 1.44269504F;
-  return to_float(to_bfloat16(q * scale)) * std::log(2.0);
+  if (spec.page.dtype == DType::bf16) return to_float(to_bfloat16(q[d] * scale)) * std::log(2.0);
+  float largest = 0.0F;
+  for (std::int64_t e = 0; e < spec.page.head_dim; ++e) largest = std::max(largest, std::fabs(q[e] * scale));
+  return std::nearbyint(q[d] * scale * (16383.0F / largest)) * static_cast<double>(largest / 16383.0F) * std::log(2.0);
 }
 
 /// How far a weight may be from exp(score - highest), relatively, u = 2^-24.
@@ -145,6 +160,8 @@ double score_factor(const AttentionOpSpec& spec, float q) {
 ///         own; the difference s - m rounds by u |s - m|; exp 2 u; each later block or chunk rescales (exp and a
 ///         product, arguments below |s - m|); sums round once per visible slot and block
 ///   bf16  score: one chain of head_dim steps; 2^x 3e-6, here and when rescaled; the weight is rounded to 8 bits
+///   i8    score: an exact sum, its conversion, the unit and two products; 2^x as for bf16; integer_error() for the
+///   rest
 double weight_error(const AttentionOpSpec& spec, double magnitude, double range, double visible) {
   const auto dim = static_cast<double>(spec.page.head_dim);
   const double blocks = visible / static_cast<double>(kKeyBlockTokens) + 3;
@@ -153,8 +170,29 @@ double weight_error(const AttentionOpSpec& spec, double magnitude, double range,
     return 2 * score_error + kUnit * (2 * range + 3 + 5 * blocks + visible);
   }
   constexpr double kExp2Error = 3e-6;
-  const double score_error = (dim + 1) * kUnit * magnitude;
-  return 2 * score_error + kExp2Error * (1 + blocks) + 0x1p-9 + kUnit * (2 * range + 5 * blocks + 128);
+  const bool integers = spec.page.dtype == DType::i8;
+  const double score_error = (integers ? 5 : dim + 1) * kUnit * magnitude;
+  return 2 * score_error + kExp2Error * (1 + blocks) + (integers ? 4 * kUnit : 0x1p-9) +
+         kUnit * (2 * range + 5 * blocks + 128);
+}
+
+/// What the sum of an int8 cache's weighted values may be off by, since weights are multiples of 1/32767 of their
+/// block's largest: half a multiple for each.
+double integer_error(const Cache& cache, const Row& row, std::int64_t kv, std::int64_t d, std::int64_t first,
+                     const std::vector<double>& p) {
+  double error = 0.0;
+  for (std::int64_t begin = first; begin <= row.slot;) {
+    const std::int64_t end = std::min<std::int64_t>(row.slot + 1, (begin / kKeyBlockTokens + 1) * kKeyBlockTokens);
+    double largest = 0.0;
+    double integers = 0.0;
+    for (std::int64_t j = begin; j < end; ++j) {
+      largest = std::max(largest, p[j - first] * cache.value_scale(row.sequence, j, kv));
+      integers += std::fabs(cache.value(row.sequence, j, kv, d)) / cache.value_scale(row.sequence, j, kv);
+    }
+    error += 0.5 * largest / 32767 * integers;
+    begin = end;
+  }
+  return error;
 }
 
 /// Softmax attention in double, all slots at once, against what f32 in the stated order may make of it: numerator and
@@ -170,7 +208,7 @@ void expect_close(const AttentionOpSpec& spec, Cache& cache, const float* q, con
     for (std::int64_t j = 0; j < visible; ++j) {
       double sum = 0.0;
       for (std::int64_t d = 0; d < dim; ++d) {
-        const double product = score_factor(spec, q[h * dim + d]) * cache.key(row.sequence, first + j, kv, d);
+        const double product = score_factor(spec, q + h * dim, d) * cache.key(row.sequence, first + j, kv, d);
         scores[j] += product;
         sum += std::fabs(product);
       }
@@ -182,7 +220,7 @@ void expect_close(const AttentionOpSpec& spec, Cache& cache, const float* q, con
     std::vector<double> sums(dim, 0.0);
     std::vector<double> absolute(dim, 0.0);
     for (std::int64_t j = 0; j < visible; ++j) {
-      const double p = std::exp(scores[j] - highest);
+      const double p = scores[j] = std::exp(scores[j] - highest);
       total += p;
       for (std::int64_t d = 0; d < dim; ++d) {
         sums[d] += p * cache.value(row.sequence, first + j, kv, d);
@@ -191,14 +229,15 @@ void expect_close(const AttentionOpSpec& spec, Cache& cache, const float* q, con
     }
     const double one = weight_error(spec, magnitude, range, static_cast<double>(visible));
     for (std::int64_t d = 0; d < dim; ++d) {
-      const double bound = 1.05 * (2 * one + 3 * kUnit) * absolute[d] / total;
+      double bound = 1.05 * (2 * one + 3 * kUnit) * absolute[d] / total;
+      if (spec.page.dtype == DType::i8) bound += 1.05 * integer_error(cache, row, kv, d, first, scores) / total;
       ASSERT_LE(std::fabs(found[h * dim + d] - sums[d] / total), bound) << "slot " << row.slot << " head " << h;
     }
   }
 }
 
 TEST(AttentionDecode, StaysWithinTheBoundOfItsArithmeticFromDouble) {
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
     for (const std::int64_t window : {0, 1, 100, 1000}) {
       const KvPageSpec page{2, 24, dtype};
       Cache cache(page, 2, 1200, 11);
@@ -233,7 +272,7 @@ TEST(AttentionDecode, SeesOnlyTheNewestWindowTokens) {
 }
 
 TEST(Attention, PrefillEqualsDecodeRowByRowBitForBit) {
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
     for (const std::int64_t window : {0, 1, 65, 300}) {
       const KvPageSpec page{2, 40, dtype};
       Cache cache(page, 1, 1100, 21);
@@ -258,6 +297,27 @@ TEST(Attention, AnySplitOfAPrefillIntoSpansGivesTheSameBits) {
     EXPECT_EQ(prefill(spec, cache, q, 0, spans), whole) << spans.size() << " spans";
 }
 
+TEST(Attention, AHeadThatSeesANonFiniteKeyIsNanInAllElementsAndOthersDoNotNotice) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
+    const KvPageSpec page{2, 8, dtype};
+    Cache cache(page, 1, 200, 3);
+    const AttentionOpSpec spec = make_spec(page, 1, 0);
+    const TensorView q = cache.memory().input(DType::f32, {2, 2, 8});
+    const std::vector<float> before = decode(spec, cache, q, {{0, 99}, {0, 180}});
+    std::vector<float> key(16, 1.0F);
+    key[11] = NAN;  // of head 1
+    const std::vector<float> value(16, 1.0F);
+    const std::vector<std::int32_t> sequence = {0};
+    const std::vector<std::int32_t> slot = {100};
+    KvAppend::reference({page}, {make_view(key.data(), {1, 2, 8}), make_view(value.data(), {1, 2, 8}),
+                                 make_view(sequence.data(), {1}), make_view(slot.data(), {1}), cache.layer()});
+    const std::vector<float> after = decode(spec, cache, q, {{0, 99}, {0, 180}});
+    for (int i = 0; i < 16; ++i) EXPECT_EQ(after[i], before[i]) << "the row before it";
+    for (int i = 16; i < 24; ++i) EXPECT_FALSE(std::isnan(after[i])) << "head 0";
+    for (int i = 24; i < 32; ++i) EXPECT_TRUE(std::isnan(after[i])) << "head 1 of " << dtype_name(dtype);
+  }
+}
+
 TEST(Attention, PrefillLeavesRowsOutsideItsSpansAlone) {
   const KvPageSpec page{1, 8, DType::f32};
   Cache cache(page, 1, 10, 2);
@@ -275,7 +335,7 @@ TEST(Attention, PrefillLeavesRowsOutsideItsSpansAlone) {
 }
 
 TEST(KvCache, GivesBackWhatWasAppendedRoundedToItsDtype) {
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
     const KvPageSpec page{3, 5, dtype};
     Cache cache(page, 2, 70, 8);
     std::vector<float> keys(70 * 15);
@@ -287,6 +347,45 @@ TEST(KvCache, GivesBackWhatWasAppendedRoundedToItsDtype) {
       ASSERT_EQ(values[i], cache.value(1, i / 15, i / 5 % 3, i % 5));
     }
   }
+}
+
+TEST(KvCache, OfInt8IsWithinHalfAStepOfTheLargestElement) {
+  const KvPageSpec page{2, 40, DType::i8};
+  Cache cache(page, 1, 64, 9);
+  const auto* keys = static_cast<const float*>(cache.keys().data);
+  for (std::int64_t row = 0; row < 128; ++row) {
+    float largest = 0.0F;
+    for (std::int64_t d = 0; d < 40; ++d) largest = std::max(largest, std::fabs(keys[row * 40 + d]));
+    std::vector<float> stored_keys(64 * 80);
+    std::vector<float> stored_values(64 * 80);
+    KvExport::reference({page}, {cache.layer(), 0, make_view(stored_keys.data(), {64, 2, 40}),
+                                 make_view(stored_values.data(), {64, 2, 40})});
+    for (std::int64_t d = 0; d < 40; ++d) {
+      // A scale rounded to bf16 is off by 2^-8 at most.
+      ASSERT_LE(std::fabs(stored_keys[row * 40 + d] - keys[row * 40 + d]), largest / 254 * (1 + 0x1p-8 + 1e-5));
+    }
+  }
+}
+
+TEST(KvCache, OfInt8HoldsNanWhereAKeyOrAValueIsNotFiniteAndZerosWhereAllIsTiny) {
+  const KvPageSpec page{1, 2, DType::i8};
+  std::vector<std::byte> bytes(page.page_bytes());
+  std::vector<std::int32_t> sequences(4, 0);
+  std::vector<std::int32_t> slots = {0, 1, 2, 3};
+  std::vector<std::int32_t> table = {0};
+  const KvLayer layer{bytes.data(), page.page_bytes(), make_view(table.data(), {1, 1})};
+  const std::vector<float> key = {1, 2, HUGE_VALF, 2, 1e-35F, 0, 1, -127};
+  const std::vector<float> value = {1, NAN, 1, 2, 3, -3, 0, 0};
+  KvAppend::reference({page}, {make_view(key.data(), {4, 1, 2}), make_view(value.data(), {4, 1, 2}),
+                               make_view(sequences.data(), {4}), make_view(slots.data(), {4}), layer});
+  std::vector<float> keys(8);
+  std::vector<float> values(8);
+  KvExport::reference({page}, {layer, 0, make_view(keys.data(), {4, 1, 2}), make_view(values.data(), {4, 1, 2})});
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(std::isnan(keys[i]) && std::isnan(values[i])) << i;
+  EXPECT_THAT(std::vector<float>(keys.begin() + 4, keys.end()), ElementsAre(0, 0, 1, -127));
+  EXPECT_EQ(values[4], -values[5]);
+  EXPECT_NEAR(values[4], 3.0F, 3.0F / 254);
+  EXPECT_EQ(values[6], 0.0F);
 }
 
 TEST(KvCache, KeepsKeysOfAHeadTogetherThenValues) {
@@ -343,7 +442,8 @@ TEST(Attention, RefusesWhatItDoesNotDefineNamingFieldAndValues) {
   EXPECT_THAT(with([](auto& s) { s.page.kv_heads = std::int64_t{1} << 62; }), HasSubstr("page.kv_heads is 4611686"));
   EXPECT_THAT(with([](auto& s) { s.page.head_dim = 1025; }),
               HasSubstr("page.head_dim is 1025, it must be between 1 and 1024"));
-  EXPECT_THAT(with([](auto& s) { s.page.dtype = DType::f16; }), HasSubstr("page.dtype is f16, it must be f32 or bf16"));
+  EXPECT_THAT(with([](auto& s) { s.page.dtype = DType::f16; }),
+              HasSubstr("page.dtype is f16, it must be f32, bf16 or i8"));
   EXPECT_THAT(with([](auto& s) { s.softmax_scale = 0.0F; }), HasSubstr("softmax_scale is 0"));
   EXPECT_THAT(with([](auto& s) { s.softmax_scale = HUGE_VALF; }), HasSubstr("softmax_scale is inf"));
   EXPECT_THAT(with([](auto& s) { s.window = -1; }), HasSubstr("window is -1"));
@@ -352,7 +452,7 @@ TEST(Attention, RefusesWhatItDoesNotDefineNamingFieldAndValues) {
 TEST(KvOps, RefuseAPageThatIsNone) {
   EXPECT_THAT(refusal<KvAppend>({{0, 8, DType::f32}}), HasSubstr("op \"kv_append\": page.kv_heads is 0"));
   EXPECT_THAT(refusal<KvExport>({{1, 0, DType::f32}}), HasSubstr("op \"kv_export\": page.head_dim is 0"));
-  EXPECT_THAT(refusal<KvCopy>({{1, 8, DType::i8}}), HasSubstr("op \"kv_copy\": page.dtype is i8"));
+  EXPECT_THAT(refusal<KvCopy>({{1, 8, DType::u8}}), HasSubstr("op \"kv_copy\": page.dtype is u8"));
 }
 
 }  // namespace

@@ -51,10 +51,24 @@ KvLayer view_layer(const CachePlan& plan, const PageNumbers& numbers, void* page
 
 namespace {
 
+/// Scales between 2^-8 and 2^-6; hostile: also zero and nearly so.
+void fill_scales(const CachePlan& plan, const HeadPage& head, std::int64_t valid_tokens) {
+  for (std::int64_t token = 0; token < kPageTokens; ++token) {
+    for (const std::int64_t place : {KvPageSpec::key_scale_place(token), KvPageSpec::value_scale_place(token)}) {
+      const auto random = std::to_integer<int>(head.scales[place]);
+      float scale = static_cast<float>(64 + random % 192) * 0x1p-14F;
+      if (plan.hostile && random % 5 == 0) scale = 0.0F;
+      if (plan.hostile && random % 5 == 1) scale *= 0x1p-95F;
+      const bfloat16 stored = to_bfloat16(token < valid_tokens ? scale : 0.0F);
+      std::memcpy(head.scales + place, &stored, sizeof stored);
+    }
+  }
+}
+
 /// Zeroes what no token of the page fills; hostile: also zeros, negative zeros and subnormals among the others.
 void fill_head(const CachePlan& plan, const HeadPage& head, std::int64_t valid_tokens) {
   const KvPageSpec& page = plan.page;
-  const std::int64_t element = dtype_bytes(page.dtype);
+  const std::int64_t element = page.element_bytes();
   std::vector<std::byte> keys(static_cast<std::size_t>(page.keys_bytes()), std::byte{0});
   std::vector<std::byte> values(static_cast<std::size_t>(page.values_bytes()), std::byte{0});
   std::int64_t i = 0;
@@ -63,7 +77,7 @@ void fill_head(const CachePlan& plan, const HeadPage& head, std::int64_t valid_t
     if (!plan.hostile) return;
     // Zeros, negative zeros and subnormals of both signs (the upper bytes decide in both dtypes).
     if (i % 5 == 1) std::memset(to, 0, static_cast<std::size_t>(element));
-    if (i % 5 == 2) to[element - 1] &= std::byte{0x80}, to[element - 2] &= std::byte{0x7f};
+    if (element > 1 && i % 5 == 2) to[element - 1] &= std::byte{0x80}, to[element - 2] &= std::byte{0x7f};
   };
   for (std::int64_t token = 0; token < valid_tokens; ++token) {
     for (std::int64_t d = 0; d < page.head_dim; ++d, ++i) {
@@ -73,15 +87,40 @@ void fill_head(const CachePlan& plan, const HeadPage& head, std::int64_t valid_t
   }
   std::memcpy(head.keys, keys.data(), keys.size());
   std::memcpy(head.values, values.data(), values.size());
+  if (page.dtype == DType::i8) fill_scales(plan, head, valid_tokens);
+}
+
+/// Random numbers as an int8 cache holds them; fill_scales does the rest.
+void make_integers(const TensorView& bytes) {
+  auto* const numbers = static_cast<std::int8_t*>(bytes.data);
+  std::uint32_t state = 0;
+  std::memcpy(&state, numbers, sizeof state);
+  for (std::int64_t i = 0; i < bytes.shape.elements() * 4; ++i) {
+    state = state * 1664525U + 1013904223U;
+    numbers[i] = static_cast<std::int8_t>(static_cast<std::int32_t>(state >> 8) % 255 - 127);
+  }
+}
+
+void make_nan(const CachePlan& plan, const PageNumbers& numbers, const KvLayer& layer) {
+  const KvPageSpec& page = plan.page;
+  std::byte* const begin = layer.pages + numbers.table[plan.nan_slot / kPageTokens] * layer.page_stride_bytes;
+  for (std::int64_t head = 0; head < page.kv_heads; ++head) {
+    if (page.dtype == DType::i8)
+      std::memset(begin + page.scales_offset(head) + KvPageSpec::key_scale_place(plan.nan_slot % kPageTokens), 0x7f, 2);
+    else
+      std::memset(begin + page.keys_offset(head) + page.key_place(plan.nan_slot % kPageTokens, 0), 0xff,
+                  static_cast<std::size_t>(page.element_bytes()));
+  }
 }
 
 }  // namespace
 
 KvLayer make_filled_cache(const CachePlan& plan, CaseMemory& memory) {
   const PageNumbers numbers = place_pages(plan.tokens);
-  const std::int64_t element = dtype_bytes(plan.page.dtype);
   const std::int64_t stride = plan.page.page_bytes() + plan.extra_stride_bytes;
-  const TensorView random = memory.input(plan.page.dtype, {numbers.pages, stride / element});
+  const DType given = plan.page.dtype == DType::i8 ? DType::f32 : plan.page.dtype;
+  const TensorView random = memory.input(given, {numbers.pages, stride / dtype_bytes(given)});
+  if (plan.page.dtype == DType::i8) make_integers(random);
   const KvLayer layer = view_layer(plan, numbers, random.data, memory);
   std::vector<std::int64_t> valid(numbers.pages, -1);
   for (std::size_t s = 0; s < plan.tokens.size(); ++s) {
@@ -95,9 +134,13 @@ KvLayer make_filled_cache(const CachePlan& plan, CaseMemory& memory) {
       continue;
     }
     for (std::int64_t head = 0; head < plan.page.kv_heads; ++head) {
-      fill_head(plan, {page + plan.page.keys_offset(head), page + plan.page.values_offset(head)}, valid[number]);
+      fill_head(plan,
+                {page + plan.page.keys_offset(head), page + plan.page.values_offset(head),
+                 page + plan.page.scales_offset(head)},
+                valid[number]);
     }
   }
+  if (plan.nan_slot >= 0) make_nan(plan, numbers, layer);
   return layer;
 }
 
@@ -139,7 +182,7 @@ std::vector<OpCase<KvAppend>> KvAppend::cases(CaseScale scale) {
     };
     cases.push_back({cat(describe(plan), " rows=", rows, extra > 0 ? cat(" stride+", extra) : ""), {page}, make});
   };
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : kCacheTypes) {
     add({2, 64, dtype}, {{1, 60, 10}, {0, 0, 1}}, 0);
     add({3, 17, dtype}, {{0, 127, 3}, {1, 5, 1}}, 5);
     if (scale == CaseScale::quick) continue;
@@ -149,8 +192,7 @@ std::vector<OpCase<KvAppend>> KvAppend::cases(CaseScale scale) {
   }
   if (scale == CaseScale::quick) return cases;
   for (const CaseShape& shape : case_shapes())
-    add({shape.kv_heads, shape.head_dim, cases.size() % 2 == 0 ? DType::bf16 : DType::f32}, {{0, 30, 5}, {1, 64, 1}},
-        0);
+    add({shape.kv_heads, shape.head_dim, kCacheTypes[cases.size() % kCacheTypes.size()]}, {{0, 30, 5}, {1, 64, 1}}, 0);
   return without_repeats(std::move(cases));
 }
 
@@ -165,7 +207,7 @@ std::vector<OpCase<KvExport>> KvExport::cases(CaseScale scale) {
     };
     cases.push_back({cat(describe(plan), " tokens=", tokens), {page}, make});
   };
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : kCacheTypes) {
     add({2, 64, dtype}, 65);
     if (scale == CaseScale::quick) continue;
     for (const std::int64_t tokens : {1, 63, 64, 129, 1025}) add({3, 24, dtype}, tokens);
@@ -195,7 +237,7 @@ std::vector<OpCase<KvCopy>> KvCopy::cases(CaseScale scale) {
          {page},
          make});
   };
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : kCacheTypes) {
     add({2, 64, dtype}, {8, 0}, {3, 1});
     if (scale == CaseScale::quick) continue;
     add({1, 7, dtype}, {2}, {5});

@@ -16,7 +16,10 @@ struct CachePlan {
   std::vector<std::int64_t> tokens;  // valid ones per sequence
   std::int64_t extra_stride_bytes = 0;
   bool hostile = false;
+  std::int64_t nan_slot = -1;  // of sequence 0: its key is NaN
 };
+
+inline constexpr std::array kCacheTypes = {DType::f32, DType::bf16, DType::i8};
 
 struct PageNumbers {
   std::int64_t pages = 0;

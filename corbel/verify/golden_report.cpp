@@ -32,7 +32,10 @@ std::vector<float> kept_rows(const TensorView& view, const std::vector<std::int3
 class RoundingCount {
  public:
   explicit RoundingCount(const Roundings& roundings)
-      : product_(roundings.products ? 1 : 0), cached_(roundings.cache ? 4 : 0) {}
+      : product_(roundings.products ? 1 : 0),
+        cached_(roundings.int8_cache ? 40
+                : roundings.cache    ? 4
+                                     : 0) {}
 
   int before(std::string_view module) {
     constexpr std::string_view kLayers = ".layers.";
@@ -311,8 +314,7 @@ Result<GoldenReport> compare_with_golden(const TextModel& model, Device& device,
 
 Result<GoldenReport> verify_folder(const VerifyRequest& request, const Golden& golden, Device& device) {
   CORBEL_ASSIGN(Checkpoint checkpoint, open_checkpoint(request.folder, golden));
-  const bool exact = request.strategy == Strategy::accuracy;
-  const Roundings roundings{.products = !exact && holds_bf16(*checkpoint.tensors, golden), .cache = !exact};
+  const bool exact = request.options.strategy == Strategy::accuracy;
   FaultyDevice faulty(device);
   Device* chosen = &device;
   if (request.fault != nullptr) {
@@ -322,7 +324,11 @@ Result<GoldenReport> verify_folder(const VerifyRequest& request, const Golden& g
   }
   CORBEL_ASSIGN(const std::unique_ptr<TextModel> model,
                 make_text_model(checkpoint.config, checkpoint.config_path, checkpoint.tensors, *chosen,
-                                request.families, {.strategy = request.strategy}));
+                                request.families, request.options));
+  const DType cache = model->info().cache.groups.front().page.dtype;
+  const Roundings roundings{.products = !exact && holds_bf16(*checkpoint.tensors, golden),
+                            .cache = cache == DType::bf16,
+                            .int8_cache = cache == DType::i8};
   return compare_with_golden(*model, *chosen, golden, roundings);
 }
 

@@ -37,9 +37,10 @@ struct GoldenReport {
 
 /// Which roundings to bf16 a run makes that the recording did not.
 struct Roundings {
-  bool products = false;  // activations, before every product with a weight: 4 times per layer
-  bool cache = false;     // a bf16 cache: keys, values, queries and softmax weights: 4 per layer
-  bool any() const { return products || cache; }
+  bool products = false;    // activations, before every product with a weight: 4 times per layer
+  bool cache = false;       // a bf16 cache: keys, values, queries and softmax weights: 4 per layer
+  bool int8_cache = false;  // keys and values: steps of the largest / 127; with a largest of 3 rms, 4.4 units each
+  bool any() const { return products || cache || int8_cache; }
 };
 
 /// Worst-row relative L2 error that arithmetic explains in a model of width `hidden`, behind so many roundings to bf16.
@@ -62,7 +63,7 @@ double golden_bound(int roundings, std::int64_t hidden);
 struct VerifyRequest {
   std::filesystem::path folder;  // or artifact or GGUF; only config.json when the golden's weights are seeded
   std::span<const ModelFamily> families;
-  Strategy strategy = Strategy::accuracy;
+  ModelOptions options = {.strategy = Strategy::accuracy};
   const Fault* fault = nullptr;  // made on purpose; null: none
 };
 

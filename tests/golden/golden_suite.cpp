@@ -87,7 +87,7 @@ TEST_P(GoldenOfModel, EveryModuleAndTheGreedyIdsMatchTransformers) {
   ASSERT_TRUE(pool);
   auto device = make_device(param, **pool);
   ASSERT_TRUE(device) << device.error().message;
-  VerifyRequest request{.folder = param.folder, .families = families, .strategy = param.strategy};
+  VerifyRequest request{.folder = param.folder, .families = families, .options = {.strategy = param.strategy}};
   if (const char* name = std::getenv("CORBEL_TEST_INJECT"); name != nullptr) {
     const auto fault = find_fault(name);
     ASSERT_TRUE(fault) << fault.error().message;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <random>
 
 #include "corbel/base/thread_pool.h"
@@ -28,8 +29,9 @@ struct Law4Case {
   std::string device;
   std::string level;
   Strategy strategy = Strategy::balanced;
-  bool seeded = false;                   // only a config is there; weights are made up
-  const WeightFormat* packed = nullptr;  // matrices are packed so; null: as the checkpoint has them
+  bool seeded = false;                           // only a config is there; weights are made up
+  const WeightFormat* packed = nullptr;          // matrices are packed so; null: as the checkpoint has them
+  std::optional<DType> kv_cache = std::nullopt;  // empty: by the strategy
 };
 
 // A page has 64 tokens, a key block 128, an attention chunk 1024: the long prompts cross all three.
@@ -55,6 +57,11 @@ std::vector<Law4Case> all_cases() {
           cases.push_back({model, kLongPrompt, device.name, level, strategy, false});
         }
       }
+      for (const char* model : kTinyModels) {
+        const std::string_view name = model;
+        if (!name.ends_with("gqa_tied_sharded_bf16") && !(is_best && name.ends_with("qwen3_window_bf16"))) continue;
+        cases.push_back({model, kLongPrompt, device.name, level, Strategy::balanced, false, nullptr, DType::i8});
+      }
       if (is_best) cases.push_back({kRealShape, kRealPrompt, device.name, level, Strategy::balanced, true});
       for (const WeightFormat* format : weight_formats()) {
         if (format->packed == nullptr) continue;
@@ -69,7 +76,8 @@ std::vector<Law4Case> all_cases() {
 
 std::string case_name(const testing::TestParamInfo<Law4Case>& info) {
   std::string name = cat(info.param.model, "_", info.param.device, "_", info.param.level, "_",
-                         info.param.packed != nullptr ? info.param.packed->name : strategy_name(info.param.strategy));
+                         info.param.packed != nullptr ? info.param.packed->name : strategy_name(info.param.strategy),
+                         info.param.kv_cache ? cat("_cache_", *info.param.kv_cache) : "");
   std::replace_if(
       name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
   return name;
@@ -97,15 +105,15 @@ Result<std::unique_ptr<TextModel>> make_model(const Law4Case& param, const Devic
     CORBEL_ASSIGN(const Json config, read_json_file(folder / "config.json"));
     CORBEL_ASSIGN(std::shared_ptr<const TensorSource> source, open_hf_folder(folder));
     return make_text_model(config, "config.json", std::make_shared<PackedSource>(std::move(source), *param.packed),
-                           device, families, {.strategy = param.strategy});
+                           device, families, {param.strategy, param.kv_cache});
   }
   if (!param.seeded) {
-    CORBEL_ASSIGN(LoadedModel loaded, load_text_model(folder, device, families, {.strategy = param.strategy}));
+    CORBEL_ASSIGN(LoadedModel loaded, load_text_model(folder, device, families, {param.strategy, param.kv_cache}));
     return std::move(loaded.model);
   }
   CORBEL_ASSIGN(Json config, read_json_file(folder / "config.json"));
   config["num_hidden_layers"] = 1;
-  return make_text_model(config, "config.json", seeded_weights(), device, families, {.strategy = param.strategy});
+  return make_text_model(config, "config.json", seeded_weights(), device, families, {param.strategy, param.kv_cache});
 }
 
 Result<Machine> make_machine(const Law4Case& param, int threads) {

@@ -52,7 +52,7 @@ Result<GoldenReport> verify(const std::string& folder, const Fault* fault, Strat
   CORBEL_ASSIGN(const auto pool, ThreadPool::make(2));
   CORBEL_ASSIGN(const auto device, linked_devices().front().make({}, *pool));
   const auto families = linked_model_families();
-  return verify_folder({in_tree(folder), families, strategy, fault}, golden, *device);
+  return verify_folder({in_tree(folder), families, {.strategy = strategy}, fault}, golden, *device);
 }
 
 struct FaultCase {
@@ -139,8 +139,8 @@ TEST(Faults, AGoldenOfAnotherModelIsRefusedNotCalledWrong) {
   const auto device = linked_devices().front().make({}, **pool);
   ASSERT_TRUE(device);
   const auto families = linked_model_families();
-  const auto report =
-      verify_folder({in_tree("models/llama/goldens/act_gelu_f32"), families, Strategy::accuracy}, *golden, **device);
+  const auto report = verify_folder(
+      {in_tree("models/llama/goldens/act_gelu_f32"), families, {.strategy = Strategy::accuracy}}, *golden, **device);
   ASSERT_FALSE(report);
   EXPECT_NE(report.error().message.find("was it recorded from this model"), std::string::npos)
       << report.error().message;

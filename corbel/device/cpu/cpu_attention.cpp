@@ -85,20 +85,24 @@ AttendArgs make_args(const Call& call, const Tile& tile, const std::int32_t* slo
   args.pages = reinterpret_cast<const unsigned char*>(call.cache.pages) + page.keys_offset(kv_head);
   args.page_stride_bytes = call.cache.page_stride_bytes;
   args.value_offset_bytes = page.values_offset(kv_head) - page.keys_offset(kv_head);
+  args.scale_offset_bytes = page.scales_offset(kv_head) - page.keys_offset(kv_head);
   args.page_table = Rows<const std::int32_t>(call.cache.page_table)[tile.sequence];
   args.scratch = reinterpret_cast<float*>(call.state.scratch->worker(worker));
   return args;
 }
 
-void attend_tile(const Call& call, const Tile& tile, const std::int32_t* slots, int worker,
-                 bool fetches_ahead) noexcept {
+using AttendKernel = void (*)(const AttendArgs&);
+AttendKernel kernel_of(const Call& call) noexcept {
+  const Kernels& kernels = *call.state.kernels;
+  const DType dtype = call.spec.page.dtype;
+  return dtype == DType::f32 ? kernels.attend_f32 : dtype == DType::bf16 ? kernels.attend_bf16 : kernels.attend_int8;
+}
+
+void attend_tile(const Call& call, const Tile& tile, const std::int32_t* slots, int worker) noexcept {
   std::int32_t first_slots[kAttendQueries];
   AttendArgs args = make_args(call, tile, slots, first_slots, worker);
-  args.fetches_ahead = fetches_ahead ? 1 : 0;
-  if (call.spec.page.dtype == DType::bf16)
-    call.state.kernels->attend_bf16(args);
-  else
-    call.state.kernels->attend_f32(args);
+  args.fetches_ahead = 1;
+  kernel_of(call)(args);
 }
 
 /// The query heads in tiles that do not cross a key head: tile `index` of head_tiles(spec).
@@ -133,7 +137,7 @@ void run_prefill(const Prepared<AttentionPrefill>& self, const AttentionPrefill:
           .sequence = spans[s][0], .first_row = first + row_tile * tile_rows, .rows = 0, .first_head = 0, .heads = 0};
       tile.rows = std::min(tile_rows, rows - row_tile * tile_rows);
       place_heads(call.spec, unit % heads, tile);
-      attend_tile(call, tile, slots, worker, false);
+      attend_tile(call, tile, slots, worker);
     });
   }
 }
@@ -220,7 +224,7 @@ class SplitDecode {
       args.part_floats = part_floats_;
       args.first_chunk = first_chunk(place.row) + place.index;
       args.end_chunk = args.first_chunk + count;
-      call_.state.kernels->attend_bf16(args);
+      kernel_of(call_)(args);
       from += count;
     }
   }
@@ -263,7 +267,7 @@ void run_decode(const Prepared<AttentionDecode>& self, const AttentionDecode::Ar
     const std::int64_t row = unit / heads;
     Tile tile{.sequence = sequences[row], .first_row = row, .rows = 1, .first_head = 0, .heads = 0};
     place_heads(call.spec, unit % heads, tile);
-    attend_tile(call, tile, slots, worker, true);
+    attend_tile(call, tile, slots, worker);
   });
 }
 

@@ -15,25 +15,28 @@ namespace {
 struct HeadPage {
   std::byte* keys;
   std::byte* values;
+  std::byte* scales;
 };
 HeadPage head_page(const KvPageSpec& page, const KvLayer& cache, std::int64_t sequence, std::int64_t slot,
                    std::int64_t head) noexcept {
   const std::int64_t number = Rows<const std::int32_t>(cache.page_table)[sequence][slot / kPageTokens];
   std::byte* const begin = cache.pages + number * cache.page_stride_bytes;
-  return {begin + page.keys_offset(head), begin + page.values_offset(head)};
+  return {begin + page.keys_offset(head), begin + page.values_offset(head), begin + page.scales_offset(head)};
 }
 
-/// One token of a bf16 page: in a key brick its pairs stand a line apart, in a value brick its elements a pair apart.
-struct Bf16Token {
-  Bf16Token(const KvPageSpec& page, const HeadPage& head, std::int64_t token) noexcept
-      : keys(head.keys + page.key_place(token, 0)), values(head.values + page.value_place(token, 0)) {}
-  std::byte* key(std::int64_t d) const noexcept { return keys + d / 2 * KvPageSpec::kLineBytes + d % 2 * 2; }
-  std::byte* value(std::int64_t d) const noexcept {
-    constexpr std::int64_t kBrickBytes = kPageTokens / 2 * KvPageSpec::kLineBytes;
-    return values + d / KvPageSpec::kBrick * kBrickBytes + d % KvPageSpec::kBrick * 4;
+/// One token of a page of bricks: in a key brick its pairs stand a line apart, in a value brick its elements a pair.
+template <typename T>
+struct BrickToken {
+  BrickToken(const KvPageSpec& page, const HeadPage& head, std::int64_t token) noexcept
+      : keys(reinterpret_cast<T*>(head.keys + page.key_place(token, 0))),
+        values(reinterpret_cast<T*>(head.values + page.value_place(token, 0))) {}
+  T& key(std::int64_t d) const noexcept { return keys[d / 2 * kLine + d % 2]; }
+  T& value(std::int64_t d) const noexcept {
+    return values[d / KvPageSpec::kBrick * (kPageTokens / 2 * kLine) + d % KvPageSpec::kBrick * 2];
   }
-  std::byte* keys;
-  std::byte* values;
+  static constexpr std::int64_t kLine = 2 * KvPageSpec::kBrick;
+  T* keys;
+  T* values;
 };
 
 struct TokenPlace {
@@ -41,6 +44,29 @@ struct TokenPlace {
   HeadPage head;
   std::int64_t token;  // in the page
 };
+
+bfloat16* scale_at(const TokenPlace& place, std::int64_t offset) noexcept {
+  return reinterpret_cast<bfloat16*>(place.head.scales + offset);
+}
+
+void store_int8(const OpState& state, const TokenPlace& place, const float* key, const float* value) noexcept {
+  constexpr std::uint16_t kNan = 0x7fc0;
+  const std::int64_t head_dim = place.page.head_dim;
+  std::int8_t keys[kMaxHeadDim];
+  std::int8_t values[kMaxHeadDim];
+  std::uint16_t key_scale = state.kernels->quantize_kv(key, head_dim, keys);
+  std::uint16_t value_scale = state.kernels->quantize_kv(value, head_dim, values);
+  if (key_scale == kNan || value_scale == kNan) {
+    key_scale = value_scale = kNan;
+    std::fill_n(keys, head_dim, std::int8_t{0});
+    std::fill_n(values, head_dim, std::int8_t{0});
+  }
+  const BrickToken<std::int8_t> target(place.page, place.head, place.token);
+  for (std::int64_t d = 0; d < head_dim; ++d) target.key(d) = keys[d];
+  for (std::int64_t d = 0; d < head_dim; ++d) target.value(d) = values[d];
+  scale_at(place, KvPageSpec::key_scale_place(place.token))->bits = key_scale;
+  scale_at(place, KvPageSpec::value_scale_place(place.token))->bits = value_scale;
+}
 
 void store_token(const OpState& state, const TokenPlace& place, const float* key, const float* value) noexcept {
   const std::int64_t head_dim = place.page.head_dim;
@@ -50,13 +76,13 @@ void store_token(const OpState& state, const TokenPlace& place, const float* key
     std::memcpy(place.head.values + place.page.value_place(place.token, 0), value, bytes);
     return;
   }
-  const Bf16Token target(place.page, place.head, place.token);
-  std::uint16_t rounded[kMaxHeadDim + 1];
-  rounded[head_dim] = 0;  // beside the last element of an odd head_dim
+  if (place.page.dtype == DType::i8) return store_int8(state, place, key, value);
+  const BrickToken<std::uint16_t> target(place.page, place.head, place.token);
+  std::uint16_t rounded[kMaxHeadDim];
   state.kernels->to_bf16(key, head_dim, rounded);
-  for (std::int64_t d = 0; d < head_dim; d += 2) std::memcpy(target.key(d), rounded + d, 4);
+  for (std::int64_t d = 0; d < head_dim; ++d) target.key(d) = rounded[d];
   state.kernels->to_bf16(value, head_dim, rounded);
-  for (std::int64_t d = 0; d < head_dim; ++d) std::memcpy(target.value(d), rounded + d, 2);
+  for (std::int64_t d = 0; d < head_dim; ++d) target.value(d) = rounded[d];
 }
 
 void load_token(const OpState& state, const TokenPlace& place, float* key, float* value) noexcept {
@@ -67,11 +93,19 @@ void load_token(const OpState& state, const TokenPlace& place, float* key, float
     std::memcpy(value, place.head.values + place.page.value_place(place.token, 0), bytes);
     return;
   }
-  const Bf16Token source(place.page, place.head, place.token);
+  if (place.page.dtype == DType::i8) {
+    const BrickToken<std::int8_t> source(place.page, place.head, place.token);
+    const float key_scale = to_float(*scale_at(place, KvPageSpec::key_scale_place(place.token)));
+    const float value_scale = to_float(*scale_at(place, KvPageSpec::value_scale_place(place.token)));
+    for (std::int64_t d = 0; d < head_dim; ++d) key[d] = static_cast<float>(source.key(d)) * key_scale;
+    for (std::int64_t d = 0; d < head_dim; ++d) value[d] = static_cast<float>(source.value(d)) * value_scale;
+    return;
+  }
+  const BrickToken<std::uint16_t> source(place.page, place.head, place.token);
   std::uint16_t stored[kMaxHeadDim];
-  for (std::int64_t d = 0; d < head_dim; ++d) std::memcpy(stored + d, source.key(d), 2);
+  for (std::int64_t d = 0; d < head_dim; ++d) stored[d] = source.key(d);
   state.kernels->from_bf16(stored, head_dim, key);
-  for (std::int64_t d = 0; d < head_dim; ++d) std::memcpy(stored + d, source.value(d), 2);
+  for (std::int64_t d = 0; d < head_dim; ++d) stored[d] = source.value(d);
   state.kernels->from_bf16(stored, head_dim, value);
 }
 

@@ -3,6 +3,7 @@ set(cpu_kernel_folder ${PROJECT_SOURCE_DIR}/corbel/device/cpu/kernels)
 set(cpu_kernel_sources
     ${cpu_kernel_folder}/attention.cpp
     ${cpu_kernel_folder}/attention_bf16.cpp
+    ${cpu_kernel_folder}/attention_int8.cpp
     ${cpu_kernel_folder}/encode.cpp
     ${cpu_kernel_folder}/linear.cpp
     ${cpu_kernel_folder}/packed.cpp

@@ -1,52 +1,30 @@
-#include "corbel/device/cpu/kernels/attention_lines.h"
-#include "corbel/device/cpu/kernels/attention_soften.h"
+#include "corbel/device/cpu/kernels/attention_tiles.h"
 
-// Attention over a bf16 cache: tiles of up to kTileRows queries (tokens times heads that share a key head), block by
-// block, chunk by chunk, in the order that corbel/ops/attention.h states.
+// Attention over a bf16 cache.
 
 namespace corbel::cpu::CORBEL_ISA {
 namespace {
 
-constexpr int64_t kBrickTokens = kWidth;
-constexpr int64_t kBricks = kAttendBlock / kBrickTokens;
-
-struct BlockPages {
-  const unsigned char* keys[2];  // of the block's two pages; null where no query reaches
-  const unsigned char* values[2];
-};
-
 /// What stays the same over a call.
-struct Call {
+struct Bf16Call {
   const AttendArgs& args;
   int64_t padded;  // head_dim in whole bricks
   int64_t lines;   // of a key brick
   float* scores;
   PairSteps::Number* p;
   float* chains;  // of blocks that not all rows see whole
-};
 
-/// Rows [first, first + rows) of the call's queries.
-struct Tile {
-  int64_t first;
-  int64_t rows;
-  PairSteps::Number* q;  // [lines][rows]
-  SoftmaxState chunk;
-  SoftmaxState total;
-  bool in_chunk;
-  bool in_total;
-};
-
-/// Runs one<R>(tile) for the tile's number of rows.
-template <template <int> typename One, typename Args, int R = kTileRows>
-CORBEL_INLINE void by_rows(int64_t rows, const Args& args) {
-  if constexpr (R > 1) {
-    if (rows < R) return by_rows<One, Args, R - 1>(rows, args);
+  Bf16Call(const AttendArgs& call_args, int64_t padded_dim, int64_t key_lines, float*& memory)
+      : args(call_args), padded(padded_dim), lines(key_lines), scores(memory) {
+    p = reinterpret_cast<PairSteps::Number*>(scores + kTileRows * kAttendBlock);
+    chains = scores + 2 * kTileRows * kAttendBlock;
+    memory = chains + kTileRows * padded;
   }
-  One<R>::run(args);
-}
-
-template <int R>
-constexpr int kManyBricks = R <= kFewRows ? kFewRowsBricks : kTileBricks;
+  void place_queries(Tile& tile, float*& memory) const;
+  void begin_block(const BlockPages&, const BlockPages&) const {}
+  void add_block(Tile& tile, int64_t begin, const BlockPages& pages, const BlockPages& next) const;
+};
+PairSteps::Number* numbers_of(const Tile& tile) { return reinterpret_cast<PairSteps::Number*>(tile.q); }
 
 struct ScoreRange {
   TileScores tile;
@@ -98,7 +76,7 @@ struct ValueRows {
   }
 };
 
-void score_tile(const Call& call, const Tile& tile, const Sight& sight, const BlockPages& pages,
+void score_tile(const Bf16Call& call, const Tile& tile, const Sight& sight, const BlockPages& pages,
                 const BlockPages& next) {
   const ArithmeticScope scope;
   constexpr int64_t kHalf = kBricks / 2;
@@ -110,14 +88,15 @@ void score_tile(const Call& call, const Tile& tile, const Sight& sight, const Bl
     if (begin >= stop) continue;
     const int64_t offset = begin % kHalf * call.lines * kLine;
     const unsigned char* const ahead = next.keys[half] == nullptr ? nullptr : next.keys[half] + offset;
-    const TileScores scores{tile.q, pages.keys[half] + offset, ahead, call.lines, call.scores + begin * kBrickTokens};
+    const TileScores scores{numbers_of(tile), pages.keys[half] + offset, ahead, call.lines,
+                            call.scores + begin * kBrickTokens};
     by_rows<ScoreRows>(tile.rows, ScoreRange{scores, stop - begin});
   }
 }
 
 /// One row's pairs [from, to), of which a slot may be out of sight.
-__attribute__((noinline)) void add_row_pairs(const Call& call, const Sight& sight, int64_t row, const BlockPages& pages,
-                                             int64_t from, int64_t to) {
+__attribute__((noinline)) void add_row_pairs(const Bf16Call& call, const Sight& sight, int64_t row,
+                                             const BlockPages& pages, int64_t from, int64_t to) {
   constexpr int64_t kHalf = kAttendPage / 2;
   for (int64_t i = from; i < to; ++i) {
     const bool even = 2 * i >= sight.from[row] && 2 * i < sight.to[row];
@@ -135,7 +114,7 @@ __attribute__((noinline)) void add_row_pairs(const Call& call, const Sight& sigh
 }
 
 /// Pairs [from, to) that all rows see whole: out = out * a + chain, or without `a` out continues as a chain.
-CORBEL_INLINE TileValues values_for_all(const Call& call, const BlockPages& pages, int64_t from, int64_t to) {
+CORBEL_INLINE TileValues values_for_all(const Bf16Call& call, const BlockPages& pages, int64_t from, int64_t to) {
   return {.p = call.p,
           .half = {pages.values[0], pages.values[1]},
           .ahead = {nullptr, nullptr},
@@ -147,7 +126,7 @@ CORBEL_INLINE TileValues values_for_all(const Call& call, const BlockPages& page
 }
 
 /// The chains of all rows: what a row sees before the others, what all see, what it sees beyond them.
-void make_chains(const Call& call, const Tile& tile, const Sight& sight, const BlockPages& pages) {
+void make_chains(const Bf16Call& call, const Tile& tile, const Sight& sight, const BlockPages& pages) {
   const ArithmeticScope scope;
   const int64_t all_from = (sight.all_from + 1) / 2;
   const int64_t all_to = sight.all_to / 2;
@@ -161,7 +140,7 @@ void make_chains(const Call& call, const Tile& tile, const Sight& sight, const B
 }
 
 /// Values of a block that some row does not see whole; rows that see nothing stay as they are.
-void add_border_values(const Call& call, const Tile& tile, const Sight& sight, const BlockPages& pages,
+void add_border_values(const Bf16Call& call, const Tile& tile, const Sight& sight, const BlockPages& pages,
                        const float* a) {
   for (int64_t k = 0; k < tile.rows * call.padded; k += kWidth) store(call.chains + k, zero());
   make_chains(call, tile, sight, pages);
@@ -174,45 +153,8 @@ void add_border_values(const Call& call, const Tile& tile, const Sight& sight, c
   }
 }
 
-/// First and last slot that any query of the call sees.
-struct SlotRange {
-  int64_t low;
-  int64_t high;
-};
-SlotRange find_slots(const AttendArgs& args) {
-  SlotRange slots{args.first_slot[0], args.last_slot[0]};
-  for (int64_t t = 1; t < args.tokens; ++t) {
-    slots.low = args.first_slot[t] < slots.low ? args.first_slot[t] : slots.low;
-    slots.high = args.last_slot[t] > slots.high ? args.last_slot[t] : slots.high;
-  }
-  return slots;
-}
-
-BlockPages find_pages(const AttendArgs& args, int64_t begin, const SlotRange& slots) {
-  BlockPages pages{};
-  for (int half = 0; half < 2; ++half) {
-    const int64_t first = begin + half * kAttendPage;
-    if (first > slots.high || first + kAttendPage <= slots.low) continue;
-    const unsigned char* const page = args.pages + args.page_table[first / kAttendPage] * args.page_stride_bytes;
-    pages.keys[half] = page;
-    pages.values[half] = page + args.value_offset_bytes;
-  }
-  return pages;
-}
-
-/// Which slots of the block at `begin` the tile's rows see.
-CORBEL_INLINE Sight look(const AttendArgs& args, const Tile& tile, int64_t begin) {
-  Sight sight;
-  for (int64_t row = 0; row < tile.rows; ++row) {
-    const int64_t token = (tile.first + row) / args.heads;
-    const int64_t from = args.first_slot[token] - begin;
-    const int64_t to = args.last_slot[token] + 1 - begin;
-    sight.add(row, from > 0 ? from : 0, to < kAttendBlock ? to : kAttendBlock);
-  }
-  return sight;
-}
-
-void add_block(const Call& call, Tile& tile, int64_t begin, const BlockPages& pages, const BlockPages& next) {
+void Bf16Call::add_block(Tile& tile, int64_t begin, const BlockPages& pages, const BlockPages& next) const {
+  const Bf16Call& call = *this;
   const Sight sight = look(call.args, tile, begin);
   if (sight.any_from >= sight.any_to) return;
   tile.in_chunk = true;
@@ -229,69 +171,10 @@ void add_block(const Call& call, Tile& tile, int64_t begin, const BlockPages& pa
   by_rows<ValueRows>(tile.rows, values);
 }
 
-void begin_chunk(const Call& call, Tile& tile) {
-  tile.in_chunk = false;
-  store(tile.chunk.maximum, broadcast(-__builtin_inff()));
-  store(tile.chunk.sum, zero());
-  for (int64_t k = 0; k < tile.rows * call.padded; k += kWidth) store(tile.chunk.out + k, zero());
-}
-
-/// total joined with a later chunk, for the rows of a tile that see some of it; the first one is taken as it is.
-void join_chunk(const SoftmaxState& total, const SoftmaxState& later, int64_t rows, int64_t padded) {
-  const Floats m1 = load(total.maximum);
-  const Floats m2 = load(later.maximum);
-  const Floats maximum = max(m1, m2);
-  alignas(64) float a1[kWidth];
-  alignas(64) float a2[kWidth];
-  store(a1, exp2_below(sub(m1, maximum)));
-  store(a2, exp2_below(sub(m2, maximum)));
-  const Mask unseen = less(m2, broadcast(-3.0e38F));
-  const Mask first = less(m1, broadcast(-3.0e38F));
-  const Floats sum = fma(load(total.sum), load(a1), mul(load(later.sum), load(a2)));
-  alignas(64) float skip[kWidth];
-  alignas(64) float take[kWidth];
-  store(skip, select(unseen, broadcast(1.0F), zero()));
-  store(take, select(first, broadcast(1.0F), zero()));
-  store(total.sum, select(unseen, load(total.sum), select(first, load(later.sum), sum)));
-  store(total.maximum, maximum);
-  for (int64_t row = 0; row < rows; ++row) {
-    if (skip[row] != 0.0F) continue;
-    float* const out = total.out + row * padded;
-    const float* const other = later.out + row * padded;
-    for (int64_t d = 0; d < padded; d += kWidth) {
-      const Floats joined = fma(load(out + d), broadcast(a1[row]), mul(load(other + d), broadcast(a2[row])));
-      store(out + d, take[row] != 0.0F ? load(other + d) : joined);
-    }
-  }
-}
-
-/// A chunk is done: part of the total, or kept for join_parts_bf16.
-void end_chunk(const Call& call, Tile& tile) {
-  if (!tile.in_chunk) return;
-  if (tile.in_total) return join_chunk(tile.total, tile.chunk, tile.rows, call.padded);
-  const SoftmaxState taken = tile.chunk;
-  tile.chunk = tile.total;
-  tile.total = taken;
-  tile.in_total = true;
-}
-
-/// out = total / sum for rows [first, first + rows) of the queries.
-void finish(const AttendArgs& args, const SoftmaxState& total, int64_t first, int64_t rows, int64_t padded) {
-  for (int64_t row = 0; row < rows; ++row) {
-    const Floats scale = broadcast(1.0F / total.sum[row]);
-    const int64_t query = first + row;
-    float* const out =
-        args.out + query / args.heads * args.out_token_stride + query % args.heads * args.out_head_stride;
-    const float* const values = total.out + row * padded;
-    int64_t d = 0;
-    for (; d + kWidth <= args.head_dim; d += kWidth) store(out + d, mul(load(values + d), scale));
-    if (d < args.head_dim) store_first(out + d, mul(load(values + d), scale), args.head_dim - d);
-  }
-}
-
 /// q * scale, rounded to bf16, as [lines][rows] pairs; odd head_dim ends with a zero.
-void pack_queries(const Call& call, const Tile& tile) {
-  const AttendArgs& args = call.args;
+void Bf16Call::place_queries(Tile& tile, float*& memory) const {
+  tile.q = memory;
+  memory += (tile.rows * lines * PairSteps::kNumbers + kWidth - 1) / kWidth * kWidth;
   const Floats scale = broadcast(args.scale * ExpConstants::kLog2E);
   for (int64_t row = 0; row < tile.rows; ++row) {
     const int64_t query = tile.first + row;
@@ -301,74 +184,10 @@ void pack_queries(const Call& call, const Tile& tile) {
       uint16_t rounded[kWidth];
       store_u16(rounded, round_to_bf16(mul(load_first(q + d, count), scale)));
       for (int64_t i = 0; i < (count + 1) / 2; ++i)
-        set_pair(tile.q + ((d / 2 + i) * tile.rows + row) * PairSteps::kNumbers, rounded[2 * i], rounded[2 * i + 1]);
+        set_pair(numbers_of(tile) + ((d / 2 + i) * tile.rows + row) * PairSteps::kNumbers, rounded[2 * i],
+                 rounded[2 * i + 1]);
     }
   }
-}
-
-constexpr int64_t kMaxTiles = (kAttendQueries + kTileRows - 1) / kTileRows;
-
-/// The queries in tiles of about equal height; returns how many.
-int64_t make_tiles(const AttendArgs& args, Tile* tiles) {
-  const int64_t queries = args.tokens * args.heads;
-  const int64_t count = (queries + kTileRows - 1) / kTileRows;
-  for (int64_t t = 0; t < count; ++t) {
-    tiles[t].first = queries * t / count;
-    tiles[t].rows = queries * (t + 1) / count - tiles[t].first;
-    tiles[t].in_total = false;
-  }
-  return count;
-}
-
-/// A state at `memory`, which moves on behind it.
-SoftmaxState place_state(float*& memory, int64_t rows, int64_t padded) {
-  const SoftmaxState state{memory, memory + kWidth, memory + 2 * kWidth};
-  memory += 2 * kWidth + rows * padded;
-  return state;
-}
-
-void attend_chunk(const Call& call, Tile* tiles, int64_t count, int64_t chunk, const SlotRange& slots) {
-  const AttendArgs& args = call.args;
-  const int64_t end = chunk + kAttendChunk < slots.high + 1 ? chunk + kAttendChunk : slots.high + 1;
-  for (int64_t t = 0; t < count; ++t) begin_chunk(call, tiles[t]);
-  for (int64_t begin = chunk; begin < end; begin += kAttendBlock) {
-    const BlockPages pages = find_pages(args, begin, slots);
-    const BlockPages next = args.fetches_ahead != 0 ? find_pages(args, begin + kAttendBlock, slots) : BlockPages{};
-    for (int64_t t = 0; t < count; ++t) add_block(call, tiles[t], begin, pages, next);
-  }
-}
-
-void attend(const AttendArgs& args) {
-  Tile tiles[kMaxTiles];
-  const int64_t count = make_tiles(args, tiles);
-  const int64_t padded = (args.head_dim + kWidth - 1) / kWidth * kWidth;
-  const int64_t lines = (args.head_dim + 1) / 2;
-  float* const scores = args.scratch;
-  float* const p = scores + kTileRows * kAttendBlock;
-  float* const chains = p + kTileRows * kAttendBlock;
-  const Call call{args, padded, lines, scores, reinterpret_cast<PairSteps::Number*>(p), chains};
-  float* memory = chains + kTileRows * padded;
-  for (int64_t t = 0; t < count; ++t) {
-    tiles[t].chunk = place_state(memory, tiles[t].rows, padded);
-    tiles[t].total = place_state(memory, tiles[t].rows, padded);
-    tiles[t].q = reinterpret_cast<PairSteps::Number*>(memory);
-    memory += (tiles[t].rows * lines * PairSteps::kNumbers + kWidth - 1) / kWidth * kWidth;
-    pack_queries(call, tiles[t]);
-  }
-  const SlotRange slots = find_slots(args);
-  if (args.parts != nullptr) {
-    for (int64_t chunk = args.first_chunk; chunk < args.end_chunk; ++chunk) {
-      float* part = args.parts + (chunk - args.first_chunk) * args.part_floats;
-      for (int64_t t = 0; t < count; ++t) tiles[t].chunk = place_state(part, tiles[t].rows, padded);
-      attend_chunk(call, tiles, count, chunk * kAttendChunk, slots);
-    }
-    return;
-  }
-  for (int64_t chunk = slots.low / kAttendChunk * kAttendChunk; chunk <= slots.high; chunk += kAttendChunk) {
-    attend_chunk(call, tiles, count, chunk, slots);
-    for (int64_t t = 0; t < count; ++t) end_chunk(call, tiles[t]);
-  }
-  for (int64_t t = 0; t < count; ++t) finish(args, tiles[t].total, tiles[t].first, tiles[t].rows, padded);
 }
 
 void join_parts(const AttendArgs& args, float* parts, int64_t count, int finishes) {
@@ -390,7 +209,7 @@ void join_parts(const AttendArgs& args, float* parts, int64_t count, int finishe
 }  // namespace
 
 void add_attention_bf16(Kernels& table) {
-  table.attend_bf16 = attend;
+  table.attend_bf16 = attend<Bf16Call>;
   table.join_parts = join_parts;
 }
 

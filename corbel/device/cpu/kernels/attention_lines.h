@@ -30,13 +30,22 @@ constexpr int64_t kLine = 64;  // bytes
 CORBEL_INLINE Floats exp2_below(Floats x) {
   using C = Exp2Constants;
   const Floats bounded = max(broadcast(C::kLow), x);  // in this order NaN stays
+#if defined(__AVX512F__)
+  const Floats n = round_even(bounded);
+  const Floats r = sub(bounded, n);
+#else
   const Floats shifted = add(bounded, broadcast(C::kRound));
   const Floats r = sub(bounded, sub(shifted, broadcast(C::kRound)));
+#endif
   Floats p = fma(broadcast(C::kC4), r, broadcast(C::kC3));
   p = fma(p, r, broadcast(C::kC2));
   p = fma(p, r, broadcast(C::kC1));
   p = fma(p, r, broadcast(1.0F));
+#if defined(__AVX512F__)
+  return {_mm512_scalef_ps(p.v, n.v)};  // exact: p is near 1, n at least -100
+#else
   return as_floats(add(as_ints(p), shift_left<23>(as_ints(shifted))));
+#endif
 }
 
 #if defined(__AVX512BF16__)

@@ -109,7 +109,7 @@ CORBEL_INLINE Floats find_tops(const float* scores, int64_t rows, const Sight* s
     for (int64_t j = 0; j < kAttendBlock; j += kWidth) {
       Floats found = load(s + j);
       if (sight != nullptr) found = select(lanes_between(sight->from[row] - j, sight->to[row] - j), found, nothing);
-      most = max(most, found);
+      most = max(found, most);  // in this order NaN is passed over
     }
     tops[row] = most;
   }
@@ -118,10 +118,10 @@ CORBEL_INLINE Floats find_tops(const float* scores, int64_t rows, const Sight* s
 
 /// The weights of the rows' visible slots, rounded, in p [rows][kAttendBlock / 2] numbers; maximum and sum move on, and
 /// a[row] is what the old output is to be multiplied with. `sight` null: all rows see the whole block.
-static void soften(const float* scores, PairSteps::Number* p, int64_t rows, const Sight* sight,
-                   const SoftmaxState& state, float* a) {
+static inline void soften(const float* scores, PairSteps::Number* p, int64_t rows, const Sight* sight,
+                          const SoftmaxState& state, float* a) {
   const Floats before = load(state.maximum);
-  const Floats maximum = max(before, find_tops(scores, rows, sight));
+  const Floats maximum = max(find_tops(scores, rows, sight), before);
   const Floats scale = select(less(before, broadcast(kBelowAll)), zero(), exp2_below(sub(before, maximum)));
   store(state.maximum, maximum);
   store(a, scale);

@@ -41,6 +41,7 @@ struct AttendArgs {
   const unsigned char* pages = nullptr;  // already moved to the head's first key
   int64_t page_stride_bytes = 0;
   int64_t value_offset_bytes = 0;
+  int64_t scale_offset_bytes = 0;
   const int32_t* page_table = nullptr;  // pages of this sequence
   float* scratch = nullptr;             // attend_scratch_floats()
   int32_t fetches_ahead = 0;            // memory is to be asked for the next block while one is in work
@@ -136,6 +137,9 @@ struct Kernels {
   void (*rope_interleaved)(float* head, const float* cosines, const float* sines, int64_t half);
   void (*attend_f32)(const AttendArgs&);
   void (*attend_bf16)(const AttendArgs&);
+  void (*attend_int8)(const AttendArgs&);
+  /// Integers of a key or value of an int8 cache, and its scale as bf16 bits; zeros and 0x7fc0 where x is not finite.
+  uint16_t (*quantize_kv)(const float* x, int64_t count, int8_t* integers);
   void (*encode_block)(const EncodeBlockArgs&);
   PackedKernels packed;
   /// Joins `count` parts, ascending, into the first of them; with `finishes` that is divided by its sum into args.out.
@@ -152,6 +156,7 @@ void add_linear(Kernels& table);
 void add_rows(Kernels& table);
 void add_attention(Kernels& table);
 void add_attention_bf16(Kernels& table);
+void add_attention_int8(Kernels& table);
 void add_encode(Kernels& table);
 void add_probes(Kernels& table);
 void add_packed(Kernels& table);

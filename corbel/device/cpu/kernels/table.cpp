@@ -12,6 +12,7 @@ Kernels make_kernels() {
   add_rows(table);
   add_attention(table);
   add_attention_bf16(table);
+  add_attention_int8(table);
   add_encode(table);
   add_probes(table);
   add_packed(table);
