@@ -141,13 +141,15 @@ Result<void> check_output(const Linear::Spec& spec, int w) {
     return refuse(Linear::kName, cat("in_features is ", spec.in_features, ", it must be a multiple of ",
                                      output.format->block_values, " for outputs[", w, "] in ", output.format->name));
   }
-  if (spec.arithmetic == Arithmetic::bf16 && output.format != &bf16_format()) {
+  const PackedCodec* const codec = output.format->packed;
+  if (spec.arithmetic == Arithmetic::bf16 && output.format != &bf16_format() &&
+      (codec == nullptr || !codec->numbers_are_bf16)) {
     return refuse(Linear::kName, cat("outputs[", w, "].format is ", output.format->name,
                                      ", arithmetic bf16 takes bf16 weights only; use arithmetic f32"));
   }
-  if (spec.arithmetic == Arithmetic::int8 && output.format->packed == nullptr) {
+  if (spec.arithmetic == Arithmetic::int8 && (codec == nullptr || !codec->has_integers())) {
     return refuse(Linear::kName, cat("outputs[", w, "].format is ", output.format->name,
-                                     ", arithmetic int8 takes packed weights only; use arithmetic f32"));
+                                     ", arithmetic int8 takes packed integers only; use arithmetic f32"));
   }
   return {};
 }

@@ -2,6 +2,7 @@
 #include <stdint.h>
 
 #include "corbel/device/cpu/kernels/packed.h"
+#include "corbel/device/cpu/kernels/strips.h"
 
 /// What the kernels of one ISA level offer, as plain functions on plain memory. Kernels work on the calling thread, on
 /// the ranges they are given, in exactly the order of operations that the ops' headers state.
@@ -138,6 +139,7 @@ struct Kernels {
   void (*attend_bf16)(const AttendArgs&);
   void (*encode_block)(const EncodeBlockArgs&);
   PackedKernels packed;
+  StripKernels strips;
   /// Joins `count` parts, ascending, into the first of them; with `finishes` that is divided by its sum into args.out.
   void (*join_parts)(const AttendArgs& args, float* parts, int64_t count, int finishes);
   ProbeKernels probes;
@@ -158,6 +160,7 @@ void add_packed(Kernels& table);
 void add_packed_imports(Kernels& table);
 void add_packed_indexed(Kernels& table);
 void add_packed_w8(Kernels& table);
+void add_strip_lanes(Kernels& table);
 Kernels make_kernels();
 }  // namespace corbel::cpu::CORBEL_ISA
 #endif

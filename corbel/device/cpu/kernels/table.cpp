@@ -18,6 +18,7 @@ Kernels make_kernels() {
   add_packed_imports(table);
   add_packed_indexed(table);
   add_packed_w8(table);
+  add_strip_lanes(table);
   return table;
 }
 
