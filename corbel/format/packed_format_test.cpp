@@ -58,12 +58,13 @@ TEST(PackedFormats, KeepZerosAndSurviveOneGiantAndTinyValues) {
     const std::vector<float> zeros(2 * 300, 0.0F);
     EXPECT_EQ(round_trip(*format, zeros, 2, 300), zeros) << format->name;
     std::vector<float> giant(256, 1e-4F);
-    giant[77] = -3e37F;
+    giant[77] = format == &p_f16_format() ? -3e4F : -3e37F;
     const std::vector<float> decoded = round_trip(*format, giant, 1, 256);
     EXPECT_NEAR(decoded[77] / giant[77], 1.0, 0.01) << format->name;
-    EXPECT_EQ(decoded[0], 0.0F) << format->name;
-    const std::vector<float> tiny(256, 1e-30F);
-    EXPECT_NEAR(round_trip(*format, tiny, 1, 256)[9] / 1e-30F, 1.0, format->relative_error) << format->name;
+    if (format->packed->has_scales()) EXPECT_EQ(decoded[0], 0.0F) << format->name;
+    const float small = format == &p_f16_format() ? 1e-4F : 1e-30F;
+    const std::vector<float> tiny(256, small);
+    EXPECT_NEAR(round_trip(*format, tiny, 1, 256)[9] / small, 1.0, format->relative_error) << format->name;
   }
 }
 
@@ -73,6 +74,7 @@ TEST(PackedFormats, GiveIntegersAndScalesThatAreWhatDecodingMultiplies) {
   std::vector<float> values(16 * 256);
   for (float& value : values) value = normal(random);
   for (const WeightFormat* format : packed_formats()) {
+    if (!format->packed->has_integers()) continue;
     std::vector<std::byte> block(static_cast<std::size_t>(format->block_bytes));
     format->packed->encode_block(values.data(), block.data());
     for (int row = 0; row < 16; ++row) {

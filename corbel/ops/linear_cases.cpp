@@ -290,7 +290,7 @@ void add_float_strips(const WeightFormat& format, Arithmetic arithmetic, CaseLis
     for (const std::int64_t rows : {1, 2, 5, 14}) list.add(single(in, 35, format, arithmetic), {.rows = rows});
   }
   list.add(single(520, 50, format, arithmetic), {.rows = 600, .hostile = true});
-  if (arithmetic != Arithmetic::bf16) return;
+  if (arithmetic != Arithmetic::bf16 || format.packed->has_scales()) return;
   for (const std::int64_t rows : {1, 4, 40}) {
     Linear::Spec spec = single(300, 33, format, arithmetic);
     spec.weights = 2;
@@ -325,6 +325,7 @@ std::vector<OpCase<Linear>> Linear::cases(CaseScale scale) {
   for (const Pair& pair : {Pair{f32_format(), Arithmetic::f32}, Pair{bf16_format(), Arithmetic::f32},
                            Pair{f16_format(), Arithmetic::f32}, Pair{bf16_format(), Arithmetic::bf16},
                            Pair{p_bf16_format(), Arithmetic::bf16}, Pair{p_bf16_format(), Arithmetic::f32},
+                           Pair{fp8g128_format(), Arithmetic::bf16}, Pair{fp8g128_format(), Arithmetic::f32},
                            Pair{p_f16_format(), Arithmetic::f32}, Pair{w8_format(), Arithmetic::int8},
                            Pair{w6g8_format(), Arithmetic::int8}, Pair{w4g8_format(), Arithmetic::int8},
                            Pair{w4g16_format(), Arithmetic::int8}, Pair{w4g16_format(), Arithmetic::f32}}) {
@@ -338,7 +339,8 @@ std::vector<OpCase<Linear>> Linear::cases(CaseScale scale) {
       add_float_strips(pair.format, pair.arithmetic, list);
   }
   add_imports(scale, list);
-  for (const WeightFormat* format : {&bf16_format(), &p_bf16_format()}) list.push(flush_border_case(*format));
+  for (const WeightFormat* format : {&bf16_format(), &p_bf16_format(), &fp8g128_format()})
+    list.push(flush_border_case(*format));
   if (scale == CaseScale::full) {
     add_mixed(list);
     int number = 0;

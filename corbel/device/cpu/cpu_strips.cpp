@@ -38,7 +38,8 @@ struct StripState {
   std::int64_t strip_bytes[Linear::kMaxWeights] = {};
   std::int64_t block_rows = 0;
   std::int64_t tile_rows = 0;
-  std::int64_t panel_at = 0;  // in a worker's scratch
+  std::int64_t panel_at = 0;     // in a worker's scratch
+  std::int64_t panel_bytes = 0;  // of one of two
 
   std::int64_t dots_floats() const noexcept { return tile_rows * kMostUnitStrips * kStripRows; }
 };
@@ -142,32 +143,37 @@ struct SpanRun {
   float* dots(int which) const noexcept {
     return reinterpret_cast<float*>(memory) + which * strip_state(self).dots_floats();
   }
+  std::byte* panel(int which) const noexcept {
+    return memory + strip_state(self).panel_at + which * strip_state(self).panel_bytes;
+  }
 };
 
-/// The strips from `strip` on and one tile, by the direct way or by the panel that was made of them.
-void dot_tile(const SpanRun& run, int which, std::int64_t tile, bool by_panel, const void* panel) noexcept {
+/// Of weight `which` of the span.
+StripArgs strip_args(const SpanRun& run, int which) noexcept {
   const StripState& state = strip_state(run.self);
   const int w = run.span.weight + which;
-  const StripKernel& kernel = run.rows.path->kernels[w];
   StripArgs args;
-  args.x = run.rows.tile_at(state, tile);
-  args.rows = run.rows.height(tile);
   args.in = run.self.spec().in_features;
   args.strips = reinterpret_cast<const unsigned char*>(run.call.weights[w] + run.span.first * state.strip_bytes[w]);
   args.strip_bytes = state.strip_bytes[w];
   args.count = run.span.count;
-  // Rows that pass over a strip several times ask for the next strips; the next tiles find them.
-  if (tile == 0 && args.rows > 1) args.fetch_bytes = std::min<std::int64_t>(run.span.count, 2) * args.strip_bytes;
-  args.panel = panel;
+  args.panel = run.panel(which);
   args.dots = run.dots(which);
   args.stride = run.span.count * kStripRows;
-  by_panel ? kernel.dot_panel(args) : kernel.dot(args);
+  return args;
 }
 
-void run_span(const SpanRun& run) noexcept {
+/// A span by the direct way, or of at most two strips by panels.
+void run_span(const SpanRun& run, bool by_panel) noexcept {
   const Linear::Spec& spec = run.self.spec();
   const StripState& state = strip_state(run.self);
   const int weights = spec.gated ? 2 : 1;
+  const StripKernel* const kernels = run.rows.path->kernels + run.span.weight;
+  StripArgs args[2];
+  for (int i = 0; i < weights; ++i) {
+    args[i] = strip_args(run, i);
+    if (by_panel) kernels[i].unpack(args[i], run.panel(i));
+  }
   const std::int64_t begin = run.span.first * kStripRows;
   FinishArgs finish;
   finish.dots = run.dots(0);
@@ -175,10 +181,28 @@ void run_span(const SpanRun& run) noexcept {
   finish.stride = run.span.count * kStripRows;
   finish.count = std::min(finish.stride, spec.outputs[run.span.weight].features - begin);
   for (std::int64_t tile = 0; tile < run.rows.tiles; ++tile) {
-    for (int i = 0; i < weights; ++i) dot_tile(run, i, tile, false, nullptr);
     finish.rows = run.rows.height(tile);
+    for (int i = 0; i < weights; ++i) {
+      args[i].x = run.rows.tile_at(state, tile);
+      args[i].rows = finish.rows;
+      // The first tile asks for the next strips while it passes over these; the other tiles find them.
+      args[i].fetch_bytes =
+          tile == 0 && finish.rows > 1 ? std::min<std::int64_t>(run.span.count, 2) * args[i].strip_bytes : 0;
+      by_panel ? kernels[i].dot_panel(args[i]) : kernels[i].dot(args[i]);
+    }
     const OutputSpan span{run.span.weight, begin, run.rows.first + run.rows.begin(tile)};
     finish_outputs(spec, run.call, state.op.kernels->packed, span, finish);
+  }
+}
+
+void run_unit(SpanRun run) noexcept {
+  const StripKernel& kernel = run.rows.path->kernels[0];
+  if (kernel.panel_bytes == nullptr || (run.rows.tiles == 1 && run.rows.rows <= kernel.most_direct_rows))
+    return run_span(run, false);
+  const StripSpan all = run.span;
+  for (std::int64_t strip = 0; strip < all.count; strip += 2) {
+    run.span = {all.weight, all.first + strip, std::min<std::int64_t>(2, all.count - strip)};
+    run_span(run, true);
   }
 }
 
@@ -190,7 +214,7 @@ void run_strip_linear(const Prepared<Linear>& self, const Linear::Args& call, Ru
     pack_rows(self, call.x, rows);
     const SpanUnits units(self.spec(), state, rows.tiles);
     state.op.pool->parallel_for(units.total, [&](std::int64_t unit, int worker) {
-      run_span({self, call, rows, units.span(state, unit), state.op.scratch->worker(worker)});
+      run_unit({self, call, rows, units.span(state, unit), state.op.scratch->worker(worker)});
     });
   }
 }
@@ -221,7 +245,12 @@ Result<Prepared<Linear>> prepare_strip_linear(const Linear::Spec& spec, const De
       std::clamp(kTileBytes / row_bytes / state.tile_rows * state.tile_rows, state.tile_rows, kMostBlockRows);
   state.panel_at = 2 * state.dots_floats() * 4;
   const auto shared_bytes = static_cast<std::size_t>(round_up(state.block_rows * row_bytes, kLine));
-  CORBEL_ASSIGN(state.op, cpu_device(device).state(static_cast<std::size_t>(state.panel_at), shared_bytes));
+  for (const StripPath* path : {&state.few, &state.many}) {
+    if (const auto bytes = path->kernels[0].panel_bytes; bytes != nullptr)
+      state.panel_bytes = std::max(state.panel_bytes, round_up(bytes(spec.in_features), kLine));
+  }
+  const auto worker_bytes = static_cast<std::size_t>(state.panel_at + 2 * state.panel_bytes);
+  CORBEL_ASSIGN(state.op, cpu_device(device).state(worker_bytes, shared_bytes));
   return Prepared<Linear>(spec, run_strip_linear, std::make_shared<const StripState>(std::move(state)));
 }
 

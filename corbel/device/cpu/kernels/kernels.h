@@ -160,6 +160,7 @@ void add_packed(Kernels& table);
 void add_packed_imports(Kernels& table);
 void add_packed_indexed(Kernels& table);
 void add_packed_w8(Kernels& table);
+void add_strip_fp8(Kernels& table);
 void add_strip_lanes(Kernels& table);
 Kernels make_kernels();
 }  // namespace corbel::cpu::CORBEL_ISA

@@ -38,10 +38,13 @@ struct StripKernel {
   const char* arithmetic = nullptr;  // arithmetic_name()
   int32_t splits = 0;                // x is split into odd and even elements (OpState::split_from_rows)
   int64_t value_bytes = 0;           // of x in a tile, whose rows are padded to 128 values
-  int64_t most_direct_rows = 0;      // of one call of dot; more go by a panel, where there is one
+  int64_t most_direct_rows = 0;      // of one call of dot; more go by the panel, where there is one
   void (*pack)(const PackStripRowsArgs&) = nullptr;
   void (*dot)(const StripArgs&) = nullptr;
-  void (*unpack)(const StripArgs&, void* panel) = nullptr;  // two strips (the last one twice); null: dot takes any rows
+  // Null: there is no panel, dot takes whole tiles. Else two strips (the last of an odd number is taken twice) become a
+  // panel in a cache.
+  int64_t (*panel_bytes)(int64_t in) = nullptr;
+  void (*unpack)(const StripArgs&, void* panel) = nullptr;
   void (*dot_panel)(const StripArgs&) = nullptr;
 };
 constexpr int kMostStripKernels = 8;

@@ -19,6 +19,7 @@ Kernels make_kernels() {
   add_packed_indexed(table);
   add_packed_w8(table);
   add_strip_lanes(table);
+  add_strip_fp8(table);
   return table;
 }
 
