@@ -128,5 +128,31 @@ TEST(IndexedFormats, StoreEveryCodeAndMultiplierWhereTheDrawingSays) {
   }
 }
 
+TEST(IndexedFormats, HaveRoomForCodesOfTwoAndThreeBits) {
+  std::mt19937 random(23);
+  constexpr std::int8_t kAny[32] = {};
+  for (const auto& [layout, bits] : {std::pair{IndexedLayout{2, 5, 32, 1, kAny, kAny}, 2.25},
+                                     std::pair{IndexedLayout{3, 4, 32, 1, kAny, kAny}, 3.25}}) {
+    EXPECT_LE(layout.groups() * layout.group_bits, 48) << "multipliers share the header's words with the scales";
+    EXPECT_EQ(layout.block_bytes() * 8.0 / (16 * 256), bits);
+    EXPECT_EQ(layout.block_bytes() % 64, 0);
+    std::vector<IndexedRow> rows(16);
+    for (IndexedRow& row : rows) {
+      row.scale = static_cast<std::uint16_t>(random());
+      for (int g = 0; g < layout.groups(); ++g)
+        row.multipliers[g] = static_cast<std::uint8_t>(random() % (1U << layout.group_bits));
+      for (auto& code : row.codes) code = static_cast<std::uint8_t>(random() % (1U << layout.code_bits));
+    }
+    std::vector<std::byte> block(static_cast<std::size_t>(layout.block_bytes()));
+    store_indexed_block(layout, rows.data(), block.data());
+    for (int row = 0; row < 16; ++row) {
+      const IndexedRow read = load_indexed_row(layout, block.data(), row);
+      EXPECT_EQ(read.scale, rows[row].scale);
+      EXPECT_EQ(read.codes, rows[row].codes);
+      EXPECT_EQ(read.multipliers, rows[row].multipliers);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace corbel

@@ -55,7 +55,7 @@ constexpr WeightFormat kBf16{"bf16", 1, 2, 1.0 / 257.0, decode_each<bfloat16>, e
 constexpr WeightFormat kF16{"f16", 1, 2, 1.0 / 2049.0, decode_each<float16>, encode_f16};
 
 const std::array kFormats{&kF32, &kBf16, &kF16, &p_bf16_format(), &p_f16_format(), &fp8g128_format(), &w8_format(),
-                          &w6g8_format(), &w4g8_format(), &w4g16_format(),
+                          &w6g8_format(), &w5g16_format(), &w4g8_format(), &w4g16_format(),
                           // Rows of GGUF files, and their strips.
                           &q4_0_format(), &q4_1_format(), &q5_0_format(), &q5_1_format(), &q8_0_format(),
                           &iq4_nl_format(), &q4_k_format(), &q5_k_format(), &q6_k_format(), &iq4_xs_format(),

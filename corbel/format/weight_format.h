@@ -60,6 +60,7 @@ const WeightFormat& fp8g128_format();  // corbel/format/fp8.h
 const WeightFormat& w8_format();       // corbel/format/w8_format.cpp
 const WeightFormat& w4g16_format();    // corbel/format/indexed_format.h
 const WeightFormat& w4g8_format();
+const WeightFormat& w5g16_format();
 const WeightFormat& w6g8_format();
 
 }  // namespace corbel

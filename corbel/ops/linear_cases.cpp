@@ -322,13 +322,14 @@ std::vector<OpCase<Linear>> Linear::cases(CaseScale scale) {
     const WeightFormat& format;
     Arithmetic arithmetic;
   };
-  for (const Pair& pair : {Pair{f32_format(), Arithmetic::f32}, Pair{bf16_format(), Arithmetic::f32},
-                           Pair{f16_format(), Arithmetic::f32}, Pair{bf16_format(), Arithmetic::bf16},
-                           Pair{p_bf16_format(), Arithmetic::bf16}, Pair{p_bf16_format(), Arithmetic::f32},
-                           Pair{fp8g128_format(), Arithmetic::bf16}, Pair{fp8g128_format(), Arithmetic::f32},
-                           Pair{p_f16_format(), Arithmetic::f32}, Pair{w8_format(), Arithmetic::int8},
-                           Pair{w6g8_format(), Arithmetic::int8}, Pair{w4g8_format(), Arithmetic::int8},
-                           Pair{w4g16_format(), Arithmetic::int8}, Pair{w4g16_format(), Arithmetic::f32}}) {
+  for (const Pair& pair :
+       {Pair{f32_format(), Arithmetic::f32}, Pair{bf16_format(), Arithmetic::f32}, Pair{f16_format(), Arithmetic::f32},
+        Pair{bf16_format(), Arithmetic::bf16}, Pair{p_bf16_format(), Arithmetic::bf16},
+        Pair{p_bf16_format(), Arithmetic::f32}, Pair{fp8g128_format(), Arithmetic::bf16},
+        Pair{fp8g128_format(), Arithmetic::f32}, Pair{p_f16_format(), Arithmetic::f32},
+        Pair{w8_format(), Arithmetic::int8}, Pair{w6g8_format(), Arithmetic::int8},
+        Pair{w5g16_format(), Arithmetic::int8}, Pair{w4g8_format(), Arithmetic::int8},
+        Pair{w4g16_format(), Arithmetic::int8}, Pair{w4g16_format(), Arithmetic::f32}}) {
     add_quick(pair.format, pair.arithmetic, list);
     if (scale == CaseScale::quick) continue;
     add_odd_sizes(pair.format, pair.arithmetic, list);

@@ -84,7 +84,7 @@ struct EncodeBlockArgs {
   const float* x[16] = {};  // [256] each
   EncodedRow out[16];
   const float* importance = nullptr;  // [256]; null: ones
-  int32_t code_bits = 0;              // 4, 6; 8: w8
+  int32_t code_bits = 0;              // 4, 5, 6; 8: w8
   int32_t group = 0;                  // columns: 8 or 16
   const int8_t* codes = nullptr;
   const int8_t* multipliers = nullptr;
