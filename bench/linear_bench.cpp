@@ -1,7 +1,7 @@
 // linear_bench [threads] [level] [format] [what]: the linear layers of a decoder of hidden 2048, ffn 8192 and
 // vocabulary 128,256 (Llama-3.2-1B's), against the limits of the machine measured before and after. format: bf16 (the
-// default), f32 (bf16 weights in f32 arithmetic), or a packed format (int8 arithmetic); what: all (the default),
-// decode, prefill.
+// default), f32 (bf16 weights in f32 arithmetic), or a packed format; what: all (the default),
+// decode, prefill, or a number of rows.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -170,11 +170,20 @@ void report(Device& device, const Model& model, std::int64_t rows, int runs, con
 Result<Kind> find_kind(const std::string& name) {
   if (name == "f32") return Kind{&bf16_format(), Arithmetic::f32};
   CORBEL_ASSIGN(const WeightFormat* format, find_weight_format(name));
-  return Kind{format, format->packed != nullptr ? Arithmetic::int8 : Arithmetic::bf16};
+  if (format->packed == nullptr) return Kind{format, Arithmetic::bf16};
+  if (format->packed->has_integers()) return Kind{format, Arithmetic::int8};
+  return Kind{format, format->packed->numbers_are_bf16 ? Arithmetic::bf16 : Arithmetic::f32};
 }
 
 void run_all(Device& device, const Kind& kind, const std::string& what, int threads) {
   std::vector<Linear::Spec> specs = decoder_specs(16, kind);
+  if (const int rows = std::atoi(what.c_str()); rows > 0) {
+    const Model model = make_model(device, specs);
+    const Limits limits = measure(device, kind.arithmetic, threads);
+    report(device, model, rows, rows < 512 ? 9 : 3, limits);
+    static_cast<void>(measure(device, kind.arithmetic, threads));
+    return;
+  }
   if (what != "prefill") {
     std::vector<Linear::Spec> with_head = specs;
     with_head.push_back(spec_of(2048, {kVocabulary}, kind));

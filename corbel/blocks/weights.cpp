@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "corbel/format/packed_format.h"
+
 namespace corbel {
 
 Result<SourceTensor> WeightStore::find(const std::string& name, const Shape& shape) {
@@ -95,22 +97,27 @@ Result<LinearLayer> make_linear(const LinearPlan& plan, const WeightContext& con
   spec.activation = plan.activation;
   spec.gated = plan.gated;
   bool all_bf16 = true;
-  bool all_packed = true;
+  bool all_integers = true;
+  int with_scales = 0;  // bf16 arithmetic takes weights with scales or without, not both
   for (int i = 0; i < spec.weights; ++i) {
     const LinearPart& part = plan.parts[i];
     CORBEL_ASSIGN(layer.weights[i],
                   context.store.matrix(part.module + ".weight", part.out_features, plan.in_features, layer.input));
     spec.outputs[i] = {part.out_features, layer.weights[i].format, false};
-    all_bf16 = all_bf16 && layer.weights[i].format == &bf16_format();
-    all_packed = all_packed && layer.weights[i].format->packed != nullptr;
+    const PackedCodec* const codec = layer.weights[i].format->packed;
+    const bool scaled = codec != nullptr && !codec->has_integers() && codec->has_scales();
+    with_scales += scaled ? 1 : 0;
+    all_bf16 = all_bf16 && (layer.weights[i].format == &bf16_format() || (codec != nullptr && codec->numbers_are_bf16));
+    all_integers = all_integers && codec != nullptr && codec->has_integers();
     if (const std::string bias = part.module + ".bias"; part.needs_bias || context.store.has(bias)) {
       CORBEL_ASSIGN(layer.biases[i], context.store.vector(bias, part.out_features));
       spec.outputs[i].has_bias = true;
     }
   }
-  spec.arithmetic = plan.bf16_products && all_packed ? Arithmetic::int8
-                    : plan.bf16_products && all_bf16 ? Arithmetic::bf16
-                                                     : Arithmetic::f32;
+  all_bf16 = all_bf16 && (with_scales == 0 || with_scales == spec.weights);
+  spec.arithmetic = plan.bf16_products && all_integers ? Arithmetic::int8
+                    : plan.bf16_products && all_bf16   ? Arithmetic::bf16
+                                                       : Arithmetic::f32;
   CORBEL_ASSIGN(layer.op, context.device.prepare<Linear>(spec));
   return layer;
 }

@@ -55,7 +55,7 @@ Result<MatrixEncoder> MatrixEncoder::make(const WeightFormat& format, std::int64
   encoder.columns_ = columns;
   encoder.importance_ = importance;
   encoder.device_ = &device;
-  if (format.packed != nullptr) {
+  if (format.packed != nullptr && format.packed->has_integers()) {
     const bool fast = method == QuantMethod::fast;
     const EncodePacked::Spec spec{columns, &format, fast ? 1 : kSearchCandidates, fast ? 0 : kSearchRefits};
     CORBEL_ASSIGN(encoder.op_, device.prepare<EncodePacked>(spec));
@@ -67,6 +67,7 @@ void MatrixEncoder::encode(const float* values, std::int64_t rows, std::vector<s
                            TensorErrors& errors) {
   bytes.resize(static_cast<std::size_t>(format_->matrix_bytes(rows, columns_)));
   if (format_->packed == nullptr) return encode_plain(values, rows, bytes.data(), errors);
+  if (!format_->packed->has_integers()) return encode_strips(values, rows, bytes.data(), errors);
   const std::int64_t blocks = packed_blocks(columns_);
   errors_.assign(static_cast<std::size_t>(rows * blocks * kEncodeErrorFloats), 0.0F);
   EncodePacked::Args args;
@@ -82,6 +83,17 @@ void MatrixEncoder::encode(const float* values, std::int64_t rows, std::vector<s
   }
 }
 
+TensorErrors MatrixEncoder::row_errors(const float* x, const float* back) const {
+  TensorErrors sums;
+  for (std::int64_t i = 0; i < columns_; ++i) {
+    const double weight = importance_.empty() ? 1.0 : importance_[i];
+    const double d = static_cast<double>(back[i]) - static_cast<double>(x[i]);
+    const double square = static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    sums.add({square, d * d, weight * square, weight * d * d});
+  }
+  return sums;
+}
+
 void MatrixEncoder::encode_plain(const float* values, std::int64_t rows, std::byte* bytes, TensorErrors& errors) const {
   std::vector<TensorErrors> by_row(static_cast<std::size_t>(rows));
   for_units(device_->pool(), rows, [&](std::int64_t row) {
@@ -90,12 +102,23 @@ void MatrixEncoder::encode_plain(const float* values, std::int64_t rows, std::by
     format_->encode(x, columns_, stored);
     std::vector<float> back(static_cast<std::size_t>(columns_));
     format_->decode(stored, columns_, back.data());
-    TensorErrors& sums = by_row[static_cast<std::size_t>(row)];
-    for (std::int64_t i = 0; i < columns_; ++i) {
-      const double weight = importance_.empty() ? 1.0 : importance_[i];
-      const double d = static_cast<double>(back[i]) - static_cast<double>(x[i]);
-      const double square = static_cast<double>(x[i]) * static_cast<double>(x[i]);
-      sums.add({square, d * d, weight * square, weight * d * d});
+    by_row[static_cast<std::size_t>(row)] = row_errors(x, back.data());
+  });
+  for (const TensorErrors& row : by_row) errors.add(row);
+}
+
+void MatrixEncoder::encode_strips(const float* values, std::int64_t rows, std::byte* bytes,
+                                  TensorErrors& errors) const {
+  std::vector<TensorErrors> by_row(static_cast<std::size_t>(rows));
+  for_units(*device_, packed_strips(rows), [&](std::int64_t strip) {
+    const std::int64_t first = strip * kStripRows;
+    const std::int64_t count = std::min(kStripRows, rows - first);
+    std::byte* const stored = bytes + strip * strip_bytes(*format_, columns_);
+    format_->encode_matrix(values + first * columns_, count, columns_, stored);
+    std::vector<float> back(static_cast<std::size_t>(columns_));
+    for (std::int64_t row = 0; row < count; ++row) {
+      format_->decode_row(stored, columns_, row, back.data());
+      by_row[static_cast<std::size_t>(first + row)] = row_errors(values + (first + row) * columns_, back.data());
     }
   });
   for (const TensorErrors& row : by_row) errors.add(row);

@@ -33,6 +33,8 @@ class MatrixEncoder {
 
  private:
   MatrixEncoder() = default;
+  TensorErrors row_errors(const float* x, const float* back) const;
+  void encode_strips(const float* values, std::int64_t rows, std::byte* bytes, TensorErrors& errors) const;
   void encode_plain(const float* values, std::int64_t rows, std::byte* bytes, TensorErrors& errors) const;
   const WeightFormat* format_ = nullptr;
   std::int64_t columns_ = 0;

@@ -94,7 +94,10 @@ Result<TensorPlan> plan_tensor(const WeightUse& use, const TensorSource& source,
     tensor.repacking = repacking;
   const bool pads =
       tensor.format->packed != nullptr && stored->format->packed == nullptr && tensor.repacking == nullptr;
-  if (pads && kept == nullptr && tensor.format->matrix_bytes(tensor.rows(), tensor.columns()) >= tensor.source_bytes) {
+  // Strips of floats cost what rows of them cost, but for padding.
+  const bool grows = tensor.format->packed != nullptr && !tensor.format->packed->has_integers();
+  const std::int64_t most = tensor.source_bytes - (grows ? 0 : 1);
+  if (pads && kept == nullptr && tensor.format->matrix_bytes(tensor.rows(), tensor.columns()) > most) {
     tensor.reason = cat("padded, ", tensor.format->name, " would be larger");
     tensor.format = stored->format;
   }

@@ -16,17 +16,24 @@ struct QuantName {
   FormatOf heads;
 };
 
-// The first row of a name is its default. Heads and embeddings of four-bit models: docs/compile.md has the
+// The first row of a name is its default. Rows of 16-bit embeddings lie together, which gathering them likes.
+// Heads and embeddings of four-bit models: docs/compile.md has the
 // measurements.
-constexpr std::array<QuantName, 11> kNames = {{
+constexpr std::array<QuantName, 17> kNames = {{
     {"f32", 0, f32_format, f32_format, f32_format},
-    {"bf16", 0, bf16_format, bf16_format, bf16_format},
-    {"f16", 0, f16_format, f16_format, f16_format},
+    {"bf16", 0, p_bf16_format, bf16_format, p_bf16_format},
+    {"f16", 0, p_f16_format, f16_format, p_f16_format},
+    {"fp8", 128, fp8g128_format, fp8g128_format, fp8g128_format},
     {"w8", 256, w8_format, w8_format, w8_format},
     {"w6", 8, w6g8_format, w6g8_format, w6g8_format},
+    {"w5", 16, w5g16_format, w5g16_format, w6g8_format},
     {"w4", 16, w4g16_format, w4g16_format, w4g8_format},
     {"w4", 8, w4g8_format, w4g8_format, w6g8_format},
+    {"p_bf16", 0, p_bf16_format, p_bf16_format, p_bf16_format},
+    {"p_f16", 0, p_f16_format, p_f16_format, p_f16_format},
+    {"fp8g128", 0, fp8g128_format, fp8g128_format, fp8g128_format},
     {"w6g8", 0, w6g8_format, w6g8_format, w6g8_format},
+    {"w5g16", 0, w5g16_format, w5g16_format, w5g16_format},
     {"w4g8", 0, w4g8_format, w4g8_format, w4g8_format},
     {"w4g16", 0, w4g16_format, w4g16_format, w4g16_format},
     {"auto", 0, w4g16_format, w4g16_format, w4g8_format},

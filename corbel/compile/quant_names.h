@@ -21,9 +21,10 @@ struct QuantChoice {
   std::string name;  // as stored in the artifact: "w4"
 };
 
-/// `quant`: auto, f32, bf16, f16, w8, w6, w4, or a format's own name ("w4g8"). `group` 0 is the default; else the
-/// columns that share a multiplier: 16 or 8 for w4, 8 for w6, 256 for w8. Refused: an unknown name, a group that the
-/// format does not offer, a group of a format that has none; the message lists what there is.
+/// `quant`: auto, f32, bf16, f16, fp8, w8, w6, w5, w4, or a format's own name ("w4g8"). `group` 0 is the default; else
+/// the columns that share a multiplier or scale: 16 or 8 for w4, 16 for w5, 8 for w6, 128 for fp8, 256 for w8. Refused:
+/// an unknown name, a group that the format does not offer, a group of a format that has none; the message lists what
+/// there is.
 Result<QuantChoice> find_quant(std::string_view quant, std::int64_t group);
 
 /// Names for --help, in order of size.

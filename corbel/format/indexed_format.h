@@ -27,16 +27,21 @@ namespace corbel {
 ///                  bits 0..3 of the codes
 ///   high plane     of 6-bit codes: 16 lines; line i, byte 4 r + c, bits 2 t and 2 t + 1: row r, column 16 i + 4 t + c;
 ///                  bits 4 and 5 of the codes
+///                  of 5-bit codes: 8 lines; line i, byte 4 r + c, bit t: row r, column 32 i + 4 t + c; bit 4
 ///
 /// name   code  group              bits per weight
 /// w4g16  4     16 columns, 3 bits  4 + 16 * 3 / 256 + 16 / 256 = 4.25
 /// w4g8   4      8 columns, 3 bits  4 + 32 * 3 / 256 + 32 / 256 = 4.5
+/// w5g16  5     16 columns, 2 bits  5 + 16 * 2 / 256 + 32 / 256 = 5.25
 /// w6g8   6      8 columns, 1 bit   6 + 32 * 1 / 256 + 32 / 256 = 6.25
+///
+/// Codes of 2 and 3 bits are the same drawing (bits 0 and 1, then bit 2, in planes like the high ones above) with 5 and
+/// 4 bits of multiplier, the table stays at 128: a format of 3 bits with a multiplier for 32 columns is 3.25 bits.
 /// These layouts are on disk. Never change them: a new one is a new name.
 struct IndexedLayout {
-  int code_bits;                   // 4 or 6
+  int code_bits;                   // 2 .. 6
   int group_bits;                  // 7 - code_bits
-  int group;                       // columns: 8 or 16
+  int group;                       // columns: 8, 16 or 32
   int header_pairs;                // of lines
   const std::int8_t* multipliers;  // [2^group_bits]
   const std::int8_t* codes;        // [2^code_bits], ascending

@@ -54,7 +54,8 @@ constexpr WeightFormat kF32{"f32", 1, 4, 0.0, decode_f32, encode_f32};
 constexpr WeightFormat kBf16{"bf16", 1, 2, 1.0 / 257.0, decode_each<bfloat16>, encode_bf16};
 constexpr WeightFormat kF16{"f16", 1, 2, 1.0 / 2049.0, decode_each<float16>, encode_f16};
 
-const std::array kFormats{&kF32, &kBf16, &kF16, &w8_format(), &w6g8_format(), &w4g8_format(), &w4g16_format(),
+const std::array kFormats{&kF32, &kBf16, &kF16, &p_bf16_format(), &p_f16_format(), &fp8g128_format(), &w8_format(),
+                          &w6g8_format(), &w5g16_format(), &w4g8_format(), &w4g16_format(),
                           // Rows of GGUF files, and their strips.
                           &q4_0_format(), &q4_1_format(), &q5_0_format(), &q5_1_format(), &q8_0_format(),
                           &iq4_nl_format(), &q4_k_format(), &q5_k_format(), &q6_k_format(), &iq4_xs_format(),
@@ -79,10 +80,30 @@ std::int64_t WeightFormat::matrix_bytes(std::int64_t rows, std::int64_t columns)
   return rows * bytes(columns);
 }
 
+namespace {
+
+/// Row `row` of a strip of floats.
+void decode_float_row(const WeightFormat& format, const std::byte* block, std::int64_t columns, int row,
+                      float* values) noexcept {
+  float numbers[kPackedColumns];
+  float scales[kMostGroups];
+  const int groups = format.packed->groups;
+  for (std::int64_t begin = 0; begin < columns; begin += kPackedColumns, block += format.block_bytes) {
+    format.packed->read_row(block, row, numbers, scales);
+    const std::int64_t count = std::min(kPackedColumns, columns - begin);
+    for (std::int64_t i = 0; i < count; ++i)
+      values[begin + i] = groups == 0 ? numbers[i] : scales[i * groups / kPackedColumns] * numbers[i];
+  }
+}
+
+}  // namespace
+
 void WeightFormat::decode_row(const std::byte* matrix, std::int64_t columns, std::int64_t row,
                               float* values) const noexcept {
   if (packed == nullptr) return decode(matrix + row * bytes(columns), columns, values);
   const std::byte* block = matrix + row / kStripRows * strip_bytes(*this, columns);
+  if (!packed->has_integers())
+    return decode_float_row(*this, block, columns, static_cast<int>(row % kStripRows), values);
   std::int8_t integers[kPackedColumns];
   float scales[kMostGroups];
   float offsets[kMostGroups] = {};

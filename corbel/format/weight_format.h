@@ -54,9 +54,13 @@ Result<const WeightFormat*> find_weight_format(std::string_view name);
 const WeightFormat& f32_format();
 const WeightFormat& bf16_format();
 const WeightFormat& f16_format();
-const WeightFormat& w8_format();     // corbel/format/w8_format.cpp
-const WeightFormat& w4g16_format();  // corbel/format/indexed_format.h
+const WeightFormat& p_bf16_format();  // corbel/format/float_strips.h
+const WeightFormat& p_f16_format();
+const WeightFormat& fp8g128_format();  // corbel/format/fp8.h
+const WeightFormat& w8_format();       // corbel/format/w8_format.cpp
+const WeightFormat& w4g16_format();    // corbel/format/indexed_format.h
 const WeightFormat& w4g8_format();
+const WeightFormat& w5g16_format();
 const WeightFormat& w6g8_format();
 
 }  // namespace corbel

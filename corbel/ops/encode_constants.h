@@ -15,7 +15,14 @@ struct EncodeRange {
   }
 };
 inline constexpr EncodeRange kEncodeRange4{0.66F, 0.44F};
+inline constexpr EncodeRange kEncodeRange5{0.80F, 0.30F};
 inline constexpr EncodeRange kEncodeRange6{0.93F, 0.12F};
+
+constexpr const EncodeRange& encode_range(int code_bits) {
+  return code_bits == 6 ? kEncodeRange6 : (code_bits == 5 ? kEncodeRange5 : kEncodeRange4);
+}
+/// The largest magnitude that multiplier * code can have on both sides.
+constexpr float encode_reach(int code_bits) { return code_bits == 6 ? 126.0F : (code_bits == 5 ? 125.0F : 124.0F); }
 
 inline constexpr float kSmallestEncoded = 0x1p-100F;  // rows of a block with no larger magnitude become zeros
 

@@ -38,14 +38,12 @@ int nearest_code(const IndexedLayout& layout, float y) noexcept {
     return static_cast<int>(std::clamp(2.0F * std::nearbyint(y * 0.5F), -62.0F, 62.0F)) / 2 + 32;
   }
   int code = 0;
-  for (int k = 0; k < 15; ++k) {
+  for (int k = 0; k + 1 < 1 << layout.code_bits; ++k) {
     const float middle = 0.5F * (static_cast<float>(layout.codes[k]) + static_cast<float>(layout.codes[k + 1]));
     code += middle < y ? 1 : 0;
   }
   return code;
 }
-
-float reach_of(const IndexedLayout& layout) noexcept { return layout.code_bits == 6 ? 126.0F : 124.0F; }
 
 /// Indexes of the three multipliers that are worth a try for the group from column `first` on.
 void few_multipliers(const IndexedLayout& layout, const Row& row, int first, float inverse,
@@ -150,10 +148,11 @@ EncodeErrors errors_of(const Row& row, float step, Integer&& integer) noexcept {
 
 EncodeErrors encode_indexed(const IndexedLayout& layout, const EncodePacked::Spec& spec, const Row& row,
                             IndexedRow& parts) noexcept {
-  const EncodeRange& range = layout.code_bits == 6 ? kEncodeRange6 : kEncodeRange4;
+  const EncodeRange& range = encode_range(layout.code_bits);
   Choice best;
   for (int c = 0; c < spec.candidates; ++c) {
-    const bfloat16 scale = to_bfloat16(row.largest * (range.factor(c, spec.candidates) / reach_of(layout)));
+    const bfloat16 scale =
+        to_bfloat16(row.largest * (range.factor(c, spec.candidates) / encode_reach(layout.code_bits)));
     const Multipliers which = spec.candidates > 1 ? Multipliers::few : Multipliers::all;
     const Choice choice = evaluate(layout, row, std::bit_cast<std::uint16_t>(scale), which);
     if (choice.score < best.score || c == 0) best = choice;
@@ -260,7 +259,7 @@ std::vector<OpCase<EncodePacked>> EncodePacked::cases(CaseScale scale) {
            return args;
          }});
   };
-  for (const WeightFormat* format : {&w4g16_format(), &w4g8_format(), &w6g8_format(), &w8_format()}) {
+  for (const WeightFormat* format : {&w4g16_format(), &w4g8_format(), &w5g16_format(), &w6g8_format(), &w8_format()}) {
     add({256, format, 1, 0}, 16, false, false);
     add({300, format, 5, 2}, 19, true, false);
     if (scale == CaseScale::quick) continue;

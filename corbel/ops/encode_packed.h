@@ -31,9 +31,9 @@ namespace corbel {
 ///   2. `refits` times: s' = bf16(s * (sum of (importance * q) * u / sum of (importance * q) * q)), q = m * c; it is
 ///      evaluated with all multipliers, and holds when its score is less; else this ends
 ///   3. codes stay, and the scale moves to s' once more
-/// The nearest code: of 4 bits the count of middles between neighbours that are below y; of 6 bits 2 * round(y / 2) (to
-/// the nearest even), within -62 .. 62, and -63 where y < -62.5.
-/// A row of a block without a magnitude of 2^-100 becomes zeros.
+/// The nearest code: of 4 and 5 bits the count of middles between neighbours that are below y; of 6 bits 2 * round(y /
+/// 2) (to the nearest even), within -62 .. 62, and -63 where y < -62.5. A row of a block without a magnitude of 2^-100
+/// becomes zeros.
 struct EncodePacked {
   static constexpr std::string_view kName = "encode_packed";
   struct Spec {

@@ -95,4 +95,18 @@ inline float dot_bf16(const float* x, const float* y, std::int64_t padded) noexc
   return add_lanes(lanes);
 }
 
+/// bf16 numbers with a scale for each kScaledGroup columns (linear.h). x and w are flushed bf16 values, whole groups.
+inline constexpr std::int64_t kScaledGroup = 128;
+
+inline float dot_bf16_scaled(const float* x, const float* w, const float* scales, std::int64_t groups) noexcept {
+  float y = 0.0F;
+  for (std::int64_t g = 0; g < groups; ++g) {
+    float t = 0.0F;
+    for (std::int64_t i = g * kScaledGroup; i < (g + 1) * kScaledGroup; i += 2)
+      t = fma_flushed(x[i], w[i], fma_flushed(x[i + 1], w[i + 1], t));
+    y = std::fma(t, scales[g], y);
+  }
+  return y;
+}
+
 }  // namespace corbel

@@ -43,11 +43,24 @@ float activate(Activation activation, float x) noexcept {
   return x;
 }
 
+/// bf16 arithmetic with scales: of all weights or of none.
+bool has_scales(const Linear::Spec& spec) noexcept {
+  const PackedCodec* const codec = spec.outputs[0].format->packed;
+  return spec.arithmetic == Arithmetic::bf16 && codec != nullptr && codec->has_scales();
+}
+
+std::int64_t padded_groups(std::int64_t count) noexcept {
+  return (count + kScaledGroup - 1) / kScaledGroup * kScaledGroup;
+}
+
 /// The input rows in the form the arithmetic wants them: as they are, or rounded to bf16 and paired.
 class PreparedRows {
  public:
   PreparedRows(const Linear::Spec& spec, const TensorView& x)
-      : arithmetic_(spec.arithmetic), in_(spec.in_features), padded_(padded_pairs(in_)), view_(x) {
+      : arithmetic_(spec.arithmetic),
+        in_(spec.in_features),
+        padded_(has_scales(spec) ? padded_groups(in_) : padded_pairs(in_)),
+        view_(x) {
     if (arithmetic_ == Arithmetic::int8) {
       quantized_.reserve(static_cast<std::size_t>(x.rows()));
       for (std::int64_t r = 0; r < x.rows(); ++r) quantized_.emplace_back(view_[r], in_);
@@ -58,7 +71,12 @@ class PreparedRows {
     for (std::int64_t r = 0; r < x.rows(); ++r) {
       const float* row = view_[r];
       for (std::int64_t i = 0; i < in_; ++i) rounded[i] = to_float(to_bfloat16(row[i]));
-      pair_up(rounded.data(), in_, values_.data() + r * padded_);
+      float* const values = values_.data() + r * padded_;
+      if (!has_scales(spec)) {
+        pair_up(rounded.data(), in_, values);
+        continue;
+      }
+      for (std::int64_t i = 0; i < in_; ++i) values[i] = flush_subnormal(rounded[i]);
     }
   }
 
@@ -66,6 +84,9 @@ class PreparedRows {
   float dot(std::int64_t row, const float* weight) const noexcept {
     if (arithmetic_ == Arithmetic::f32) return dot_f32(view_[row], weight, in_);
     return dot_bf16(values_.data() + row * padded_, weight, padded_);
+  }
+  float dot_scaled(std::int64_t row, const float* numbers, const float* scales) const noexcept {
+    return dot_bf16_scaled(values_.data() + row * padded_, numbers, scales, padded_ / kScaledGroup);
   }
   float dot(std::int64_t row, const PackedWeightRow& weight) const noexcept {
     return dot_int8(quantized_[static_cast<std::size_t>(row)], weight);
@@ -87,6 +108,8 @@ class WeightRow {
       : spec_(spec),
         decoded_(static_cast<std::size_t>(spec.in_features)),
         paired_(static_cast<std::size_t>(padded_pairs(spec.in_features))),
+        numbers_(static_cast<std::size_t>(packed_blocks(spec.in_features) * kPackedColumns)),
+        scales_(numbers_.size() / kScaledGroup),
         packed_(spec.in_features) {}
 
   const float* decode(const std::byte* weight, const WeightFormat& format, std::int64_t feature) noexcept {
@@ -95,6 +118,16 @@ class WeightRow {
     pair_up(decoded_.data(), spec_.in_features, paired_.data());
     return paired_.data();
   }
+  /// numbers() and scales() of one row with scales.
+  void read(const std::byte* weight, const WeightFormat& format, std::int64_t feature) noexcept {
+    const std::byte* block = weight + feature / kStripRows * strip_bytes(format, spec_.in_features);
+    const auto row = static_cast<int>(feature % kStripRows);
+    for (std::int64_t b = 0; b < packed_blocks(spec_.in_features); ++b, block += format.block_bytes)
+      format.packed->read_row(block, row, numbers_.data() + b * kPackedColumns,
+                              scales_.data() + b * (kPackedColumns / kScaledGroup));
+  }
+  const float* numbers() const noexcept { return numbers_.data(); }
+  const float* scales() const noexcept { return scales_.data(); }
   const PackedWeightRow& unpack(const std::byte* weight, const WeightFormat& format, std::int64_t feature) noexcept {
     packed_.unpack(weight, format, feature);
     return packed_;
@@ -104,6 +137,8 @@ class WeightRow {
   const Linear::Spec& spec_;
   std::vector<float> decoded_;
   std::vector<float> paired_;
+  std::vector<float> numbers_;
+  std::vector<float> scales_;
   PackedWeightRow packed_;
 };
 
@@ -117,6 +152,11 @@ void feature_of_rows(const Linear::Spec& spec, const Linear::Args& args, int w, 
     const PackedWeightRow& values = weight.unpack(args.weights[w], *output.format, feature);
     run_exact([&] {
       for (std::int64_t r = 0; r < rows; ++r) results[r] = x.dot(r, values);
+    });
+  } else if (has_scales(spec)) {
+    weight.read(args.weights[w], *output.format, feature);
+    run_exact([&] {
+      for (std::int64_t r = 0; r < rows; ++r) results[r] = x.dot_scaled(r, weight.numbers(), weight.scales());
     });
   } else {
     const float* values = weight.decode(args.weights[w], *output.format, feature);
@@ -141,13 +181,20 @@ Result<void> check_output(const Linear::Spec& spec, int w) {
     return refuse(Linear::kName, cat("in_features is ", spec.in_features, ", it must be a multiple of ",
                                      output.format->block_values, " for outputs[", w, "] in ", output.format->name));
   }
-  if (spec.arithmetic == Arithmetic::bf16 && output.format != &bf16_format()) {
+  const PackedCodec* const codec = output.format->packed;
+  if (spec.arithmetic == Arithmetic::bf16 && output.format != &bf16_format() &&
+      (codec == nullptr || !codec->numbers_are_bf16)) {
     return refuse(Linear::kName, cat("outputs[", w, "].format is ", output.format->name,
                                      ", arithmetic bf16 takes bf16 weights only; use arithmetic f32"));
   }
-  if (spec.arithmetic == Arithmetic::int8 && output.format->packed == nullptr) {
+  if (spec.arithmetic == Arithmetic::bf16 && (codec != nullptr && codec->has_scales()) != has_scales(spec)) {
+    return refuse(Linear::kName, cat("outputs[", w, "].format is ", output.format->name, " and outputs[0].format ",
+                                     spec.outputs[0].format->name,
+                                     ", in arithmetic bf16 all weights have scales or none; use arithmetic f32"));
+  }
+  if (spec.arithmetic == Arithmetic::int8 && (codec == nullptr || !codec->has_integers())) {
     return refuse(Linear::kName, cat("outputs[", w, "].format is ", output.format->name,
-                                     ", arithmetic int8 takes packed weights only; use arithmetic f32"));
+                                     ", arithmetic int8 takes packed integers only; use arithmetic f32"));
   }
   return {};
 }

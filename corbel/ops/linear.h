@@ -10,13 +10,18 @@ namespace corbel {
 /// How a dot product is computed. Part of the contract: it moves bits.
 enum class Arithmetic : std::uint8_t {
   f32,   // weights decoded to f32; 16 lanes: lane l sums x[16i+l] * w[16i+l] by fused multiply-add, i ascending
-  bf16,  // bf16 weights; x rounded to bf16 (nearest even); 16 lanes: lane l takes pairs (32i+2l, 32i+2l+1), the odd
-         // element first, each by fma_flushed (subnormal inputs and results are zero): the arithmetic of AVX512_BF16's
-         // vdpbf16ps
+  bf16,  // bf16 weights, rows or strips; x rounded to bf16 (nearest even); 16 lanes: lane l takes pairs (32i+2l,
+         // 32i+2l+1), the odd element first, each by fma_flushed (subnormal inputs and results are zero): the
+         // arithmetic of AVX512_BF16's vdpbf16ps. Numbers with scales, see below
   int8,  // packed weights (packed_format.h); x quantized per row and block of 256 columns, integers summed exactly
 };
 /// In f32 and bf16, the 16 lanes are then added 8+8, 4+4, 2+2, 1+1 (lane l takes lane l + half); a row's tail is padded
 /// with zeros.
+///
+/// bf16 with strips that have scales (fp8.h), per weight row with its scales s[g] of 128 columns each, x and the last
+/// group padded with zeros; all weights of the op are of this kind, or none:
+///   t[g] = 0; for the group's pairs ascending, the odd element first: t[g] = fma_flushed(x, w, t[g])
+///   y = 0; for g ascending: y = fma(t[g], s[g], y)
 ///
 /// int8, per row of x and block b of 256 columns (the last one padded with zeros), all floats f32:
 ///   m[b] = largest |x|;  xs[b] = m / 127;  xq = x * (127 / m) rounded to the nearest even integer

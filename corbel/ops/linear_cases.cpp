@@ -242,9 +242,9 @@ void add_mixed(CaseList& list) {
 }
 
 /// Sums that meet 2^-126 from below: whether they are flushed is decided after rounding to 24 bits (fma_flushed).
-OpCase<Linear> flush_border_case() {
-  const Linear::Spec spec = single(4, 3, bf16_format(), Arithmetic::bf16);
-  const auto make = [](CaseMemory& memory) {
+OpCase<Linear> flush_border_case(const WeightFormat& format) {
+  const Linear::Spec spec = single(4, 3, format, Arithmetic::bf16);
+  const auto make = [format = &format](CaseMemory& memory) {
     // Lane 0 of each row: 2^-126 - part * 2^-126. Lane 1 stays zero.
     std::vector<float> x;
     for (const float part : {0x1p-26F, 0x1p-25F, 0x1.4p-25F, 0x1.8p-25F, 0x1p-24F, 0x1.2p-24F, 0x1p-23F, 1.0F})
@@ -254,13 +254,13 @@ OpCase<Linear> flush_border_case() {
     Linear::Args args;
     const auto rows = static_cast<std::int64_t>(x.size()) / 4;
     args.x = memory.numbers(x, {rows, 4});
-    std::byte* weight = memory.weight(bf16_format(), kWeights.size(), 1.0F);
-    bf16_format().encode(kWeights.data(), kWeights.size(), weight);
+    std::byte* weight = memory.matrix(*format, {3, 4}, 1.0F);
+    format->encode_matrix(kWeights.data(), 3, 4, weight);
     args.weights[0] = weight;
     args.out[0] = memory.output(DType::f32, {rows, 3});
     return args;
   };
-  return {"in=4 features=3 bf16 arithmetic=bf16 sums at the border of subnormals", spec, make};
+  return {cat("in=4 features=3 ", format.name, " arithmetic=bf16 sums at the border of subnormals"), spec, make};
 }
 
 void add_quick(const WeightFormat& format, Arithmetic arithmetic, CaseList& list) {
@@ -276,6 +276,27 @@ void add_quick(const WeightFormat& format, Arithmetic arithmetic, CaseList& list
   list.add(odd, {.rows = 1, .offset_bytes = 1});
   list.add(odd, {.rows = 12, .hostile = true});
   list.add(single(2048, 512, format, arithmetic), {.rows = 2});
+}
+
+/// Strips of floats: every height of a tile, sizes that fill neither strips nor blocks nor lanes, and strips beside
+/// rows.
+void add_float_strips(const WeightFormat& format, Arithmetic arithmetic, CaseList& list) {
+  for (std::int64_t rows = 1; rows <= 26; ++rows) {
+    Linear::Spec spec = single(352, 16 + 7 * (rows % 6), format, arithmetic);
+    spec.add_residual = rows % 2 == 1;
+    list.add(spec, {.rows = rows, .extra_columns = rows % 3, .residual_is_out = rows % 4 == 1});
+  }
+  for (const std::int64_t in : {1, 3, 255, 256, 257, 10036}) {
+    for (const std::int64_t rows : {1, 2, 5, 14}) list.add(single(in, 35, format, arithmetic), {.rows = rows});
+  }
+  list.add(single(520, 50, format, arithmetic), {.rows = 600, .hostile = true});
+  if (arithmetic != Arithmetic::bf16 || format.packed->has_scales()) return;
+  for (const std::int64_t rows : {1, 4, 40}) {
+    Linear::Spec spec = single(300, 33, format, arithmetic);
+    spec.weights = 2;
+    spec.outputs[1] = {.features = 20, .format = &bf16_format()};
+    list.add(spec, {.rows = rows});
+  }
 }
 
 /// Strips of imported formats: all of them once, and one of each kind of header and plane at all sizes.
@@ -303,8 +324,11 @@ std::vector<OpCase<Linear>> Linear::cases(CaseScale scale) {
   };
   for (const Pair& pair :
        {Pair{f32_format(), Arithmetic::f32}, Pair{bf16_format(), Arithmetic::f32}, Pair{f16_format(), Arithmetic::f32},
-        Pair{bf16_format(), Arithmetic::bf16}, Pair{w8_format(), Arithmetic::int8},
-        Pair{w6g8_format(), Arithmetic::int8}, Pair{w4g8_format(), Arithmetic::int8},
+        Pair{bf16_format(), Arithmetic::bf16}, Pair{p_bf16_format(), Arithmetic::bf16},
+        Pair{p_bf16_format(), Arithmetic::f32}, Pair{fp8g128_format(), Arithmetic::bf16},
+        Pair{fp8g128_format(), Arithmetic::f32}, Pair{p_f16_format(), Arithmetic::f32},
+        Pair{w8_format(), Arithmetic::int8}, Pair{w6g8_format(), Arithmetic::int8},
+        Pair{w5g16_format(), Arithmetic::int8}, Pair{w4g8_format(), Arithmetic::int8},
         Pair{w4g16_format(), Arithmetic::int8}, Pair{w4g16_format(), Arithmetic::f32}}) {
     add_quick(pair.format, pair.arithmetic, list);
     if (scale == CaseScale::quick) continue;
@@ -312,9 +336,12 @@ std::vector<OpCase<Linear>> Linear::cases(CaseScale scale) {
     add_epilogues(pair.format, pair.arithmetic, list);
     add_many_rows(pair.format, pair.arithmetic, list);
     if (pair.arithmetic == Arithmetic::int8) add_packed(pair.format, list);
+    if (pair.format.packed != nullptr && !pair.format.packed->has_integers())
+      add_float_strips(pair.format, pair.arithmetic, list);
   }
   add_imports(scale, list);
-  list.push(flush_border_case());
+  for (const WeightFormat* format : {&bf16_format(), &p_bf16_format(), &fp8g128_format()})
+    list.push(flush_border_case(*format));
   if (scale == CaseScale::full) {
     add_mixed(list);
     int number = 0;

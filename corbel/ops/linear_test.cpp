@@ -8,6 +8,7 @@
 #include <functional>
 #include <utility>
 
+#include "corbel/format/fp8.h"
 #include "corbel/ops/arithmetic.h"
 
 namespace corbel {
@@ -113,7 +114,10 @@ Bounded exact_dot(const Linear::Spec& spec, const float* x, const float* weight,
   }
   // A lane rounds once per term it takes, the tree four times more: (1 + u)^steps - 1 < steps * u * 1.01.
   const bool bf16 = spec.arithmetic == Arithmetic::bf16;
-  const double steps = static_cast<double>(bf16 ? (spec.in_features + 31) / 32 * 2 : (spec.in_features + 15) / 16) + 4;
+  double steps = static_cast<double>(bf16 ? (spec.in_features + 31) / 32 * 2 : (spec.in_features + 15) / 16) + 4;
+  // With scales: a group's sum, the scale of a decoded value, and one term for each group.
+  const PackedCodec* const codec = spec.outputs[0].format->packed;
+  if (codec != nullptr && codec->has_scales()) steps += 128.0 + 1.0 + static_cast<double>(spec.in_features) / 128.0;
   double bound = 1.01 * steps * kUnit * magnitude;
   if (bf16 && !round_x) bound += kBf16Unit * magnitude * 1.01;
   return {sum, bound};
@@ -145,6 +149,95 @@ TEST(Linear, StaysWithinTheBoundOfItsArithmeticFromDouble) {
       }
     }
   }
+}
+
+TEST(Linear, StaysWithinTheBoundOfItsArithmeticWithStripsOfFloats) {
+  struct Kind {
+    const WeightFormat& format;
+    Arithmetic arithmetic;
+  };
+  for (const Kind& kind : {Kind{p_bf16_format(), Arithmetic::bf16}, Kind{p_bf16_format(), Arithmetic::f32},
+                           Kind{p_f16_format(), Arithmetic::f32}, Kind{fp8g128_format(), Arithmetic::bf16},
+                           Kind{fp8g128_format(), Arithmetic::f32}}) {
+    for (const std::int64_t in : {1, 127, 129, 300, 1023}) {
+      const Linear::Spec spec = make_spec(in, 18, kind.format, kind.arithmetic);
+      ASSERT_TRUE(Linear::check(spec));
+      CaseMemory memory(static_cast<std::uint64_t>(in));
+      Linear::Args args;
+      args.x = memory.input(DType::f32, {2, in});
+      args.weights[0] = memory.matrix(kind.format, {18, in}, 1.0F);
+      args.out[0] = memory.output(DType::f32, {2, 18});
+      Linear::reference(spec, args);
+      std::vector<float> weight(in);
+      for (std::int64_t f = 0; f < 18; ++f) {
+        kind.format.decode_row(args.weights[0], in, f, weight.data());
+        for (std::int64_t r = 0; r < 2; ++r) {
+          const Bounded exact =
+              exact_dot(spec, Rows<const float>(args.x)[r], weight.data(), kind.arithmetic == Arithmetic::bf16);
+          EXPECT_LE(std::fabs(Rows<const float>(args.out[0])[r][f] - exact.value), exact.bound)
+              << kind.format.name << " in=" << in << " f=" << f;
+        }
+      }
+    }
+  }
+}
+
+TEST(Linear, GivesStripsOfBf16TheBitsOfRows) {
+  constexpr std::int64_t kIn = 333;
+  CaseMemory memory(4);
+  Linear::Args args;
+  args.x = memory.input(DType::f32, {3, kIn});
+  const std::byte* const rows = memory.weight(bf16_format(), 20 * kIn, 1.0F);
+  std::vector<float> values(static_cast<std::size_t>(20 * kIn));
+  bf16_format().decode(rows, 20 * kIn, values.data());
+  std::byte* const strips = memory.matrix(p_bf16_format(), {20, kIn}, 1.0F);
+  p_bf16_format().encode_matrix(values.data(), 20, kIn, strips);
+  for (const Arithmetic arithmetic : {Arithmetic::bf16, Arithmetic::f32}) {
+    TensorView out[2];
+    for (const bool packed : {false, true}) {
+      args.weights[0] = packed ? strips : rows;
+      args.out[0] = out[packed ? 1 : 0] = memory.output(DType::f32, {3, 20});
+      Linear::reference(make_spec(kIn, 20, packed ? p_bf16_format() : bf16_format(), arithmetic), args);
+    }
+    EXPECT_EQ(0, std::memcmp(out[0].data, out[1].data, 3 * 20 * sizeof(float))) << arithmetic_name(arithmetic);
+  }
+}
+
+TEST(Linear, ScalesTheSumOfAGroupAndTakesTheOddElementFirst) {
+  // One row of codes by the drawing: 1 everywhere, scales 2 and 0.5.
+  std::vector<std::byte> strip(static_cast<std::size_t>(fp8g128_format().block_bytes));
+  for (int i = 0; i < 256; ++i) strip[fp8_code_offset(0, i)] = std::byte{0x38};
+  const float scales[2] = {2.0F, 0.5F};
+  for (int g = 0; g < 2; ++g) std::memcpy(strip.data() + fp8_scale_offset(0, g), &scales[g], sizeof(float));
+  const auto multiply_codes = [&](const std::vector<float>& x) {
+    float out = 0.0F;
+    Linear::Args args;
+    args.x = make_view(x.data(), {1, 256});
+    args.weights[0] = strip.data();
+    args.out[0] = make_view(&out, {1, 1});
+    Linear::reference(make_spec(256, 1, fp8g128_format(), Arithmetic::bf16), args);
+    return out;
+  };
+  std::vector<float> x(256, 0.0F);
+  x[5] = 3.0F;
+  x[200] = 8.0F;
+  EXPECT_EQ(multiply_codes(x), 3.0F * 2.0F + 8.0F * 0.5F);
+  x.assign(256, 0.0F);
+  x[0] = 0x1p25F;
+  x[127] = 1.0F;      // odd: lost beside 2^25
+  x[126] = -0x1p25F;  // even, behind it
+  EXPECT_EQ(multiply_codes(x), 0.0F);
+  std::swap(x[126], x[127]);
+  EXPECT_EQ(multiply_codes(x), 2.0F);
+}
+
+TEST(Linear, RefusesScalesBesideNoneInBf16Arithmetic) {
+  Linear::Spec spec = make_spec(64, 3, bf16_format(), Arithmetic::bf16);
+  spec.weights = 2;
+  spec.outputs[1] = {3, &fp8g128_format(), false};
+  EXPECT_THAT(Linear::check(spec).error().message, HasSubstr("all weights have scales or none"));
+  spec.outputs[1].format = &p_bf16_format();
+  EXPECT_TRUE(Linear::check(spec));
 }
 
 /// One row, one feature, in = 1: dot products are x * w exactly.

@@ -99,10 +99,9 @@ void add_encode_op(OpTable& table) {
     CORBEL_ASSIGN(state.plain, cpu_device(device).state());
     state.layout = indexed_layout(*spec.format);
     if (state.layout != nullptr) {
-      const bool six = state.layout->code_bits == 6;
+      const int bits = state.layout->code_bits;
       for (int c = 0; c < spec.candidates; ++c) {
-        state.factors.push_back((six ? kEncodeRange6 : kEncodeRange4).factor(c, spec.candidates) /
-                                (six ? 126.0F : 124.0F));
+        state.factors.push_back(encode_range(bits).factor(c, spec.candidates) / encode_reach(bits));
       }
     }
     return Prepared<EncodePacked>(spec, run_encode, std::make_shared<const EncodeState>(std::move(state)));

@@ -3,6 +3,7 @@
 
 #include "corbel/device/cpu/cpu_ops.h"
 #include "corbel/device/cpu/cpu_packed.h"
+#include "corbel/device/cpu/cpu_strips.h"
 #include "corbel/device/run_context.h"
 #include "corbel/format/packed_format.h"
 #include "corbel/ops/arithmetic.h"
@@ -33,7 +34,9 @@ constexpr std::int64_t x_stride_bytes(std::int64_t in, std::int64_t element_byte
 
 struct LinearState {
   OpState op;
-  DotFunction dots[Linear::kMaxWeights] = {};  // null: decode rows to f32 first; in bf16 arithmetic by the panel
+  // Null: rows are decoded to f32 first. In bf16 arithmetic the panel of x has the function, and strips beside rows
+  // become rows of bf16.
+  DotFunction dots[Linear::kMaxWeights] = {};
   std::int64_t weight_row_bytes[Linear::kMaxWeights] = {};
   std::int64_t block_rows = 0;
 };
@@ -43,7 +46,7 @@ const LinearState& linear_state(const Prepared<Linear>& self) noexcept {
 }
 
 DotFunction find_dot(const Kernels& kernels, Arithmetic arithmetic, const WeightFormat& format) {
-  if (arithmetic == Arithmetic::bf16) return kernels.dot_bf16_split;
+  if (arithmetic == Arithmetic::bf16) return format.packed == nullptr ? kernels.dot_bf16_split : nullptr;
   if (&format == &f32_format()) return kernels.dot_f32;
   if (&format == &bf16_format()) return kernels.dot_bf16_f32;
   if (&format == &f16_format()) return kernels.dot_f16_f32;
@@ -123,20 +126,25 @@ void dot_range(const Prepared<Linear>& self, const std::byte* weight, const Outp
   args.in = spec.in_features;
   args.out = dots;
   args.out_stride = range.count;
-  if (x.dot != nullptr) return x.dot(args);
-  if (const DotFunction dot = state.dots[range.weight]; dot != nullptr) return dot(args);
+  const DotFunction own = state.dots[range.weight];
+  if (own != nullptr) return x.dot != nullptr ? x.dot(args) : own(args);
 
   // A format without a kernel of its own: a few rows at a time, decoded.
   const WeightFormat& format = *spec.outputs[range.weight].format;
-  args.weight = memory.decoded;
-  args.weight_stride_bytes = spec.in_features * static_cast<std::int64_t>(sizeof(float));
+  const bool rounds = x.dot != nullptr;
+  const std::int64_t in = spec.in_features;
+  float* const rows = rounds ? memory.decoded + in : memory.decoded;  // of bf16 behind the f32 row they come from
+  args.weight = rows;
+  args.weight_stride_bytes = in * static_cast<std::int64_t>(rounds ? sizeof(bfloat16) : sizeof(float));
   for (std::int64_t done = 0; done < range.count; done += kOutputStep) {
     args.outputs = std::min(kOutputStep, range.count - done);
     args.out = dots + done;
     for (std::int64_t o = 0; o < args.outputs; ++o) {
-      format.decode_row(weight, spec.in_features, range.begin + done + o, memory.decoded + o * spec.in_features);
+      float* const decoded = rounds ? memory.decoded : rows + o * in;
+      format.decode_row(weight, in, range.begin + done + o, decoded);
+      if (rounds) state.op.kernels->to_bf16(decoded, in, reinterpret_cast<bfloat16*>(rows) + o * in);
     }
-    state.op.kernels->dot_f32(args);
+    rounds ? x.dot(args) : state.op.kernels->dot_f32(args);
   }
 }
 
@@ -220,12 +228,13 @@ void run_linear(const Prepared<Linear>& self, const Linear::Args& args, RunConte
 
 Result<Prepared<Linear>> prepare_linear(const Linear::Spec& spec, const Device& device) {
   if (spec.arithmetic == Arithmetic::int8) return prepare_packed_linear(spec, device);
+  CORBEL_ASSIGN(const OpState plain, cpu_device(device).state());
+  if (has_strip_kernels(spec, *plain.kernels)) return prepare_strip_linear(spec, device);
   LinearState state;
   const bool bf16 = spec.arithmetic == Arithmetic::bf16;
   const std::int64_t x_row_bytes = x_stride_bytes(spec.in_features, 4);
   state.block_rows = std::clamp<std::int64_t>(kPanelBytes / x_row_bytes, 32, kMaxBlockRows);
   const std::int64_t shared_bytes = bf16 ? state.block_rows * x_row_bytes : 0;
-  CORBEL_ASSIGN(const OpState plain, cpu_device(device).state());
   std::int64_t decoded_in = 0;
   for (int w = 0; w < spec.weights; ++w) {
     const WeightFormat& format = *spec.outputs[w].format;

@@ -4,10 +4,10 @@
 #include <bit>
 #include <string_view>
 
+#include "corbel/device/cpu/cpu_finish.h"
 #include "corbel/device/cpu/cpu_packed_state.h"
 #include "corbel/device/run_context.h"
 #include "corbel/format/indexed_format.h"
-#include "corbel/ops/arithmetic.h"
 
 // Linear with packed weights: rows of x are quantized into tiles, then threads take ranges of neighbouring strips.
 
@@ -94,41 +94,6 @@ struct StripUnits {
   std::int64_t total = 0;
 };
 
-/// What follows the dot products of outputs [begin, begin + args.count).
-void finish_range(const Prepared<Linear>& self, const Linear::Args& call, int w, std::int64_t begin,
-                  const RowBlock& rows, FinishArgs args) noexcept {
-  const Linear::Spec& spec = self.spec();
-  const PackedKernels& kernels = packed_state(self).op.kernels->packed;
-  const auto bias = [&](int weight) {
-    return spec.outputs[weight].has_bias ? static_cast<const float*>(call.biases[weight].data) + begin : nullptr;
-  };
-  args.rows = rows.rows;
-  args.bias = bias(w);
-  args.up_bias = spec.gated ? bias(1) : nullptr;
-  args.function = -1;
-  if (spec.activation == Activation::silu) args.function = static_cast<int>(Function::silu);
-  if (spec.activation == Activation::gelu_tanh) args.function = static_cast<int>(Function::gelu_tanh);
-  if (spec.activation == Activation::relu) args.function = static_cast<int>(Function::relu);
-  if (spec.activation == Activation::gelu) {  // no kernel: bias first, in place
-    float* const dots = const_cast<float*>(args.dots);
-    for (std::int64_t row = 0; row < args.rows; ++row) {
-      for (std::int64_t i = 0; i < args.count; ++i) {
-        float& value = dots[row * args.stride + i];
-        value = gelu_f32(args.bias != nullptr ? value + args.bias[i] : value);
-      }
-    }
-    args.bias = nullptr;
-  }
-  const Rows<float> out(call.out[w]);
-  args.out = out[rows.first] + begin;
-  args.out_stride = call.out[w].row_stride;
-  if (spec.add_residual) {
-    args.residual = Rows<const float>(call.residual)[rows.first] + begin;
-    args.residual_stride = call.residual.row_stride;
-  }
-  kernels.finish(args);
-}
-
 void run_range(const Prepared<Linear>& self, const Linear::Args& call, const StripRange& range, const RowBlock& rows,
                int worker) noexcept {
   const Linear::Spec& spec = self.spec();
@@ -157,7 +122,8 @@ void run_range(const Prepared<Linear>& self, const Linear::Args& call, const Str
     args.up = spec.gated ? memory.dots(1) : nullptr;
     args.stride = step * kStripRows;
     args.count = std::min(args.stride, features - strip * kStripRows);
-    finish_range(self, call, range.weight, strip * kStripRows, rows, args);
+    args.rows = rows.rows;
+    finish_outputs(spec, call, state.op.kernels->packed, {range.weight, strip * kStripRows, rows.first}, args);
   }
 }
 

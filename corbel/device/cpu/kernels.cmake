@@ -13,6 +13,8 @@ set(cpu_kernel_sources
     ${cpu_kernel_folder}/packed_w8.cpp
     ${cpu_kernel_folder}/probes.cpp
     ${cpu_kernel_folder}/rows.cpp
+    ${cpu_kernel_folder}/strip_fp8.cpp
+    ${cpu_kernel_folder}/strip_lanes.cpp
     ${cpu_kernel_folder}/table.cpp)
 # The warnings left out are about GCC 12's own intrinsics headers, and about vector types as template arguments.
 set(cpu_kernel_flags -O3 -fno-exceptions -fno-rtti -fvisibility=hidden -Wno-ignored-attributes)

@@ -295,6 +295,7 @@ template <bool kWeighted>
 void encode_rows(const EncodeBlockArgs& args) {
   if (args.code_bits == 8) return encode_w8_rows<kWeighted>(args);
   if (args.code_bits == 6) return encode_indexed_rows<Codes6, 2, kWeighted>(args);
+  if (args.code_bits == 5) return encode_indexed_rows<Codes5, 1, kWeighted>(args);
   if (args.group == 8) return encode_indexed_rows<Codes4, 2, kWeighted>(args);
   encode_indexed_rows<Codes4, 1, kWeighted>(args);
 }

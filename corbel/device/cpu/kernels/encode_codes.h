@@ -93,6 +93,71 @@ struct Codes4 {
 };
 #endif
 
+#if defined(__AVX512F__)
+/// 32 codes of one table: five steps of a search by halves.
+struct Codes5 {
+  static constexpr bool kFew = false;
+  Floats middle[2];  // ascending; the last one is out of reach
+  Floats value[2];
+
+  CORBEL_INLINE Codes5 make(const int8_t* codes) {
+    float middles[32];
+    float values[32];
+    for (int k = 0; k < 32; ++k) {
+      middles[k] = k < 31 ? 0.5F * static_cast<float>(codes[k] + codes[k + 1]) : 1e30F;
+      values[k] = codes[k];
+    }
+    return {{load(middles), load(middles + 16)}, {load(values), load(values + 16)}};
+  }
+  CORBEL_INLINE Ints search(const Codes5& self, Floats y) {
+    Ints low = broadcast_int(0);
+#pragma GCC unroll 5
+    for (int half = 16; half > 0; half /= 2) {
+      const Ints next = add(low, broadcast_int(half));
+      const Ints before = add(next, broadcast_int(-1));
+      const __m512 middles = _mm512_permutex2var_ps(self.middle[0].v, before.v, self.middle[1].v);
+      low = {_mm512_mask_mov_epi32(low.v, less({middles}, y).v, next.v)};
+    }
+    return low;
+  }
+  CORBEL_INLINE Floats look_up(const Codes5& self, Ints index) {
+    return {_mm512_permutex2var_ps(self.value[0].v, index.v, self.value[1].v)};
+  }
+  CORBEL_INLINE Floats nearest(const Codes5& self, Floats y) { return look_up(self, search(self, y)); }
+  CORBEL_INLINE Nearest nearest_and_index(const Codes5& self, Floats y) {
+    const Ints index = search(self, y);
+    return {look_up(self, index), to_floats(index)};
+  }
+};
+#else
+struct Codes5 {
+  static constexpr bool kFew = false;
+  float middle[31];
+  float gap[31];
+  float first;
+
+  CORBEL_INLINE Codes5 make(const int8_t* codes) {
+    Codes5 made{};
+    made.first = codes[0];
+    for (int k = 0; k < 31; ++k) {
+      made.middle[k] = 0.5F * static_cast<float>(codes[k] + codes[k + 1]);
+      made.gap[k] = static_cast<float>(codes[k + 1] - codes[k]);
+    }
+    return made;
+  }
+  CORBEL_INLINE Nearest nearest_and_index(const Codes5& self, Floats y) {
+    Nearest found{broadcast(self.first), zero()};
+    for (int k = 0; k < 31; ++k) {
+      const Mask above = less(broadcast(self.middle[k]), y);
+      found.code = add(found.code, select(above, broadcast(self.gap[k]), zero()));
+      found.index = add(found.index, select(above, broadcast(1.0F), zero()));
+    }
+    return found;
+  }
+  CORBEL_INLINE Floats nearest(const Codes5& self, Floats y) { return nearest_and_index(self, y).code; }
+};
+#endif
+
 struct Codes6 {
   static constexpr bool kFew = false;
   CORBEL_INLINE Codes6 make(const int8_t*) { return {}; }

@@ -2,6 +2,7 @@
 #include <stdint.h>
 
 #include "corbel/device/cpu/kernels/packed.h"
+#include "corbel/device/cpu/kernels/strips.h"
 
 /// What the kernels of one ISA level offer, as plain functions on plain memory. Kernels work on the calling thread, on
 /// the ranges they are given, in exactly the order of operations that the ops' headers state.
@@ -84,7 +85,7 @@ struct EncodeBlockArgs {
   const float* x[16] = {};  // [256] each
   EncodedRow out[16];
   const float* importance = nullptr;  // [256]; null: ones
-  int32_t code_bits = 0;              // 4, 6; 8: w8
+  int32_t code_bits = 0;              // 4, 5, 6; 8: w8
   int32_t group = 0;                  // columns: 8 or 16
   const int8_t* codes = nullptr;
   const int8_t* multipliers = nullptr;
@@ -142,6 +143,7 @@ struct Kernels {
   uint16_t (*quantize_kv)(const float* x, int64_t count, int8_t* integers);
   void (*encode_block)(const EncodeBlockArgs&);
   PackedKernels packed;
+  StripKernels strips;
   /// Joins `count` parts, ascending, into the first of them; with `finishes` that is divided by its sum into args.out.
   void (*join_parts)(const AttendArgs& args, float* parts, int64_t count, int finishes);
   ProbeKernels probes;
@@ -163,6 +165,8 @@ void add_packed(Kernels& table);
 void add_packed_imports(Kernels& table);
 void add_packed_indexed(Kernels& table);
 void add_packed_w8(Kernels& table);
+void add_strip_fp8(Kernels& table);
+void add_strip_lanes(Kernels& table);
 Kernels make_kernels();
 }  // namespace corbel::cpu::CORBEL_ISA
 #endif

@@ -14,14 +14,14 @@ constexpr int64_t at_bits(int low, int high) {
                               static_cast<uint64_t>(high & 63) * 0x0101010100000000U);
 }
 
-/// kCodeBits = 4 or 6; groups of kGroup columns.
+/// kCodeBits = 4, 5 or 6; groups of kGroup columns.
 template <int kCodeBits, int kGroup, int kPairs>
 class Indexed {
  public:
   static constexpr int64_t kGroups = 1;
   static constexpr bool kOffsets = false;
   static constexpr bool kInOrder = kCodeBits == 4;  // else two planes of bits are two places at once
-  static constexpr int64_t kBlockBytes = kPairs * 128 + 2048 + (kCodeBits == 6 ? 1024 : 0);
+  static constexpr int64_t kBlockBytes = kPairs * 128 + 2048 + (kCodeBits - 4) * 512;
 
   __attribute__((always_inline)) explicit Indexed(const PackedTables& tables)
       : low_table_(_mm512_load_si512(tables.integers)), high_table_(_mm512_load_si512(tables.integers + 64)) {}
@@ -65,6 +65,7 @@ class Indexed {
       fours[2 * line + 1] = _mm512_srli_epi16(nibbles, 4);
     }
     if constexpr (kCodeBits == 6) add_high_bits(step, fours);
+    if constexpr (kCodeBits == 5) add_high_bit(step, fours);
 #pragma GCC unroll 8
     for (int four = 0; four < 8; ++four) {
       const __m512i code_mask = _mm512_set1_epi8((1 << kCodeBits) - 1);
@@ -100,6 +101,20 @@ class Indexed {
     }
   }
 
+  /// One line has the fifth bits of a step's eight fours, four t in bit t of each byte.
+  __attribute__((always_inline)) void add_high_bit(int step, __m512i* fours) const {
+    const __m512i bits = _mm512_load_si512(block_ + kPairs * 128 + 2048 + step * 64);
+    const __m512i low_mask = _mm512_set1_epi8(15);
+    fours[0] = merge(fours[0], _mm512_slli_epi16(bits, 4), low_mask);
+    fours[1] = merge(fours[1], _mm512_slli_epi16(bits, 3), low_mask);
+    fours[2] = merge(fours[2], _mm512_slli_epi16(bits, 2), low_mask);
+    fours[3] = merge(fours[3], _mm512_slli_epi16(bits, 1), low_mask);
+    fours[4] = merge(fours[4], bits, low_mask);
+    fours[5] = merge(fours[5], _mm512_srli_epi16(bits, 1), low_mask);
+    fours[6] = merge(fours[6], _mm512_srli_epi16(bits, 2), low_mask);
+    fours[7] = merge(fours[7], _mm512_srli_epi16(bits, 3), low_mask);
+  }
+
   __m512i low_table_;
   __m512i high_table_;
   __m512i at_;
@@ -118,6 +133,7 @@ void add_packed_indexed([[maybe_unused]] Kernels& table) {
 #if defined(__AVX512F__)
   add_packed_format<Indexed<4, 16, 1>>(table, "w4g16");
   add_packed_format<Indexed<4, 8, 2>>(table, "w4g8");
+  add_packed_format<Indexed<5, 16, 1>>(table, "w5g16");
   add_packed_format<Indexed<6, 8, 1>>(table, "w6g8");
 #endif
 }

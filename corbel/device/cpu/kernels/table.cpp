@@ -19,6 +19,8 @@ Kernels make_kernels() {
   add_packed_imports(table);
   add_packed_indexed(table);
   add_packed_w8(table);
+  add_strip_lanes(table);
+  add_strip_fp8(table);
   return table;
 }
 

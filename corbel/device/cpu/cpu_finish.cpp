@@ -1,0 +1,38 @@
+#include "corbel/device/cpu/cpu_finish.h"
+
+#include "corbel/ops/arithmetic.h"
+
+namespace corbel::cpu {
+
+void finish_outputs(const Linear::Spec& spec, const Linear::Args& call, const PackedKernels& kernels,
+                    const OutputSpan& span, FinishArgs args) noexcept {
+  const auto bias = [&](int weight) {
+    return spec.outputs[weight].has_bias ? static_cast<const float*>(call.biases[weight].data) + span.begin : nullptr;
+  };
+  args.bias = bias(span.weight);
+  args.up_bias = spec.gated ? bias(1) : nullptr;
+  args.function = -1;
+  if (spec.activation == Activation::silu) args.function = static_cast<int>(Function::silu);
+  if (spec.activation == Activation::gelu_tanh) args.function = static_cast<int>(Function::gelu_tanh);
+  if (spec.activation == Activation::relu) args.function = static_cast<int>(Function::relu);
+  if (spec.activation == Activation::gelu) {  // no kernel: bias first, in place
+    float* const dots = const_cast<float*>(args.dots);
+    for (std::int64_t row = 0; row < args.rows; ++row) {
+      for (std::int64_t i = 0; i < args.count; ++i) {
+        float& value = dots[row * args.stride + i];
+        value = gelu_f32(args.bias != nullptr ? value + args.bias[i] : value);
+      }
+    }
+    args.bias = nullptr;
+  }
+  const Rows<float> out(call.out[span.weight]);
+  args.out = out[span.first_row] + span.begin;
+  args.out_stride = call.out[span.weight].row_stride;
+  if (spec.add_residual) {
+    args.residual = Rows<const float>(call.residual)[span.first_row] + span.begin;
+    args.residual_stride = call.residual.row_stride;
+  }
+  kernels.finish(args);
+}
+
+}  // namespace corbel::cpu
