@@ -16,7 +16,7 @@ namespace {
 
 using namespace corbel;
 
-constexpr int kMaxSteps = 1500;
+constexpr int kMaxSteps = 500;
 
 std::shared_ptr<const TokenVocabulary> odd_vocabulary() {
   std::vector<std::string> tokens;
@@ -72,7 +72,7 @@ struct Walker {
         if (((mask[token / 64] >> (token % 64)) & 1) != 0) allowed.push_back(token);
       }
       if (allowed.empty()) fault = cat("nothing is allowed after ", text);
-      if (!fault.empty() || ((step < 3 || random() % 16 == 0) && !consistent(cursor, mask))) return false;
+      if (!fault.empty() || ((step < 3 || random() % 64 == 0) && !consistent(cursor, mask))) return false;
       const std::int32_t token = choose(allowed, step);
       if (!masker.accept(cursor, token)) fault = "an allowed token was refused";
       text += masker.vocabulary().bytes(token);
@@ -103,7 +103,7 @@ Json answer(const Json& question, const std::shared_ptr<const TokenVocabulary>& 
   Walker walker{**masker, std::mt19937_64(question.value("seed", 1))};
   for (int i = 0; i < walks && walker.fault.empty(); ++i) {
     std::string written;
-    if (i == walks / 2) (*masker)->limit_memory(i % 2 == 0 ? 1 : std::size_t{1} << 16);  // everything is forgotten all the time
+    if (i == walks / 2) (*masker)->limit_memory(std::size_t{1} << 16);  // everything is forgotten again and again
     if (walker.walk(written)) {
       out["walks"].push_back(written);
     } else {
