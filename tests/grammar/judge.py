@@ -20,7 +20,7 @@ from pathlib import Path
 
 warnings.simplefilter("ignore")
 SUITES = ("/usr/share/json-schema-test-suite/tests",)
-DRAFTS = ("draft2020-12", "draft7")
+DRAFTS = ("draft2020-12", "draft2019-09", "draft7", "draft6", "draft4")
 
 
 class Probe:
@@ -75,7 +75,9 @@ class Judge:
             print("FAILED:", what, flush=True)
 
     def validator(self, schema, draft):
-        kind = {"draft2020-12": self.jsonschema.Draft202012Validator, "draft7": self.jsonschema.Draft7Validator}[draft]
+        kind = {"draft2020-12": self.jsonschema.Draft202012Validator, "draft2019-09": self.jsonschema.Draft201909Validator,
+                "draft7": self.jsonschema.Draft7Validator, "draft6": self.jsonschema.Draft6Validator,
+                "draft4": self.jsonschema.Draft4Validator}[draft]
         return kind(schema, format_checker=kind.FORMAT_CHECKER)
 
     def schema(self, schema, draft, cases=(), walks=8, seed=1, where="", flexible=False):
