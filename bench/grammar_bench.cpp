@@ -1,5 +1,5 @@
-// grammar_bench TOKENIZER...: microseconds a token that masks cost, cold and warm, on real vocabularies. Writes the same
-// document under several grammars, token by token, and times fill_mask and accept.
+// grammar_bench TOKENIZER...: microseconds a token that masks cost, cold and warm, on real vocabularies. Writes the
+// same document under several grammars, token by token, and times fill_mask and accept.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -65,9 +65,11 @@ void run(const Case& each, const Tokenizer& tokenizer, const std::shared_ptr<con
     double sum = 0;
     for (const double time : times) sum += time;
     std::sort(times.begin(), times.end());
-    std::printf("%-10s compile %6.2f ms  round %d  %4zu tokens  mean %7.1f us  p50 %6.1f  p95 %7.1f  max %8.1f  memory %5.1f MB\n", each.name, compile_ms, round,
-                times.size(), sum / static_cast<double>(times.size()), times[times.size() / 2], times[times.size() * 95 / 100], times.back(),
-                static_cast<double>(masker->bytes_used()) / 1e6);
+    std::printf(
+        "%-10s compile %6.2f ms  round %d  %4zu tokens  mean %7.1f us  p50 %6.1f  p95 %7.1f  max %8.1f  memory %5.1f "
+        "MB\n",
+        each.name, compile_ms, round, times.size(), sum / static_cast<double>(times.size()), times[times.size() / 2],
+        times[times.size() * 95 / 100], times.back(), static_cast<double>(masker->bytes_used()) / 1e6);
   }
 }
 
@@ -82,14 +84,18 @@ int main(int argc, char** argv) {
     }
     std::vector<std::string> tokens(static_cast<std::size_t>(tokenizer->vocab_size()));
     for (std::int32_t id = 0; id < tokenizer->vocab_size(); ++id) {
-      if (tokenizer->has(id) && !tokenizer->is_special(id)) tokenizer->append_bytes(id, false, tokens[static_cast<std::size_t>(id)]);
+      if (tokenizer->has(id) && !tokenizer->is_special(id))
+        tokenizer->append_bytes(id, false, tokens[static_cast<std::size_t>(id)]);
     }
     const auto begin = Clock::now();
-    const auto vocabulary = *TokenVocabulary::make(std::move(tokens), {tokenizer->special_ids().empty() ? 0 : tokenizer->special_ids()[0]});
+    const auto vocabulary =
+        *TokenVocabulary::make(std::move(tokens), {tokenizer->special_ids().empty() ? 0 : tokenizer->special_ids()[0]});
     std::printf("%s: %d tokens, prepared in %.0f ms\n", argv[i], vocabulary->size(), micros(begin) / 1000);
     const std::string text = person(2);
-    for (const Case& each : {Case{"person", GrammarSource::json_schema(std::string(kPerson)), text}, Case{"any json", GrammarSource::json_object(), text},
-                             Case{"pattern", GrammarSource::json_schema(std::string(kCode)), "\"Hello there this is a long line of words\""}}) {
+    for (const Case& each : {Case{"person", GrammarSource::json_schema(std::string(kPerson)), text},
+                             Case{"any json", GrammarSource::json_object(), text},
+                             Case{"pattern", GrammarSource::json_schema(std::string(kCode)),
+                                  "\"Hello there this is a long line of words\""}}) {
       run(each, *tokenizer, vocabulary);
     }
   }

@@ -107,7 +107,8 @@ CodePoints CodePoints::complement() const {
 }
 
 bool CodePoints::has(char32_t code) const {
-  return std::any_of(ranges.begin(), ranges.end(), [code](const auto& r) { return r.first <= code && code <= r.second; });
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [code](const auto& r) { return r.first <= code && code <= r.second; });
 }
 
 CodePoints intersect(const CodePoints& a, const CodePoints& b) {
@@ -120,8 +121,16 @@ CodePoints intersect(const CodePoints& a, const CodePoints& b) {
 CodePoints ecma_digits() { return CodePoints::of({{'0', '9'}}); }
 CodePoints ecma_word() { return CodePoints::of({{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}); }
 CodePoints ecma_space() {
-  return CodePoints::of({{9, 13}, {' ', ' '}, {0xA0, 0xA0}, {0x1680, 0x1680}, {0x2000, 0x200A}, {0x2028, 0x2029},
-                         {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}, {0xFEFF, 0xFEFF}});
+  return CodePoints::of({{9, 13},
+                         {' ', ' '},
+                         {0xA0, 0xA0},
+                         {0x1680, 0x1680},
+                         {0x2000, 0x200A},
+                         {0x2028, 0x2029},
+                         {0x202F, 0x202F},
+                         {0x205F, 0x205F},
+                         {0x3000, 0x3000},
+                         {0xFEFF, 0xFEFF}});
 }
 CodePoints ecma_dot() { return CodePoints::of({{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}}).complement(); }
 

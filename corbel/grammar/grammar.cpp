@@ -13,7 +13,8 @@ constexpr int kMaxParts = 64;  // inside each other
 Result<Id> compile_part(GrammarBuilder& builder, const GrammarSource& source, int depth);
 
 Result<Id> compile_regex(GrammarBuilder& builder, const std::string& pattern) {
-  Result<Id> id = builder.regular([&](Regular& r) { return parse_regex(r, pattern, RegexAnchoring::whole, Spelling::plain); });
+  Result<Id> id =
+      builder.regular([&](Regular& r) { return parse_regex(r, pattern, RegexAnchoring::whole, Spelling::plain); });
   if (!id) return forward_failure(id, "regular expression");
   return id;
 }
@@ -90,7 +91,8 @@ GrammarSource GrammarSource::tool_call(std::string prefix, std::string schema, s
 Result<Grammar> compile_grammar(const GrammarSource& source, const GrammarOptions& options) {
   const std::size_t bytes = source_bytes(source);
   if (bytes > options.max_source_bytes) {
-    return fail(Code::bad_request, cat("cannot compile a grammar of ", bytes, " bytes; at most ", options.max_source_bytes, " are taken"));
+    return fail(Code::bad_request,
+                cat("cannot compile a grammar of ", bytes, " bytes; at most ", options.max_source_bytes, " are taken"));
   }
   constexpr std::string_view kDoing = "cannot compile the grammar";
   GrammarBuilder builder(options);

@@ -36,10 +36,10 @@ struct GrammarOptions {
   /// so that no token border is a dead end.
   ByteSet alphabet = ByteSet::all();
   std::uint32_t max_source_bytes = 1 << 20;
-  std::uint32_t max_rules = 20'000;           // values that differ
-  std::uint32_t max_table_states = 20'000;    // of one regular part
-  std::uint32_t max_total_states = 200'000;   // of all regular parts together
-  std::uint64_t max_work = 60'000'000;        // expressions visited; about 1 s on a core of 2023
+  std::uint32_t max_rules = 20'000;          // values that differ
+  std::uint32_t max_table_states = 20'000;   // of one regular part
+  std::uint32_t max_total_states = 200'000;  // of all regular parts together
+  std::uint64_t max_work = 60'000'000;       // expressions visited; about 1 s on a core of 2023
 };
 
 /// What may be written, as parts inside each other.

@@ -125,7 +125,8 @@ Result<Id> GrammarBuilder::add_table(Dfa dfa) {
   }
   total_states_ += dfa.states();
   if (total_states_ > options_.max_total_states) {
-    return fail(Code::bad_request, cat("it needs more than ", options_.max_total_states, " states in all; use fewer keywords and smaller counts"));
+    return fail(Code::bad_request, cat("it needs more than ", options_.max_total_states,
+                                       " states in all; use fewer keywords and smaller counts"));
   }
   const auto index = static_cast<std::uint32_t>(tables.size());
   tables.push_back(std::move(dfa));

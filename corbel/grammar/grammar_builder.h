@@ -15,7 +15,9 @@ class GrammarBuilder {
  public:
   using Id = NodeStore::Id;
 
-  explicit GrammarBuilder(const GrammarOptions& options) : options_(options) { nodes_.grammar().alphabet = options.alphabet; }
+  explicit GrammarBuilder(const GrammarOptions& options) : options_(options) {
+    nodes_.grammar().alphabet = options.alphabet;
+  }
 
   const GrammarOptions& options() const { return options_; }
   NodeStore& nodes() { return nodes_; }

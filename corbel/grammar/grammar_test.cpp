@@ -82,23 +82,29 @@ TEST(Grammar, AmbiguousAlternativesShareTheirStack) {
 }
 
 TEST(Grammar, NumbersStayWithinTheirBounds) {
-  const auto masker = masker_of(GrammarSource::json_schema(R"({"type":"number","minimum":-2.5,"exclusiveMaximum":10})"));
+  const auto masker =
+      masker_of(GrammarSource::json_schema(R"({"type":"number","minimum":-2.5,"exclusiveMaximum":10})"));
   for (const char* good : {"-2.5", "-2.49", "0", "9.99", "-0.1", "9"}) EXPECT_TRUE(accepts(*masker, good)) << good;
-  for (const char* bad : {"-2.51", "-3", "10", "10.0", "-0", "01", "11", "1e1"}) EXPECT_FALSE(accepts(*masker, bad)) << bad;
+  for (const char* bad : {"-2.51", "-3", "10", "10.0", "-0", "01", "11", "1e1"})
+    EXPECT_FALSE(accepts(*masker, bad)) << bad;
 }
 
 TEST(Grammar, RefusalsNameThePlaceAndTheKeyword) {
-  EXPECT_NE(refusal(R"({"properties":{"a":{"type":"array","uniqueItems":true}}})").find("\"#/properties/a\", keyword \"uniqueItems\""), std::string::npos);
+  EXPECT_NE(refusal(R"({"properties":{"a":{"type":"array","uniqueItems":true}}})")
+                .find("\"#/properties/a\", keyword \"uniqueItems\""),
+            std::string::npos);
   EXPECT_NE(refusal(R"({"pattern":"(?=a)b"})").find("a lookahead is not supported"), std::string::npos);
   EXPECT_NE(refusal(R"({"$ref":"http://elsewhere/x"})").find("$ref"), std::string::npos);
   EXPECT_NE(refusal(R"({"oneOf":[{"type":"integer"},{"type":"number"}]})").find("oneOf"), std::string::npos);
   EXPECT_NE(refusal(R"({"$ref":"#"})").find("refers to itself"), std::string::npos);
-  EXPECT_NE(refusal(R"({"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]})").find("no text satisfies"), std::string::npos);
+  EXPECT_NE(refusal(R"({"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]})").find("no text satisfies"),
+            std::string::npos);
 }
 
 TEST(Grammar, OneOfIsTakenWhereOptionsExcludeEachOther) {
   EXPECT_EQ(refusal(R"({"oneOf":[{"type":"object","properties":{"k":{"const":"a"}},"required":["k"]},
-                                 {"type":"object","properties":{"k":{"const":"b"}},"required":["k"]}]})"), "");
+                                 {"type":"object","properties":{"k":{"const":"b"}},"required":["k"]}]})"),
+            "");
   EXPECT_EQ(refusal(R"({"oneOf":[{"type":"integer","maximum":3},{"type":"number","exclusiveMinimum":3}]})"), "");
 }
 
@@ -112,7 +118,8 @@ TEST(Grammar, HostileCountsEndWithARefusalSoon) {
 }
 
 TEST(Grammar, AToolCallIsItsPrefixItsArgumentsAndItsSuffix) {
-  const auto masker = masker_of(GrammarSource::tool_call("<call>{\"name\":\"f\",\"arguments\":", R"({"type":"object","maxProperties":0})", "}</call>"));
+  const auto masker = masker_of(GrammarSource::tool_call(
+      "<call>{\"name\":\"f\",\"arguments\":", R"({"type":"object","maxProperties":0})", "}</call>"));
   GrammarCursor cursor = masker->start();
   EXPECT_EQ(masker->forced_bytes(cursor), "<call>{\"name\":\"f\",\"arguments\":{}}</call>");
   EXPECT_TRUE(accepts(*masker, "<call>{\"name\":\"f\",\"arguments\":{}}</call>"));
@@ -120,8 +127,10 @@ TEST(Grammar, AToolCallIsItsPrefixItsArgumentsAndItsSuffix) {
 
 TEST(TokenMasker, TokensAcrossBordersAreAllowedByWhatStandsBehind) {
   const auto vocabulary = byte_vocabulary({"\",\"b\":", "\"}", "\",\"c", "1}"});
-  const auto masker = masker_of(GrammarSource::json_schema(
-      R"({"type":"object","properties":{"a":{"type":"string"},"b":{"type":"integer"}},"required":["a","b"],"additionalProperties":false})"), {}, vocabulary);
+  const auto masker = masker_of(
+      GrammarSource::json_schema(
+          R"({"type":"object","properties":{"a":{"type":"string"},"b":{"type":"integer"}},"required":["a","b"],"additionalProperties":false})"),
+      {}, vocabulary);
   GrammarCursor cursor = masker->start();
   for (const char c : std::string("{\"a\":\"xy")) ASSERT_TRUE(masker->accept(cursor, static_cast<std::uint8_t>(c)));
   std::vector<std::uint64_t> mask(vocabulary->mask_words());

@@ -82,8 +82,8 @@ Regular::Id json_character(Regular& regular) {
       regular.concat({d, set("01234567"), hex, hex}),
       regular.concat({d, set("89abAB"), hex, hex, regular.literal("\\u"), d, set("cdefCDEF"), hex, hex}),
   });
-  const Regular::Id escape = regular.concat(
-      set("\\"), regular.either({set("\"\\/bfnrt"), regular.concat(set("u"), unit)}));
+  const Regular::Id escape =
+      regular.concat(set("\\"), regular.either({set("\"\\/bfnrt"), regular.concat(set("u"), unit)}));
   return regular.either({raw, multibyte, escape});
 }
 
@@ -96,8 +96,8 @@ Regular::Id json_integer(Regular& regular) {
 
 Regular::Id json_number(Regular& regular) {
   const Regular::Id fraction = regular.concat(regular.literal("."), digits(regular, 1, kMaxDigits));
-  const Regular::Id exponent =
-      regular.concat({regular.bytes(byte_set("eE")), regular.optional(regular.bytes(byte_set("+-"))), digits(regular, 1, 2)});
+  const Regular::Id exponent = regular.concat(
+      {regular.bytes(byte_set("eE")), regular.optional(regular.bytes(byte_set("+-"))), digits(regular, 1, 2)});
   return regular.concat({json_integer(regular), regular.optional(fraction), regular.optional(exponent)});
 }
 

@@ -52,7 +52,7 @@ class Machine {
   std::shared_ptr<const Grammar> grammar_;
   NodeStore store_;
   std::array<std::uint8_t, 256> class_of_{};
-  std::array<std::uint8_t, 256> byte_of_{};    // one of each class
+  std::array<std::uint8_t, 256> byte_of_{};  // one of each class
   std::array<std::uint16_t, 256> class_size_{};
   std::uint32_t classes_ = 1;
   std::vector<std::uint32_t> row_of_;

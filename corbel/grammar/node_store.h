@@ -7,8 +7,8 @@
 
 namespace corbel {
 
-/// Nodes of an automaton, each stored once, in a grammar that grows. Constructors keep a normal form: what comes next is
-/// always at the left end, so that a step costs the same at any depth.
+/// Nodes of an automaton, each stored once, in a grammar that grows. Constructors keep a normal form: what comes next
+/// is always at the left end, so that a step costs the same at any depth.
 class NodeStore {
  public:
   using Id = std::uint32_t;

@@ -33,7 +33,8 @@ class Magnitudes {
 
   Regular::Id all() const { return all_; }
   Regular::Id nonzero() {
-    return r_.difference(all_, r_.concat(r_.literal("0"), r_.optional(r_.concat(r_.literal("."), r_.star(r_.literal("0"))))));
+    return r_.difference(all_,
+                         r_.concat(r_.literal("0"), r_.optional(r_.concat(r_.literal("."), r_.star(r_.literal("0"))))));
   }
 
   Regular::Id at_least(const NumberBounds::Bound& bound) {
@@ -65,7 +66,9 @@ class Magnitudes {
   }
 
  private:
-  Regular::Id digit(char low, char high) { return r_.byte_range(static_cast<std::uint8_t>(low), static_cast<std::uint8_t>(high)); }
+  Regular::Id digit(char low, char high) {
+    return r_.byte_range(static_cast<std::uint8_t>(low), static_cast<std::uint8_t>(high));
+  }
   Regular::Id above(char c) { return c == '9' ? r_.nothing() : digit(static_cast<char>(c + 1), '9'); }
   Regular::Id below(char low, char c) { return c <= low ? r_.nothing() : digit(low, static_cast<char>(c - 1)); }
   Regular::Id exactly(std::uint32_t count) { return r_.repeat(digit('0', '9'), count, count); }
@@ -172,7 +175,8 @@ Result<Dfa> multiples_of(const Decimal& divisor, std::uint32_t max_states) {
   for (const char c : divisor.whole + divisor.fraction) {
     modulus = modulus * 10 + static_cast<std::uint64_t>(c - '0');
     if (modulus * (places + 2) > max_states) {
-      return fail(Code::bad_request, cat("divisors whose digits make more than ", max_states / (places + 2), " are not supported"));
+      return fail(Code::bad_request,
+                  cat("divisors whose digits make more than ", max_states / (places + 2), " are not supported"));
     }
   }
   // States: 0 start, 1 after "-", 2 after "0", then [position 0..places][remainder]; position 0 is the whole part.
@@ -184,7 +188,9 @@ Result<Dfa> multiples_of(const Decimal& divisor, std::uint32_t max_states) {
   dfa.class_of['.'] = 11;
   const auto m = static_cast<std::uint32_t>(modulus);
   const std::uint32_t points = 3 + (places + 1) * m;  // [remainder]: just after the point
-  const auto place = [&](std::uint32_t position, std::uint64_t rest) { return 3 + position * m + static_cast<std::uint32_t>(rest); };
+  const auto place = [&](std::uint32_t position, std::uint64_t rest) {
+    return 3 + position * m + static_cast<std::uint32_t>(rest);
+  };
   const std::uint32_t states = points + (places > 0 ? m : 0);
   dfa.next.assign(static_cast<std::size_t>(states) * 13, Dfa::kDead);
   dfa.accepts.assign(states, 0);
@@ -209,7 +215,8 @@ Result<Dfa> multiples_of(const Decimal& divisor, std::uint32_t max_states) {
     }
     if (places == 0) continue;
     set(place(0, rest), 11, points + static_cast<std::uint32_t>(rest));
-    for (std::uint32_t d = 0; d < 10; ++d) set(points + static_cast<std::uint32_t>(rest), d, place(1, (rest * 10 + d) % modulus));
+    for (std::uint32_t d = 0; d < 10; ++d)
+      set(points + static_cast<std::uint32_t>(rest), d, place(1, (rest * 10 + d) % modulus));
   }
   tidy(dfa);
   return dfa;
@@ -242,11 +249,13 @@ Result<Dfa> intersect(const Dfa& a, const Dfa& b, std::uint32_t max_states) {
         out.next.push_back(Dfa::kDead);
         continue;
       }
-      const auto [at, fresh] = known.emplace((std::uint64_t{to_a} << 32) | to_b, static_cast<std::uint32_t>(order.size()));
+      const auto [at, fresh] =
+          known.emplace((std::uint64_t{to_a} << 32) | to_b, static_cast<std::uint32_t>(order.size()));
       if (fresh) order.emplace_back(to_a, to_b);
       out.next.push_back(at->second);
     }
-    if (order.size() > max_states) return fail(Code::bad_request, cat("it needs more than ", max_states, " states; use simpler bounds"));
+    if (order.size() > max_states)
+      return fail(Code::bad_request, cat("it needs more than ", max_states, " states; use simpler bounds"));
   }
   tidy(out);
   return out;

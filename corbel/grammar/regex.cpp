@@ -12,9 +12,8 @@ class RegexWriter {
  public:
   RegexWriter(Regular& regular, const RegexTree& tree, RegexAnchoring anchoring, Spelling spelling)
       : regular_(regular), tree_(tree), spelling_(spelling) {
-    around_ = anchoring == RegexAnchoring::whole
-                  ? regular_.epsilon()
-                  : regular_.star(spell(regular_, CodePoints{}.complement(), spelling));
+    around_ = anchoring == RegexAnchoring::whole ? regular_.epsilon()
+                                                 : regular_.star(spell(regular_, CodePoints{}.complement(), spelling));
   }
 
   Result<Regular::Id> whole() { return placed({{tree_.root}}); }
@@ -88,12 +87,14 @@ class RegexWriter {
       items.pop_back();
     }
     for (const std::size_t at : {std::size_t{0}, items.size() - 1}) {
-      if (!items.empty() && node(items[at]).anchored && node(items[at]).kind == Kind::choice) return distributed(place, at);
+      if (!items.empty() && node(items[at]).anchored && node(items[at]).kind == Kind::choice)
+        return distributed(place, at);
     }
     for (const std::uint32_t item : items) {
       if (node(item).anchored) return fail(Code::bad_request, "an anchor (^ or $) in the middle is not supported");
     }
-    return regular_.concat({place.begin ? regular_.epsilon() : around_, joined(items), place.end ? regular_.epsilon() : around_});
+    return regular_.concat(
+        {place.begin ? regular_.epsilon() : around_, joined(items), place.end ? regular_.epsilon() : around_});
   }
 
   Regular& regular_;

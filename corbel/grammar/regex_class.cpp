@@ -103,7 +103,8 @@ Result<RegexEscape> letter_escape(Pattern32 pattern, std::size_t& at, char32_t l
       return single(static_cast<char32_t>(value), start);
     }
     case 'c': {
-      if (at >= pattern.size() || !((pattern[at] | 32) >= 'a' && (pattern[at] | 32) <= 'z')) return wrong(at, "\\c without a letter");
+      if (at >= pattern.size() || !((pattern[at] | 32) >= 'a' && (pattern[at] | 32) <= 'z'))
+        return wrong(at, "\\c without a letter");
       ++at;
       return single(pattern[at - 1] & 31, at);
     }
@@ -121,7 +122,8 @@ Result<RegexEscape> parse_regex_escape(Pattern32 pattern, std::size_t& at) {
   const char32_t c = pattern[at++];
   if (c >= '1' && c <= '9') return wrong(at - 2, "a backreference is not supported");
   if (c == '0') {
-    if (at < pattern.size() && pattern[at] >= '0' && pattern[at] <= '9') return wrong(at - 2, "an octal escape is not supported");
+    if (at < pattern.size() && pattern[at] >= '0' && pattern[at] <= '9')
+      return wrong(at - 2, "an octal escape is not supported");
     return single(0, at);
   }
   if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return letter_escape(pattern, at, c);

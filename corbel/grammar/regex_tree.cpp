@@ -177,7 +177,8 @@ class TreeParser {
 
 Result<RegexTree> parse_regex_tree(std::string_view pattern) {
   if (pattern.size() > kMaxPatternBytes) {
-    return fail(Code::bad_request, cat("it has ", pattern.size(), " bytes; at most ", kMaxPatternBytes, " are compiled"));
+    return fail(Code::bad_request,
+                cat("it has ", pattern.size(), " bytes; at most ", kMaxPatternBytes, " are compiled"));
   }
   if (valid_utf8_prefix(pattern) != pattern.size()) return fail(Code::bad_request, "it is not valid UTF-8");
   std::u32string characters;

@@ -66,8 +66,8 @@ Regular::Id Regular::intern_either(const std::vector<Id>& choices) {
     return nothing();
   }
   const Id id = static_cast<Id>(nodes_.size());
-  nodes_.push_back({Kind::either, empty, static_cast<std::uint32_t>(children_.size()),
-                    static_cast<std::uint32_t>(choices.size())});
+  nodes_.push_back(
+      {Kind::either, empty, static_cast<std::uint32_t>(children_.size()), static_cast<std::uint32_t>(choices.size())});
   children_.insert(children_.end(), choices.begin(), choices.end());
   known_.emplace(key, id);
   return id;

@@ -16,18 +16,18 @@ namespace corbel {
 /// Expressions, each stored once: equal expressions have equal ids, which is what keeps their derivatives finite.
 ///
 /// The derivative of a language by a byte is what may follow that byte. Counted repeats, intersections and complements
-/// have derivatives as simple as the others', so nothing is unrolled or multiplied before it is needed; what would still
-/// grow without bound meets the limits of work and of expressions, and `spent()` tells.
-/// Source: Brzozowski, Derivatives of Regular Expressions (JACM 1964); Owens et al. (JFP 2009).
+/// have derivatives as simple as the others', so nothing is unrolled or multiplied before it is needed; what would
+/// still grow without bound meets the limits of work and of expressions, and `spent()` tells. Source: Brzozowski,
+/// Derivatives of Regular Expressions (JACM 1964); Owens et al. (JFP 2009).
 class Regular {
  public:
   using Id = std::uint32_t;
   static constexpr std::uint32_t kUnbounded = UINT32_MAX;
 
   struct Limits {
-    std::uint32_t max_states = 20'000;           // of one table
-    std::uint32_t max_expressions = 400'000;     // stored in one place
-    std::uint64_t max_work = 30'000'000;         // children visited; about 0.5 s on a core of 2023
+    std::uint32_t max_states = 20'000;        // of one table
+    std::uint32_t max_expressions = 400'000;  // stored in one place
+    std::uint64_t max_work = 30'000'000;      // children visited; about 0.5 s on a core of 2023
   };
 
   /// Bytes outside `alphabet` are in no set made here.

@@ -47,10 +47,12 @@ Result<void> SchemaCompiler::add_schema(const Json& schema, std::vector<SchemaBr
   return {};
 }
 
-Result<void> SchemaCompiler::add_options(const Json& schema, std::string_view keyword, std::vector<SchemaBranch>& branches) {
+Result<void> SchemaCompiler::add_options(const Json& schema, std::string_view keyword,
+                                         std::vector<SchemaBranch>& branches) {
   const auto options = schema.find(std::string(keyword));
   if (options == schema.end()) return {};
-  if (!options->is_array() || options->empty()) return document_.refuse(&schema, keyword, "must be a list of schemas, at least one");
+  if (!options->is_array() || options->empty())
+    return document_.refuse(&schema, keyword, "must be a list of schemas, at least one");
   if (keyword == "oneOf" && one_of_ == OneOf::proven_disjoint) CORBEL_TRY(prove_disjoint(schema, *options));
   std::vector<SchemaBranch> all;
   for (const Json& option : *options) {
@@ -74,17 +76,21 @@ Result<void> SchemaCompiler::prove_disjoint(const Json& schema, const Json& opti
   for (std::size_t i = 0; i < options.size(); ++i) {
     for (std::size_t j = i + 1; j < options.size(); ++j) {
       if (++disjointness_checks_ > kMaxDisjointnessChecks) {
-        return document_.refuse(&schema, "oneOf", cat("more than ", kMaxDisjointnessChecks, " pairs to prove disjoint; use anyOf"));
+        return document_.refuse(&schema, "oneOf",
+                                cat("more than ", kMaxDisjointnessChecks, " pairs to prove disjoint; use anyOf"));
       }
       GrammarBuilder scratch(check);
       SchemaCompiler both(document_, scratch, OneOf::any);
       Schemas together{&options[i], &options[j]};
-      // What stands beside oneOf holds for every option, too; oneOf itself is then "any of them", which changes nothing.
+      // What stands beside oneOf holds for every option, too; oneOf itself is then "any of them", which changes
+      // nothing.
       if (schema.size() > 1) together.push_back(&schema);
       const Result<Id> start = both.compile(together);
       if (!start || !scratch.has_no_text(*start)) {
-        return document_.refuse(&schema, "oneOf", cat("options ", i, " and ", j, " could not be proven to exclude each other; ",
-                                                      start ? "use anyOf, or give them a property with different const" : start.error().message));
+        return document_.refuse(
+            &schema, "oneOf",
+            cat("options ", i, " and ", j, " could not be proven to exclude each other; ",
+                start ? "use anyOf, or give them a property with different const" : start.error().message));
       }
     }
   }

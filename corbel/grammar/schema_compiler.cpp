@@ -35,7 +35,8 @@ Result<SchemaCompiler::Id> SchemaCompiler::rule_for(Schemas schemas) {
   const auto [at, fresh] = rules_.emplace(kept, 0);
   if (fresh) {
     if (rules_.size() > builder_.options().max_rules) {
-      return document_.refuse(kept[0], "", cat("the schema has more than ", builder_.options().max_rules, " values that differ"));
+      return document_.refuse(kept[0], "",
+                              cat("the schema has more than ", builder_.options().max_rules, " values that differ"));
     }
     at->second = builder_.new_rule();
     pending_.push_back({at->second, std::move(kept)});

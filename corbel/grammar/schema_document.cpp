@@ -124,7 +124,8 @@ Result<const Json*> SchemaDocument::resolve(const Json* at, const std::string& r
   if (rest.size() < reference.size()) {
     if (const auto named = anchors_.find(std::string(rest)); named != anchors_.end()) return named->second;
   }
-  return refuse(at, "$ref", cat(quote(reference), " is not in this document; references to other documents are not supported"));
+  return refuse(at, "$ref",
+                cat(quote(reference), " is not in this document; references to other documents are not supported"));
 }
 
 Failure SchemaDocument::refuse(const Json* at, std::string_view keyword, std::string_view why) const {

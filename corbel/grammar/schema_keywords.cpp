@@ -12,16 +12,55 @@
 namespace corbel {
 namespace {
 
-constexpr std::array<std::string_view, 30> kOwnKeywords = {
-    "type",      "nullable",  "enum",       "const",         "minimum",       "maximum",    "exclusiveMinimum", "exclusiveMaximum",
-    "multipleOf", "minLength", "maxLength", "pattern",       "format",        "minItems",   "maxItems",         "prefixItems",
-    "items",     "additionalItems", "minProperties", "maxProperties", "properties", "patternProperties", "additionalProperties", "propertyNames",
-    "required",  "unevaluatedProperties", "unevaluatedItems", "uniqueItems", "contains", "minContains"};
+constexpr std::array<std::string_view, 30> kOwnKeywords = {"type",
+                                                           "nullable",
+                                                           "enum",
+                                                           "const",
+                                                           "minimum",
+                                                           "maximum",
+                                                           "exclusiveMinimum",
+                                                           "exclusiveMaximum",
+                                                           "multipleOf",
+                                                           "minLength",
+                                                           "maxLength",
+                                                           "pattern",
+                                                           "format",
+                                                           "minItems",
+                                                           "maxItems",
+                                                           "prefixItems",
+                                                           "items",
+                                                           "additionalItems",
+                                                           "minProperties",
+                                                           "maxProperties",
+                                                           "properties",
+                                                           "patternProperties",
+                                                           "additionalProperties",
+                                                           "propertyNames",
+                                                           "required",
+                                                           "unevaluatedProperties",
+                                                           "unevaluatedItems",
+                                                           "uniqueItems",
+                                                           "contains",
+                                                           "minContains"};
 
 // Constraints of some draft of JSON schema that are not honoured, hence refused.
-constexpr std::array<std::string_view, 17> kRefused = {
-    "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies", "maxContains", "$dynamicRef",
-    "$recursiveRef", "disallow", "extends", "divisibleBy", "contentSchema", "propertyDependencies", "discriminator", "$data"};
+constexpr std::array<std::string_view, 17> kRefused = {"not",
+                                                       "if",
+                                                       "then",
+                                                       "else",
+                                                       "dependentRequired",
+                                                       "dependentSchemas",
+                                                       "dependencies",
+                                                       "maxContains",
+                                                       "$dynamicRef",
+                                                       "$recursiveRef",
+                                                       "disallow",
+                                                       "extends",
+                                                       "divisibleBy",
+                                                       "contentSchema",
+                                                       "propertyDependencies",
+                                                       "discriminator",
+                                                       "$data"};
 
 constexpr std::array<std::string_view, 6> kCombining = {"$ref", "allOf", "anyOf", "oneOf", "if", "dependentSchemas"};
 
@@ -32,7 +71,9 @@ bool listed(const List& list, std::string_view name) {
 
 class KeywordReader {
  public:
-  KeywordReader(const SchemaDocument& document, const Json& schema) : document_(document), schema_(schema) { out_.at = &schema; }
+  KeywordReader(const SchemaDocument& document, const Json& schema) : document_(document), schema_(schema) {
+    out_.at = &schema;
+  }
 
   Result<SchemaKeywords> read() {
     for (auto it = schema_.begin(); it != schema_.end(); ++it) {
@@ -55,13 +96,21 @@ class KeywordReader {
     return at == schema_.end() ? nullptr : &*at;
   }
   Failure wrong(std::string_view keyword, std::string_view expected) const {
-    return document_.refuse(&schema_, keyword, cat("is ", quote(find(keyword)->dump(-1, ' ', true)), "; it must be ", expected));
+    return document_.refuse(&schema_, keyword,
+                            cat("is ", quote(find(keyword)->dump(-1, ' ', true)), "; it must be ", expected));
   }
-  Failure unsupported(std::string_view keyword, std::string_view what) const { return document_.refuse(&schema_, keyword, what); }
+  Failure unsupported(std::string_view keyword, std::string_view what) const {
+    return document_.refuse(&schema_, keyword, what);
+  }
 
   Result<std::uint32_t> kind_named(const Json& name) const {
-    constexpr std::array<std::pair<std::string_view, std::uint32_t>, 7> kKinds = {
-        {{"null", kNull}, {"boolean", kBoolean}, {"integer", kWhole}, {"number", kWhole | kFraction}, {"string", kString}, {"array", kArray}, {"object", kObject}}};
+    constexpr std::array<std::pair<std::string_view, std::uint32_t>, 7> kKinds = {{{"null", kNull},
+                                                                                   {"boolean", kBoolean},
+                                                                                   {"integer", kWhole},
+                                                                                   {"number", kWhole | kFraction},
+                                                                                   {"string", kString},
+                                                                                   {"array", kArray},
+                                                                                   {"object", kObject}}};
     for (const auto& [text, kinds] : kKinds) {
       if (name.is_string() && name.get_ref<const std::string&>() == text) return kinds;
     }
@@ -102,7 +151,8 @@ class KeywordReader {
     if (value.whole.size() > kMaxDigits || value.fraction.size() > 30) {
       const bool wide = value.whole.size() > kMaxDigits && value.negative == low;
       if (wide) return {};  // no number that is written reaches it
-      return unsupported(keyword, cat("bounds of more than ", kMaxDigits, " digits before or 30 behind the point are not supported"));
+      return unsupported(
+          keyword, cat("bounds of more than ", kMaxDigits, " digits before or 30 behind the point are not supported"));
     }
     if (low) {
       out_.bounds.raise_low(value, exclusive);
@@ -149,9 +199,10 @@ class KeywordReader {
     if (!format->is_string()) return wrong("format", "a string");
     const std::string& name = format->get_ref<const std::string&>();
     if (is_annotation_format(name)) {
-      if (name == "int32" && (out_.kinds & kWhole) != 0) {
-        out_.bounds.raise_low(Decimal::of(-2147483648LL), false);
-        out_.bounds.lower_high(Decimal::of(2147483647LL), false);
+      const bool narrow = name == "int32";
+      if (narrow || name == "int64") {
+        out_.bounds.raise_low(Decimal::of(narrow ? INT32_MIN : INT64_MIN), false);
+        out_.bounds.lower_high(Decimal::of(narrow ? INT32_MAX : INT64_MAX), false);
       }
       return {};
     }
@@ -178,7 +229,8 @@ class KeywordReader {
       return unsupported("uniqueItems", "is not supported; leave it out and check the answer, or use maxItems 1");
     }
     const Json* least = find("minContains");
-    if (find("contains") != nullptr && (least == nullptr || *least != 0)) return unsupported("contains", "is not supported");
+    if (find("contains") != nullptr && (least == nullptr || *least != 0))
+      return unsupported("contains", "is not supported");
     const Json* items = find("items");
     out_.prefix_items = find("prefixItems");
     if (items != nullptr && items->is_array()) {  // until draft 2019-09
@@ -187,7 +239,8 @@ class KeywordReader {
     } else {
       CORBEL_ASSIGN(out_.items, schema_at("items"));
     }
-    if (out_.prefix_items != nullptr && !out_.prefix_items->is_array()) return wrong("prefixItems", "a list of schemas");
+    if (out_.prefix_items != nullptr && !out_.prefix_items->is_array())
+      return wrong("prefixItems", "a list of schemas");
     CORBEL_ASSIGN(const Json* rest, unevaluated("unevaluatedItems", out_.items));
     out_.items = rest;
     return {};
@@ -200,7 +253,8 @@ class KeywordReader {
     for (const std::string_view combining : kCombining) {
       if (find(combining) != nullptr) return unsupported(keyword, cat("beside ", combining, " is not supported"));
     }
-    if (keyword == "unevaluatedItems" && find("contains") != nullptr) return unsupported(keyword, "beside contains is not supported");
+    if (keyword == "unevaluatedItems" && find("contains") != nullptr)
+      return unsupported(keyword, "beside contains is not supported");
     return rest;
   }
 
@@ -210,7 +264,8 @@ class KeywordReader {
     out_.properties = find("properties");
     if (out_.properties != nullptr && !out_.properties->is_object()) return wrong("properties", "an object of schemas");
     out_.pattern_properties = find("patternProperties");
-    if (out_.pattern_properties != nullptr && !out_.pattern_properties->is_object()) return wrong("patternProperties", "an object of schemas");
+    if (out_.pattern_properties != nullptr && !out_.pattern_properties->is_object())
+      return wrong("patternProperties", "an object of schemas");
     CORBEL_ASSIGN(out_.additional, schema_at("additionalProperties"));
     CORBEL_ASSIGN(out_.additional, unevaluated("unevaluatedProperties", out_.additional));
     CORBEL_ASSIGN(out_.property_names, schema_at("propertyNames"));
@@ -246,8 +301,10 @@ Result<SchemaKeywords> read_keywords(const SchemaDocument& document, const Json&
 }
 
 bool says_something(const Json& schema) {
-  return std::any_of(kOwnKeywords.begin(), kOwnKeywords.end(), [&](std::string_view name) { return schema.contains(std::string(name)); }) ||
-         std::any_of(kRefused.begin(), kRefused.end(), [&](std::string_view name) { return schema.contains(std::string(name)); });
+  return std::any_of(kOwnKeywords.begin(), kOwnKeywords.end(),
+                     [&](std::string_view name) { return schema.contains(std::string(name)); }) ||
+         std::any_of(kRefused.begin(), kRefused.end(),
+                     [&](std::string_view name) { return schema.contains(std::string(name)); });
 }
 
 }  // namespace corbel

@@ -14,7 +14,8 @@ using Id = GrammarBuilder::Id;
 constexpr std::size_t kMaxPrefix = 2000;  // items that differ by their position
 
 /// A refusal from a part that knows no place, told with the place.
-Failure placed(const SchemaDocument& document, const SchemaBranch& branch, std::string_view keyword, const Error& error) {
+Failure placed(const SchemaDocument& document, const SchemaBranch& branch, std::string_view keyword,
+               const Error& error) {
   return document.refuse(branch.all.empty() ? &document.root() : branch.all[0].at, keyword, error.message);
 }
 
@@ -70,7 +71,8 @@ Result<Id> SchemaCompiler::enumerated(const SchemaBranch& branch, const Json& ca
     }
     std::string text = json_text(candidate);
     const ByteSet& alphabet = builder_.options().alphabet;
-    good = good && std::all_of(text.begin(), text.end(), [&](char c) { return alphabet.has(static_cast<std::uint8_t>(c)); });
+    good = good &&
+           std::all_of(text.begin(), text.end(), [&](char c) { return alphabet.has(static_cast<std::uint8_t>(c)); });
     if (good) texts.push_back(std::move(text));
   }
   return builder_.add_table(dfa_of_literals(std::move(texts)));
@@ -158,7 +160,8 @@ Result<Dfa> SchemaCompiler::name_table(const Schemas& schemas) {
   for (const SchemaKeywords& keywords : branches[0].all) {
     if ((keywords.kinds & kString) == 0) return Dfa{};
     if (keywords.constant != nullptr || keywords.enumeration != nullptr) {
-      return document_.refuse(schemas[0], "propertyNames", "enum and const are not supported; list the names in properties");
+      return document_.refuse(schemas[0], "propertyNames",
+                              "enum and const are not supported; list the names in properties");
     }
   }
   return string_table(branches[0]);
@@ -173,7 +176,8 @@ Result<Id> SchemaCompiler::array_of(const SchemaBranch& branch) {
     most = std::min(most, keywords.max_items);
     if (keywords.prefix_items != nullptr) prefix = std::max(prefix, keywords.prefix_items->size());
   }
-  if (prefix > kMaxPrefix) return document_.refuse(branch.all[0].at, "prefixItems", cat("more than ", kMaxPrefix, " are not supported"));
+  if (prefix > kMaxPrefix)
+    return document_.refuse(branch.all[0].at, "prefixItems", cat("more than ", kMaxPrefix, " are not supported"));
   if (least > most) return NodeStore::kNothing;
   const auto item = [&](std::size_t index) {
     Schemas schemas;
@@ -193,7 +197,8 @@ Result<Id> SchemaCompiler::array_of(const SchemaBranch& branch) {
   CORBEL_ASSIGN(const Id rest, item(prefix));
   // What follows `limit` items: any number of the same kind.
   const std::uint32_t more = most == UINT32_MAX ? most : most - limit;
-  Id tail = builder_.concat({builder_.nodes().repeat(builder_.concat({comma, gap, rest}), least > limit ? least - limit : 0, more), end});
+  Id tail = builder_.concat(
+      {builder_.nodes().repeat(builder_.concat({comma, gap, rest}), least > limit ? least - limit : 0, more), end});
   for (std::uint32_t i = limit; i-- > 0;) {
     CORBEL_ASSIGN(const Id value, item(i));
     const Id with = builder_.concat({i == 0 ? gap : builder_.concat({comma, gap}), value, tail});

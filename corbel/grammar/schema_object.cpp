@@ -52,7 +52,8 @@ class SchemaObject {
   };
 
   Failure refuse(std::string_view keyword, std::string_view why) const {
-    return compiler_.document_.refuse(branch_.all.empty() ? &compiler_.document_.root() : branch_.all[0].at, keyword, why);
+    return compiler_.document_.refuse(branch_.all.empty() ? &compiler_.document_.root() : branch_.all[0].at, keyword,
+                                      why);
   }
 
   Result<void> collect() {
@@ -69,7 +70,8 @@ class SchemaObject {
     for (const SchemaKeywords& keywords : branch_.all) {
       for (const std::string& name : keywords.required) add(name).required = true;
     }
-    if (members_.size() > kMaxMembers) return refuse("properties", cat("more than ", kMaxMembers, " are not supported"));
+    if (members_.size() > kMaxMembers)
+      return refuse("properties", cat("more than ", kMaxMembers, " are not supported"));
     for (const SchemaKeywords& keywords : branch_.all) {
       if (keywords.property_names != nullptr) names_.push_back(keywords.property_names);
       if (keywords.pattern_properties == nullptr) continue;
@@ -78,7 +80,8 @@ class SchemaObject {
         patterns_.push_back({&keywords, table, &it.value()});
       }
     }
-    if (patterns_.size() > kMaxPatterns) return refuse("patternProperties", cat("more than ", kMaxPatterns, " are not supported"));
+    if (patterns_.size() > kMaxPatterns)
+      return refuse("patternProperties", cat("more than ", kMaxPatterns, " are not supported"));
     return {};
   }
 
@@ -99,7 +102,8 @@ class SchemaObject {
     const std::string content = json_string_content(member.name);
     for (const SchemaKeywords& keywords : branch_.all) {
       const Json* own = nullptr;
-      if (keywords.properties != nullptr && keywords.properties->contains(member.name)) own = &keywords.properties->at(member.name);
+      if (keywords.properties != nullptr && keywords.properties->contains(member.name))
+        own = &keywords.properties->at(member.name);
       add_schemas(keywords, own, [&](std::size_t i) { return patterns_[i].table->matches(content); }, member.schemas);
     }
     for (const Json* schema : names_) {
@@ -117,7 +121,8 @@ class SchemaObject {
     Result<Dfa> table = builder_.regular_table([&](Regular& r) -> Result<Regular::Id> {
       std::vector<Regular::Id> declared;
       for (const Member& member : members_) declared.push_back(r.literal(json_string_content(member.name)));
-      Regular::Id id = r.difference(r.star(spell(r, CodePoints{}.complement(), Spelling::json_string)), r.either(std::move(declared)));
+      Regular::Id id = r.difference(r.star(spell(r, CodePoints{}.complement(), Spelling::json_string)),
+                                    r.either(std::move(declared)));
       for (std::size_t i = 0; i < patterns_.size(); ++i) {
         const std::string& pattern = pattern_text(i);
         CORBEL_ASSIGN(const Regular::Id match, parse_regex(r, pattern, RegexAnchoring::search, Spelling::json_string));
@@ -152,7 +157,8 @@ class SchemaObject {
         add_schemas(keywords, nullptr, [met](std::size_t i) { return ((met >> i) & 1) != 0; }, schemas);
       }
       const bool asked_for = !schemas.empty() || builder_.options().undeclared == UndeclaredProperties::as_schema_says;
-      const bool never = std::any_of(schemas.begin(), schemas.end(), [](const Json* schema) { return *schema == false; });
+      const bool never =
+          std::any_of(schemas.begin(), schemas.end(), [](const Json* schema) { return *schema == false; });
       if (never || !asked_for) continue;
       CORBEL_ASSIGN(const Id value, compiler_.rule_for(schemas));
       CORBEL_ASSIGN(const Id name, other_name(met));
@@ -181,7 +187,8 @@ class SchemaObject {
     const auto members = static_cast<std::uint32_t>(members_.size());
     const std::uint32_t wanted = most_ == UINT32_MAX ? std::max(least_, 1U) : std::max({least_, most_, 1U});
     const std::uint32_t counts = std::min(members, wanted) + 1;  // more than `wanted` need not be told apart
-    if (std::size_t{counts} * (members + 1) > kMaxCells) return refuse("maxProperties", "too many properties to count; leave it out");
+    if (std::size_t{counts} * (members + 1) > kMaxCells)
+      return refuse("maxProperties", "too many properties to count; leave it out");
     if (least_ > 1 && least_ > members && other_ != NodeStore::kNothing) {
       return refuse("minProperties", "more properties than are declared cannot be counted; declare them");
     }
@@ -191,11 +198,14 @@ class SchemaObject {
       std::vector<Id> now(counts);
       for (std::uint32_t count = 0; count < counts && count <= i; ++count) {
         const Id front = count == 0 ? gap_ : builder_.concat({comma_, gap_});
-        const Id with = count < most_ ? builder_.concat({front, members_[i].node, after[std::min(count + 1, counts - 1)]}) : NodeStore::kNothing;
+        const Id with = count < most_
+                            ? builder_.concat({front, members_[i].node, after[std::min(count + 1, counts - 1)]})
+                            : NodeStore::kNothing;
         now[count] = members_[i].required ? with : builder_.either({with, after[count]});
       }
       after = std::move(now);
-      if (builder_.nodes().grammar().children.size() > kMaxCells * 10) return refuse("properties", "too many optional properties");
+      if (builder_.nodes().grammar().children.size() > kMaxCells * 10)
+        return refuse("properties", "too many optional properties");
     }
     return after[0];
   }
@@ -211,6 +221,8 @@ class SchemaObject {
   Id gap_ = 0, comma_ = 0, close_ = 0, other_ = 0;
 };
 
-Result<SchemaCompiler::Id> SchemaCompiler::object_of(const SchemaBranch& branch) { return SchemaObject(*this, branch).write(); }
+Result<SchemaCompiler::Id> SchemaCompiler::object_of(const SchemaBranch& branch) {
+  return SchemaObject(*this, branch).write();
+}
 
 }  // namespace corbel

@@ -14,13 +14,15 @@ namespace {
 constexpr int kMaxDepth = 150;  // of schemas within schemas
 
 bool contains(const Json& list, const Json& value) {
-  return std::any_of(list.begin(), list.end(), [&](const Json& each) { return json_text(each) == json_text(value) || each == value; });
+  return std::any_of(list.begin(), list.end(),
+                     [&](const Json& each) { return json_text(each) == json_text(value) || each == value; });
 }
 
 }  // namespace
 
 std::size_t character_count(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<std::uint8_t>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<std::uint8_t>(c) & 0xC0) != 0x80; }));
 }
 
 std::string json_string_content(std::string_view text) {
@@ -31,7 +33,8 @@ std::string json_string_content(std::string_view text) {
 Result<const Dfa*> SchemaValues::pattern_table(const SchemaKeywords& keywords, const std::string& pattern) {
   const auto [at, fresh] = tables_.emplace("p" + pattern, Dfa{});
   if (!fresh) return &at->second;
-  Result<Dfa> table = builder_.regular_table([&](Regular& r) { return parse_regex(r, pattern, RegexAnchoring::search, Spelling::json_string); });
+  Result<Dfa> table = builder_.regular_table(
+      [&](Regular& r) { return parse_regex(r, pattern, RegexAnchoring::search, Spelling::json_string); });
   if (!table) {
     tables_.erase(at);
     return document_.refuse(keywords.at, "pattern", cat(quote(pattern), ": ", table.error().message));
@@ -63,7 +66,8 @@ Result<const Dfa*> SchemaValues::format_table(const SchemaKeywords& keywords) {
 Result<bool> SchemaValues::valid(const Json& schema, const Json& value, int depth) {
   if (schema.is_boolean()) return schema.get<bool>();
   if (!schema.is_object()) return document_.refuse(&schema, "", "a schema must be an object, true or false");
-  if (depth > kMaxDepth) return document_.refuse(&schema, "$ref", cat("schemas lie more than ", kMaxDepth, " deep in each other"));
+  if (depth > kMaxDepth)
+    return document_.refuse(&schema, "$ref", cat("schemas lie more than ", kMaxDepth, " deep in each other"));
   CORBEL_ASSIGN(const SchemaKeywords keywords, read_keywords(document_, schema));
   CORBEL_ASSIGN(bool good, holds(keywords, value, depth));
   if (const auto ref = schema.find("$ref"); good && ref != schema.end() && ref->is_string()) {
@@ -127,7 +131,8 @@ Result<bool> SchemaValues::array_holds(const SchemaKeywords& keywords, const Jso
   return true;
 }
 
-Result<bool> SchemaValues::member_holds(const SchemaKeywords& keywords, const std::string& name, const Json& value, int depth) {
+Result<bool> SchemaValues::member_holds(const SchemaKeywords& keywords, const std::string& name, const Json& value,
+                                        int depth) {
   bool evaluated = false;
   std::vector<const Json*> schemas;
   if (keywords.properties != nullptr && keywords.properties->contains(name)) {

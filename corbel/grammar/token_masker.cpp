@@ -117,7 +117,8 @@ std::string TokenMasker::forced_bytes(GrammarCursor& cursor, std::size_t max_byt
 }
 
 void TokenMasker::fill_mask(GrammarCursor& cursor, std::span<std::uint64_t> mask) {
-  CORBEL_CHECK(mask.size() == vocabulary_->mask_words(), "a mask of ", mask.size(), " words for a vocabulary of ", vocabulary_->size());
+  CORBEL_CHECK(mask.size() == vocabulary_->mask_words(), "a mask of ", mask.size(), " words for a vocabulary of ",
+               vocabulary_->size());
   std::fill(mask.begin(), mask.end(), 0);
   if (cursor.ended_) return;
   make_room();

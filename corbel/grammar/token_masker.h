@@ -25,13 +25,13 @@ class GrammarCursor {
   bool ended_ = false;
 };
 
-/// Says which tokens may come next. One for each pair of grammar and vocabulary; any number of cursors share it and what
-/// it remembers: which tokens a state allows by itself is found once (the walk over the tokens' bytes), what depends on
-/// the stack (tokens that go on behind the end of a string, a number, ...) is walked at each call, from the places where
-/// they do. One thread at a time.
+/// Says which tokens may come next. One for each pair of grammar and vocabulary; any number of cursors share it and
+/// what it remembers: which tokens a state allows by itself is found once (the walk over the tokens' bytes), what
+/// depends on the stack (tokens that go on behind the end of a string, a number, ...) is walked at each call, from the
+/// places where they do. One thread at a time.
 ///
-/// It never dead-ends: every state that can be reached has a byte to go on with or may end, and every byte of the grammar
-/// is a token (checked by make()).
+/// It never dead-ends: every state that can be reached has a byte to go on with or may end, and every byte of the
+/// grammar is a token (checked by make()).
 class TokenMasker {
  public:
   /// Refuses a grammar with bytes that are no tokens: compile it with GrammarOptions::alphabet = single_bytes().
@@ -67,10 +67,11 @@ class TokenMasker {
   /// What the front of a state allows, whatever stands behind it.
   struct Head {
     const TokenTrie* trie = nullptr;
-    std::uint32_t plain = 0;            // plain tokens of so many characters are allowed
-    std::vector<std::int32_t> tokens;   // others, when they are few,
-    std::vector<std::uint64_t> mask;    // or as a mask
-    std::vector<std::uint32_t> borders; // nodes of the trie at which it may be over: what stands behind goes on from there
+    std::uint32_t plain = 0;           // plain tokens of so many characters are allowed
+    std::vector<std::int32_t> tokens;  // others, when they are few,
+    std::vector<std::uint64_t> mask;   // or as a mask
+    std::vector<std::uint32_t>
+        borders;  // nodes of the trie at which it may be over: what stands behind goes on from there
   };
 
   TokenMasker(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const TokenVocabulary> vocabulary);

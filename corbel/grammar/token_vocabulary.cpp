@@ -16,11 +16,13 @@ TokenTrie make_trie(const std::vector<std::string>& bytes, const std::vector<std
   std::vector<std::uint32_t> path{0};  // nodes from the root to the last token's end
   std::string_view last;
   const auto close_to = [&](std::size_t depth) {
-    for (; path.size() > depth + 1; path.pop_back()) trie.nodes[path.back()].skip = static_cast<std::uint32_t>(trie.nodes.size());
+    for (; path.size() > depth + 1; path.pop_back())
+      trie.nodes[path.back()].skip = static_cast<std::uint32_t>(trie.nodes.size());
   };
   for (const std::int32_t id : order) {
     const std::string_view token = bytes[static_cast<std::size_t>(id)];
-    const auto shared = static_cast<std::size_t>(std::mismatch(token.begin(), token.end(), last.begin(), last.end()).first - token.begin());
+    const auto shared = static_cast<std::size_t>(
+        std::mismatch(token.begin(), token.end(), last.begin(), last.end()).first - token.begin());
     close_to(shared);
     for (std::size_t depth = shared; depth < token.size(); ++depth) {
       path.push_back(static_cast<std::uint32_t>(trie.nodes.size()));
@@ -56,7 +58,8 @@ Result<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::make(std::vector
   TokenVocabulary& out = *made;
   for (const std::int32_t id : end_ids) {
     if (id < 0 || static_cast<std::size_t>(id) >= tokens.size()) {
-      return fail(Code::bad_request, cat("cannot prepare token masks: end id ", id, " is outside of the vocabulary of ", tokens.size()));
+      return fail(Code::bad_request,
+                  cat("cannot prepare token masks: end id ", id, " is outside of the vocabulary of ", tokens.size()));
     }
     tokens[static_cast<std::size_t>(id)].clear();
   }
@@ -69,7 +72,8 @@ Result<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::make(std::vector
   for (std::int32_t id = 0; id < out.size(); ++id) {
     const std::string_view token = out.bytes(id);
     if (token.empty()) continue;
-    if (token.size() > kMaxTokenBytes) return fail(Code::bad_request, cat("cannot prepare token masks: token ", id, " has ", token.size(), " bytes"));
+    if (token.size() > kMaxTokenBytes)
+      return fail(Code::bad_request, cat("cannot prepare token masks: token ", id, " has ", token.size(), " bytes"));
     out.max_token_bytes_ = std::max(out.max_token_bytes_, token.size());
     if (token.size() == 1) out.single_bytes_.add(static_cast<std::uint8_t>(token[0]));
     order.push_back(id);
@@ -93,10 +97,13 @@ Result<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::make(std::vector
   return std::shared_ptr<const TokenVocabulary>(made);
 }
 
-bool TokenVocabulary::is_end(std::int32_t token) const { return std::find(end_ids_.begin(), end_ids_.end(), token) != end_ids_.end(); }
+bool TokenVocabulary::is_end(std::int32_t token) const {
+  return std::find(end_ids_.begin(), end_ids_.end(), token) != end_ids_.end();
+}
 
 std::span<const std::uint64_t> TokenVocabulary::plain_mask(std::uint32_t characters) const {
-  return std::span<const std::uint64_t>(plain_masks_).subspan(std::min(characters, kMaxPlain) * mask_words(), mask_words());
+  return std::span<const std::uint64_t>(plain_masks_)
+      .subspan(std::min(characters, kMaxPlain) * mask_words(), mask_words());
 }
 
 }  // namespace corbel

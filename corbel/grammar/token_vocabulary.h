@@ -25,17 +25,19 @@ struct TokenTrie {
   std::uint32_t size() const { return static_cast<std::uint32_t>(nodes.size()) - 1; }
 };
 
-/// What each token of a tokenizer writes, prepared for masks. Immutable: any number of threads, grammars and masks share
-/// one.
+/// What each token of a tokenizer writes, prepared for masks. Immutable: any number of threads, grammars and masks
+/// share one.
 class TokenVocabulary {
  public:
-  /// `tokens[id]` are the bytes that token writes; empty for special tokens and ids without one: these are never allowed.
-  /// `end_ids` end a text. Refuses an end id outside the vocabulary, a token of more than 60,000 bytes.
+  /// `tokens[id]` are the bytes that token writes; empty for special tokens and ids without one: these are never
+  /// allowed. `end_ids` end a text. Refuses an end id outside the vocabulary, a token of more than 60,000 bytes.
   static Result<std::shared_ptr<const TokenVocabulary>> make(std::vector<std::string> tokens,
                                                              std::vector<std::int32_t> end_ids);
 
   std::int32_t size() const { return static_cast<std::int32_t>(bytes_.size()); }
-  std::size_t mask_words() const { return (bytes_.size() + 63) / 64; }  // of 64 bits, token t in word t / 64, bit t % 64
+  std::size_t mask_words() const {
+    return (bytes_.size() + 63) / 64;
+  }  // of 64 bits, token t in word t / 64, bit t % 64
   std::string_view bytes(std::int32_t token) const { return bytes_[static_cast<std::size_t>(token)]; }
   std::span<const std::int32_t> end_ids() const { return end_ids_; }
   bool is_end(std::int32_t token) const;

@@ -1,6 +1,7 @@
 // Answers questions of judge.py about grammars, a JSON object a line:
-//   in   {"kind": "json_schema" | "regex", "text": ..., "flexible": bool, "instances": [text, ...], "walks": n, "seed": s}
-//   out  {"error": ...} or {"accepted": [bool, ...], "walks": [text, ...], "open": walks that were given up, "fault": ...}
+//   in   {"kind": "json_schema" | "regex", "text": ..., "flexible": bool, "instances": [text, ...], "walks": n, "seed":
+//   s} out  {"error": ...} or {"accepted": [bool, ...], "walks": [text, ...], "open": walks that were given up,
+//   "fault": ...}
 // A walk takes random allowed tokens of a vocabulary with odd borders; every mask on it is compared with what accept()
 // says of each token, and an empty mask is a fault.
 #include <cstdio>
@@ -21,10 +22,13 @@ constexpr int kMaxSteps = 500;
 std::shared_ptr<const TokenVocabulary> odd_vocabulary() {
   std::vector<std::string> tokens;
   for (int byte = 0; byte < 256; ++byte) tokens.emplace_back(1, static_cast<char>(byte));
-  for (const char* text : {"\":", "{\"", "\",\"", "\"}", "]}", "[[", "\":\"", "\":{\"", "}}", "\"]", "],[", "true", "tr", "alse", "null,", "null}", "foo",
-                           "bar\"", "\"foo\":", "baz", " ", "  ", "\n  ", ", ", ": ", "12", "345", "1.", "00", "-1", ".5", "e1", "\\u00", "\\\"", "\\n\\",
-                           "\xC3\xA9", "\xA9x", "\xE2\x82", "\x82\xAC", "\xF0\x9F\x98", "\x98\x80\"", "a", "ab", "abc", "xyz", "-01", "2024-", "T12:", "::", "1.2.",
-                           "@a.", "://", "false}", "[]", "{}", "{}}", "[],", "\"\"", "\"\",", "aaaaaaaa"}) {
+  for (const char* text :
+       {"\":",        "{\"",  "\",\"",  "\"}",  "]}",    "[[",       "\":\"", "\":{\"",   "}}",       "\"]",
+        "],[",        "true", "tr",     "alse", "null,", "null}",    "foo",   "bar\"",    "\"foo\":", "baz",
+        " ",          "  ",   "\n  ",   ", ",   ": ",    "12",       "345",   "1.",       "00",       "-1",
+        ".5",         "e1",   "\\u00",  "\\\"", "\\n\\", "\xC3\xA9", "\xA9x", "\xE2\x82", "\x82\xAC", "\xF0\x9F\x98",
+        "\x98\x80\"", "a",    "ab",     "abc",  "xyz",   "-01",      "2024-", "T12:",     "::",       "1.2.",
+        "@a.",        "://",  "false}", "[]",   "{}",    "{}}",      "[],",   "\"\"",     "\"\",",    "aaaaaaaa"}) {
     tokens.emplace_back(text);
   }
   tokens.emplace_back();  // a special token
@@ -58,7 +62,8 @@ struct Walker {
       const std::string_view bytes = vocabulary.bytes(token);
       if (bytes.empty() || bytes.find_first_of("\"}]") == 0) closing.push_back(token);
     }
-    if (!closing.empty() && random() % 100 < static_cast<unsigned>(10 + step)) return closing[random() % closing.size()];
+    if (!closing.empty() && random() % 100 < static_cast<unsigned>(10 + step))
+      return closing[random() % closing.size()];
     return allowed[random() % allowed.size()];
   }
 
@@ -93,12 +98,14 @@ Json answer(const Json& question, const std::shared_ptr<const TokenVocabulary>& 
   const std::string text = question.at("text");
   GrammarOptions options;
   if (question.value("flexible", false)) options.whitespace = Whitespace::flexible;
-  auto grammar = compile_grammar(question.at("kind") == "regex" ? GrammarSource::regex(text) : GrammarSource::json_schema(text), options);
+  auto grammar = compile_grammar(
+      question.at("kind") == "regex" ? GrammarSource::regex(text) : GrammarSource::json_schema(text), options);
   if (!grammar) return {{"error", grammar.error().message}};
   auto masker = TokenMasker::make(std::make_shared<const Grammar>(*std::move(grammar)), vocabulary);
   if (!masker) return {{"error", masker.error().message}};
   Json out = {{"accepted", Json::array()}, {"walks", Json::array()}, {"open", 0}};
-  for (const Json& instance : question.value("instances", Json::array())) out["accepted"].push_back(accepts(**masker, instance));
+  for (const Json& instance : question.value("instances", Json::array()))
+    out["accepted"].push_back(accepts(**masker, instance));
   const int walks = question.value("walks", 0);
   Walker walker{**masker, std::mt19937_64(question.value("seed", 1))};
   for (int i = 0; i < walks && walker.fault.empty(); ++i) {
