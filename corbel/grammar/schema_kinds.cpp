@@ -156,7 +156,8 @@ Result<Dfa> SchemaCompiler::name_table(const Schemas& schemas) {
   const Schemas outer = std::exchange(open_, {});
   CORBEL_ASSIGN(const std::vector<SchemaBranch> branches, branches_of(schemas));
   open_ = outer;
-  if (branches.size() != 1) return document_.refuse(schemas[0], "propertyNames", "alternatives are not supported");
+  if (branches.empty()) return Dfa{};
+  if (branches.size() > 1) return document_.refuse(schemas[0], "propertyNames", "alternatives are not supported");
   for (const SchemaKeywords& keywords : branches[0].all) {
     if ((keywords.kinds & kString) == 0) return Dfa{};
     if (keywords.constant != nullptr || keywords.enumeration != nullptr) {
