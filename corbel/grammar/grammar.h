@@ -39,7 +39,7 @@ struct GrammarOptions {
   std::uint32_t max_rules = 20'000;          // values that differ
   std::uint32_t max_table_states = 20'000;   // of one regular part
   std::uint32_t max_total_states = 200'000;  // of all regular parts together
-  std::uint64_t max_work = 60'000'000;       // expressions visited; about 1 s on a core of 2023
+  std::uint64_t max_work = 20'000'000;       // expressions visited, all parts together; a second or two
 };
 
 /// What may be written, as parts inside each other.

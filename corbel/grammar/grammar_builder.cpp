@@ -143,9 +143,11 @@ Result<Id> GrammarBuilder::literal(std::string_view text) {
 }
 
 Result<Dfa> GrammarBuilder::regular_table(const std::function<Result<Regular::Id>(Regular&)>& make) {
-  Regular regular({options_.max_table_states, options_.max_table_states * 20, options_.max_work}, options_.alphabet);
+  Regular regular({options_.max_table_states, options_.max_table_states * 20, work_left_}, options_.alphabet);
   CORBEL_ASSIGN(const Regular::Id id, make(regular));
-  return regular.determinize(id);
+  Result<Dfa> table = regular.determinize(id);
+  work_left_ -= std::min(work_left_, regular.work());
+  return table;
 }
 
 Result<Id> GrammarBuilder::regular(const std::function<Result<Regular::Id>(Regular&)>& make) {

@@ -15,7 +15,7 @@ class GrammarBuilder {
  public:
   using Id = NodeStore::Id;
 
-  explicit GrammarBuilder(const GrammarOptions& options) : options_(options) {
+  explicit GrammarBuilder(const GrammarOptions& options) : options_(options), work_left_(options.max_work) {
     nodes_.grammar().alphabet = options.alphabet;
   }
 
@@ -58,6 +58,7 @@ class GrammarBuilder {
   GrammarOptions options_;
   NodeStore nodes_;
   std::unordered_multimap<std::uint64_t, std::uint32_t> tables_;  // hash -> index
+  std::uint64_t work_left_;
   std::uint64_t total_states_ = 0;
   std::int64_t character_table_ = -1;
   std::int64_t any_value_ = -1;  // a rule

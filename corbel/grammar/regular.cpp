@@ -61,7 +61,8 @@ Regular::Id Regular::intern_either(const std::vector<Id>& choices) {
       return it->second;
     }
   }
-  if (nodes_.size() >= limits_.max_expressions || children_.size() + choices.size() > limits_.max_work) {
+  if (nodes_.size() >= limits_.max_expressions ||
+      children_.size() + choices.size() > std::size_t{16} * limits_.max_expressions) {
     spent_ = true;
     return nothing();
   }

@@ -53,6 +53,7 @@ class Regular {
 
   /// True once a limit was met: every answer since is meaningless.
   bool spent() const { return spent_; }
+  std::uint64_t work() const { return work_; }
 
   /// The table of a language, without states from which no text ends. Refuses what meets a limit.
   Result<Dfa> determinize(Id id);

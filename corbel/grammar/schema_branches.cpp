@@ -73,6 +73,8 @@ Result<void> SchemaCompiler::prove_disjoint(const Json& schema, const Json& opti
   check.alphabet = ByteSet::all();
   check.undeclared = UndeclaredProperties::as_schema_says;
   check.max_total_states = kMaxCheckStates;
+  check.max_table_states = std::min(check.max_table_states, kMaxCheckStates / 4);
+  check.max_work = std::min<std::uint64_t>(check.max_work, 1'000'000);
   for (std::size_t i = 0; i < options.size(); ++i) {
     for (std::size_t j = i + 1; j < options.size(); ++j) {
       if (++disjointness_checks_ > kMaxDisjointnessChecks) {

@@ -31,9 +31,10 @@
 #define CORBEL_URI \
   "[A-Za-z][A-Za-z0-9+.-]*:(?:" CORBEL_AUTHORITY CORBEL_PATH "|/?" CORBEL_PCHAR "+" CORBEL_PATH ")" CORBEL_TAIL
 #define CORBEL_DURATION_TIME "T(?:\\d+H(?:\\d+M(?:\\d+S)?)?|\\d+M(?:\\d+S)?|\\d+S)"
-#define CORBEL_DURATION                                                                                                \
-  "P(?:(?:\\d+D|\\d+M(?:\\d+D)?|\\d+Y(?:\\d+M(?:\\d+D)?)?)(?:" CORBEL_DURATION_TIME ")?|" CORBEL_DURATION_TIME "|\\d+" \
-                                                                                                               "W)"
+#define CORBEL_DURATION                                                                                        \
+  "P(?:(?:\\d+D|\\d+M(?:\\d+D)?|\\d+Y(?:\\d+M(?:\\d+D)?)?)(?:" CORBEL_DURATION_TIME ")?|" CORBEL_DURATION_TIME \
+  "|\\d+"                                                                                                      \
+  "W)"
 
 namespace corbel {
 namespace {
