@@ -1,0 +1,106 @@
+#include "corbel/grammar/grammar.h"
+
+#include "corbel/grammar/grammar_builder.h"
+#include "corbel/grammar/regex.h"
+#include "corbel/grammar/schema_compiler.h"
+
+namespace corbel {
+namespace {
+
+using Id = GrammarBuilder::Id;
+constexpr int kMaxParts = 64;  // inside each other
+
+Result<Id> compile_part(GrammarBuilder& builder, const GrammarSource& source, int depth);
+
+Result<Id> compile_regex(GrammarBuilder& builder, const std::string& pattern) {
+  Result<Id> id =
+      builder.regular([&](Regular& r) { return parse_regex(r, pattern, RegexAnchoring::whole, Spelling::plain); });
+  if (!id) return forward_failure(id, "regular expression");
+  return id;
+}
+
+Result<Id> compile_choices(GrammarBuilder& builder, const GrammarSource& source, int depth) {
+  std::vector<std::string> texts;
+  std::vector<Id> others;
+  const ByteSet& alphabet = builder.options().alphabet;
+  for (const GrammarSource& part : source.parts) {
+    if (part.kind != GrammarSource::Kind::literal) {
+      CORBEL_ASSIGN(const Id id, compile_part(builder, part, depth + 1));
+      others.push_back(id);
+      continue;
+    }
+    bool writable = true;
+    for (const char c : part.text) writable = writable && alphabet.has(static_cast<std::uint8_t>(c));
+    if (writable) texts.push_back(part.text);
+  }
+  CORBEL_ASSIGN(const Id literals, builder.add_table(dfa_of_literals(std::move(texts))));
+  others.push_back(literals);
+  return builder.nodes().either(others);
+}
+
+Result<Id> compile_part(GrammarBuilder& builder, const GrammarSource& source, int depth) {
+  if (depth > kMaxParts) return fail(Code::bad_request, cat("parts lie more than ", kMaxParts, " deep in each other"));
+  switch (source.kind) {
+    case GrammarSource::Kind::literal: return builder.literal(source.text);
+    case GrammarSource::Kind::regex: return compile_regex(builder, source.text);
+    case GrammarSource::Kind::json_schema: return compile_schema(builder, source.text);
+    case GrammarSource::Kind::json_value: return builder.any_value();
+    case GrammarSource::Kind::json_object: return builder.any_object();
+    case GrammarSource::Kind::any_of: return compile_choices(builder, source, depth);
+    case GrammarSource::Kind::sequence: {
+      Id all = NodeStore::kEpsilon;
+      for (std::size_t i = source.parts.size(); i-- > 0;) {
+        CORBEL_ASSIGN(const Id part, compile_part(builder, source.parts[i], depth + 1));
+        all = builder.nodes().concat(part, all);
+      }
+      return all;
+    }
+    case GrammarSource::Kind::repeat: {
+      if (source.parts.size() != 1) return fail(Code::bad_request, "a repeat has one part");
+      CORBEL_ASSIGN(const Id part, compile_part(builder, source.parts[0], depth + 1));
+      return builder.nodes().repeat(part, source.min, source.max);
+    }
+  }
+  return fail(Code::bad_request, "unknown kind of part");
+}
+
+std::size_t source_bytes(const GrammarSource& source) {
+  std::size_t bytes = source.text.size() + 1;
+  for (const GrammarSource& part : source.parts) bytes += source_bytes(part);
+  return bytes;
+}
+
+}  // namespace
+
+GrammarSource GrammarSource::choice(std::vector<std::string> texts) {
+  GrammarSource source{Kind::any_of};
+  for (std::string& text : texts) source.parts.push_back(literal(std::move(text)));
+  return source;
+}
+
+GrammarSource GrammarSource::repeat(GrammarSource part, std::uint32_t min, std::uint32_t max) {
+  GrammarSource source{Kind::repeat, {}, {}, min, max};
+  source.parts.push_back(std::move(part));
+  return source;
+}
+
+GrammarSource GrammarSource::tool_call(std::string prefix, std::string schema, std::string suffix) {
+  return sequence({literal(std::move(prefix)), json_schema(std::move(schema)), literal(std::move(suffix))});
+}
+
+Result<Grammar> compile_grammar(const GrammarSource& source, const GrammarOptions& options) {
+  const std::size_t bytes = source_bytes(source);
+  if (bytes > options.max_source_bytes) {
+    return fail(Code::bad_request,
+                cat("cannot compile a grammar of ", bytes, " bytes; at most ", options.max_source_bytes, " are taken"));
+  }
+  constexpr std::string_view kDoing = "cannot compile the grammar";
+  GrammarBuilder builder(options);
+  const Result<Id> start = compile_part(builder, source, 0);
+  if (!start) return forward_failure(start, kDoing);
+  Result<Grammar> grammar = builder.finish(*start);
+  if (!grammar) return forward_failure(grammar, kDoing);
+  return grammar;
+}
+
+}  // namespace corbel

@@ -1,0 +1,182 @@
+#include "corbel/grammar/grammar.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "corbel/grammar/token_masker.h"
+
+namespace corbel {
+namespace {
+
+std::shared_ptr<const TokenVocabulary> byte_vocabulary(const std::vector<std::string>& more = {}) {
+  std::vector<std::string> tokens;
+  for (int byte = 0; byte < 256; ++byte) tokens.emplace_back(1, static_cast<char>(byte));
+  tokens.insert(tokens.end(), more.begin(), more.end());
+  tokens.emplace_back();
+  const auto end = static_cast<std::int32_t>(tokens.size() - 1);
+  return *TokenVocabulary::make(std::move(tokens), {end});
+}
+
+std::unique_ptr<TokenMasker> masker_of(const GrammarSource& source, const GrammarOptions& options = {},
+                                       std::shared_ptr<const TokenVocabulary> vocabulary = byte_vocabulary()) {
+  auto grammar = compile_grammar(source, options);
+  EXPECT_TRUE(grammar) << (grammar ? "" : grammar.error().message);
+  return *TokenMasker::make(std::make_shared<const Grammar>(*std::move(grammar)), std::move(vocabulary));
+}
+
+bool accepts(TokenMasker& masker, std::string_view text) {
+  GrammarCursor cursor = masker.start();
+  for (const char c : text) {
+    if (!masker.accept(cursor, static_cast<std::uint8_t>(c))) return false;
+  }
+  return masker.may_end(cursor);
+}
+
+bool allowed(const std::vector<std::uint64_t>& mask, std::int32_t token) {
+  return ((mask[static_cast<std::size_t>(token) / 64] >> (token % 64)) & 1) != 0;
+}
+
+std::string refusal(const std::string& schema) {
+  const auto grammar = compile_grammar(GrammarSource::json_schema(schema));
+  return grammar ? "" : grammar.error().message;
+}
+
+TEST(Grammar, AcceptsPropertiesInTheOrderOfTheSchemaAlone) {
+  const auto masker = masker_of(GrammarSource::json_schema(
+      R"({"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["b"],"additionalProperties":false})"));
+  EXPECT_TRUE(accepts(*masker, R"({"a":1,"b":"x"})"));
+  EXPECT_TRUE(accepts(*masker, R"({"b":"x"})"));
+  EXPECT_FALSE(accepts(*masker, R"({"b":"x","a":1})"));
+  EXPECT_FALSE(accepts(*masker, R"({"a":1})"));
+  EXPECT_FALSE(accepts(*masker, R"({"b":"x","c":1})"));
+}
+
+TEST(Grammar, FlexibleWhitespaceIsBounded) {
+  const auto masker = masker_of(GrammarSource::json_object(), {.whitespace = Whitespace::flexible});
+  EXPECT_TRUE(accepts(*masker, "{\n  \"a\": [1, 2]\n}"));
+  EXPECT_FALSE(accepts(*masker, "{\n\n\"a\":1}"));
+  EXPECT_FALSE(accepts(*masker, "{\n" + std::string(41, ' ') + "\"a\":1}"));
+}
+
+TEST(Grammar, RecursiveSchemasNestWithoutEnd) {
+  const auto masker = masker_of(GrammarSource::json_schema(
+      R"({"type":"object","properties":{"next":{"anyOf":[{"$ref":"#"},{"type":"null"}]}},"required":["next"],"additionalProperties":false})"));
+  std::string text;
+  for (int i = 0; i < 2000; ++i) text += "{\"next\":";
+  text += "null" + std::string(2000, '}');
+  EXPECT_TRUE(accepts(*masker, text));
+  EXPECT_FALSE(accepts(*masker, text + "}"));
+}
+
+TEST(Grammar, AmbiguousAlternativesShareTheirStack) {
+  const auto masker = masker_of(GrammarSource::json_schema(
+      R"({"$defs":{"r":{"anyOf":[{"type":"object","properties":{"a":{"$ref":"#/$defs/r"}},"additionalProperties":false},
+                                 {"type":"object","properties":{"a":{"$ref":"#/$defs/r"},"b":{"type":"integer"}},"additionalProperties":false}]}},
+          "$ref":"#/$defs/r"})"));
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += "{\"a\":";
+  text += "{}";
+  for (int i = 0; i < 300; ++i) text += i % 2 == 0 ? "}" : ",\"b\":1}";
+  EXPECT_TRUE(accepts(*masker, text));
+}
+
+TEST(Grammar, NumbersStayWithinTheirBounds) {
+  const auto masker =
+      masker_of(GrammarSource::json_schema(R"({"type":"number","minimum":-2.5,"exclusiveMaximum":10})"));
+  for (const char* good : {"-2.5", "-2.49", "0", "9.99", "-0.1", "9"}) EXPECT_TRUE(accepts(*masker, good)) << good;
+  for (const char* bad : {"-2.51", "-3", "10", "10.0", "-0", "01", "11", "1e1"})
+    EXPECT_FALSE(accepts(*masker, bad)) << bad;
+}
+
+TEST(Grammar, RefusalsNameThePlaceAndTheKeyword) {
+  EXPECT_NE(refusal(R"({"properties":{"a":{"type":"array","uniqueItems":true}}})")
+                .find("\"#/properties/a\", keyword \"uniqueItems\""),
+            std::string::npos);
+  EXPECT_NE(refusal(R"({"pattern":"(?=a)b"})").find("a lookahead is not supported"), std::string::npos);
+  EXPECT_NE(refusal(R"({"$ref":"http://elsewhere/x"})").find("$ref"), std::string::npos);
+  EXPECT_NE(refusal(R"({"oneOf":[{"type":"integer"},{"type":"number"}]})").find("oneOf"), std::string::npos);
+  EXPECT_NE(refusal(R"({"$ref":"#"})").find("refers to itself"), std::string::npos);
+  EXPECT_NE(refusal(R"({"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]})").find("no text satisfies"),
+            std::string::npos);
+}
+
+TEST(Grammar, OneOfIsTakenWhereOptionsExcludeEachOther) {
+  EXPECT_EQ(refusal(R"({"oneOf":[{"type":"object","properties":{"k":{"const":"a"}},"required":["k"]},
+                                 {"type":"object","properties":{"k":{"const":"b"}},"required":["k"]}]})"),
+            "");
+  EXPECT_EQ(refusal(R"({"oneOf":[{"type":"integer","maximum":3},{"type":"number","exclusiveMinimum":3}]})"), "");
+}
+
+TEST(Grammar, HostileCountsEndWithARefusalSoon) {
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_FALSE(compile_grammar(GrammarSource::regex("((a{0,1000}){0,1000}b){0,1000}c")));
+  EXPECT_FALSE(compile_grammar(GrammarSource::regex("(a|b)*a(a|b){200}")));
+  EXPECT_FALSE(compile_grammar(GrammarSource::regex("a{100000}")));
+  EXPECT_TRUE(compile_grammar(GrammarSource::json_schema(R"({"type":"string","maxLength":1000000})")));
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(20));
+}
+
+TEST(Grammar, AToolCallIsItsPrefixItsArgumentsAndItsSuffix) {
+  const auto masker = masker_of(GrammarSource::tool_call(
+      "<call>{\"name\":\"f\",\"arguments\":", R"({"type":"object","maxProperties":0})", "}</call>"));
+  GrammarCursor cursor = masker->start();
+  EXPECT_EQ(masker->forced_bytes(cursor), "<call>{\"name\":\"f\",\"arguments\":{}}</call>");
+  EXPECT_TRUE(accepts(*masker, "<call>{\"name\":\"f\",\"arguments\":{}}</call>"));
+}
+
+TEST(TokenMasker, TokensAcrossBordersAreAllowedByWhatStandsBehind) {
+  const auto vocabulary = byte_vocabulary({"\",\"b\":", "\"}", "\",\"c", "1}"});
+  const auto masker = masker_of(
+      GrammarSource::json_schema(
+          R"({"type":"object","properties":{"a":{"type":"string"},"b":{"type":"integer"}},"required":["a","b"],"additionalProperties":false})"),
+      {}, vocabulary);
+  GrammarCursor cursor = masker->start();
+  for (const char c : std::string("{\"a\":\"xy")) ASSERT_TRUE(masker->accept(cursor, static_cast<std::uint8_t>(c)));
+  std::vector<std::uint64_t> mask(vocabulary->mask_words());
+  masker->fill_mask(cursor, mask);
+  EXPECT_TRUE(allowed(mask, 256));
+  EXPECT_FALSE(allowed(mask, 257));
+  EXPECT_FALSE(allowed(mask, 258));
+}
+
+TEST(TokenMasker, RollbackAndCopiesGoBackToTheSameMask) {
+  const auto vocabulary = byte_vocabulary();
+  const auto masker = masker_of(GrammarSource::json_object(), {}, vocabulary);
+  GrammarCursor cursor = masker->start();
+  std::vector<std::vector<std::uint64_t>> masks;
+  const std::string text = R"({"a":[1,{"b":"c"}]})";
+  for (const char c : text) {
+    masks.emplace_back(vocabulary->mask_words());
+    masker->fill_mask(cursor, masks.back());
+    ASSERT_TRUE(masker->accept(cursor, static_cast<std::uint8_t>(c)));
+  }
+  ASSERT_TRUE(masker->accept(cursor, vocabulary->size() - 1));
+  GrammarCursor copy = cursor;
+  masker->limit_memory(1);  // all states are forgotten and found again
+  masker->rollback(copy, 1);
+  for (std::size_t left = text.size(); left-- > 0;) {
+    masker->rollback(copy, 1);
+    std::vector<std::uint64_t> mask(vocabulary->mask_words());
+    masker->fill_mask(copy, mask);
+    EXPECT_EQ(mask, masks[left]);
+  }
+  EXPECT_TRUE(cursor.is_terminated());
+}
+
+TEST(TokenMasker, AVocabularyWithoutAByteNeverStopsInFrontOfIt) {
+  std::vector<std::string> tokens;
+  for (const char c : std::string("abc\"\\/{}[]:,0123456789.-eE+trufalsn")) tokens.emplace_back(1, c);
+  tokens.insert(tokens.end(), {"\xC3", "\xC3\xA9", "z\"", ""});
+  const auto end = static_cast<std::int32_t>(tokens.size() - 1);
+  const auto vocabulary = *TokenVocabulary::make(tokens, {end});
+  const GrammarSource source = GrammarSource::json_schema(R"({"enum":["\u00e9","z","ab"]})");
+  EXPECT_FALSE(TokenMasker::make(std::make_shared<const Grammar>(*compile_grammar(source)), vocabulary));
+  const auto masker = masker_of(source, {.alphabet = vocabulary->single_bytes()}, vocabulary);
+  GrammarCursor cursor = masker->start();
+  EXPECT_EQ(masker->forced_bytes(cursor), "\"ab\"");
+  EXPECT_FALSE(compile_grammar(GrammarSource::literal("z"), {.alphabet = vocabulary->single_bytes()}));
+}
+
+}  // namespace
+}  // namespace corbel

@@ -1,0 +1,106 @@
+#include "corbel/grammar/machine.h"
+
+namespace corbel {
+
+Machine::Machine(std::shared_ptr<const Grammar> grammar) : grammar_(std::move(grammar)), store_(*grammar_) {
+  classify();
+}
+
+void Machine::classify() {
+  const auto refine = [this](const auto& name_of) {
+    std::array<int, 256 * 256> renamed;
+    renamed.fill(-1);
+    classes_ = 0;
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      int& name = renamed[class_of_[byte] * 256U + name_of(byte)];
+      if (name < 0) name = static_cast<int>(classes_++);
+      class_of_[byte] = static_cast<std::uint8_t>(name);
+    }
+  };
+  refine([](unsigned byte) { return byte == '"' ? 1U : 0U; });
+  for (const Dfa& dfa : grammar_->tables) {
+    if (classes_ == 256) break;
+    refine([&dfa](unsigned byte) { return static_cast<unsigned>(dfa.class_of[byte]); });
+  }
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    byte_of_[class_of_[byte]] = static_cast<std::uint8_t>(byte);
+    ++class_size_[class_of_[byte]];
+  }
+}
+
+void Machine::make_row(Id state) {
+  if (state >= row_of_.size()) row_of_.resize(store_.size(), kNoRow);
+  row_of_[state] = static_cast<std::uint32_t>(rows_.size());
+  rows_.resize(rows_.size() + classes_, kUnknown);
+}
+
+Machine::Id Machine::derive_into_row(Id state, std::uint8_t byte) {
+  const Id next = derive(state, byte);
+  rows_[row_of_[state] + class_of_[byte]] = next;
+  return next;
+}
+
+Machine::Id Machine::derive_text(const Grammar::Node& node, std::uint8_t byte) {
+  if (byte == '"') return node.min == 0 ? kEpsilon : kNothing;
+  if (node.max == 0) return kNothing;
+  const std::uint32_t next = store_.grammar().tables[node.a].step(0, byte);
+  if (next == Dfa::kDead) return kNothing;
+  const std::uint32_t max = node.max == NodeStore::kUnbounded ? node.max : node.max - 1;
+  const Id rest = store_.text(node.a, node.min == 0 ? 0 : node.min - 1, max);
+  return store_.concat(store_.table(node.a, next), rest);
+}
+
+Machine::Id Machine::derive(Id state, std::uint8_t byte) {
+  const Grammar::Node node = store_.node(state);  // a copy: the store may grow
+  switch (node.kind) {
+    case Grammar::Kind::table: return store_.table(node.a, store_.grammar().tables[node.a].step(node.b, byte));
+    case Grammar::Kind::text: return derive_text(node, byte);
+    case Grammar::Kind::rule: return step(store_.grammar().rules[node.a], byte);
+    case Grammar::Kind::concat: {
+      const Id first = store_.concat(step(node.a, byte), node.b);
+      if (!store_.nullable(node.a)) return first;
+      const std::array<Id, 2> choices{first, step(node.b, byte)};
+      return store_.either(choices);
+    }
+    case Grammar::Kind::repeat: {
+      const std::uint32_t max = node.max == NodeStore::kUnbounded ? node.max : node.max - 1;
+      const Id rest = store_.repeat(node.a, node.min == 0 ? 0 : node.min - 1, max);
+      return store_.concat(step(node.a, byte), rest);
+    }
+    case Grammar::Kind::either: {
+      std::vector<Id> next;
+      for (std::uint32_t i = 0; i < node.b; ++i) {
+        const Id to = step(store_.grammar().children[node.a + i], byte);
+        if (to != kNothing) next.push_back(to);
+      }
+      return store_.either(next);
+    }
+    default: return kNothing;
+  }
+}
+
+int Machine::forced_byte(Id state) {
+  if (may_end(state)) return -1;
+  int forced = -1;
+  for (std::uint32_t c = 0; c < classes_; ++c) {
+    if (step(state, byte_of_[c]) == kNothing) continue;
+    if (forced >= 0 || class_size_[c] != 1) return -1;
+    forced = byte_of_[c];
+  }
+  return forced;
+}
+
+std::size_t Machine::bytes_used() const {
+  const std::size_t nodes = store_.size() - grammar_->nodes.size();
+  return nodes * (sizeof(Grammar::Node) + 12) + rows_.size() * 4 +
+         (store_.grammar().children.size() - grammar_->children.size()) * 4;
+}
+
+void Machine::reset() {
+  store_.shrink(static_cast<std::uint32_t>(grammar_->nodes.size()),
+                static_cast<std::uint32_t>(grammar_->children.size()));
+  row_of_ = {};
+  rows_ = {};
+}
+
+}  // namespace corbel

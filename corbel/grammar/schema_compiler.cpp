@@ -1,0 +1,73 @@
+#include "corbel/grammar/schema_compiler.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace corbel {
+namespace {
+
+constexpr std::uint32_t kMaxNodes = 2'000'000;
+constexpr std::size_t kMaxChildren = 8'000'000;
+constexpr int kMaxDetours = 200;
+
+}  // namespace
+
+/// Follows a $ref that stands alone, so that everybody who refers to a schema shares its rule.
+Result<const Json*> SchemaCompiler::without_detours(const Json* schema) const {
+  for (int i = 0; i < kMaxDetours; ++i) {
+    if (!schema->is_object() || says_something(*schema)) return schema;
+    const auto ref = schema->find("$ref");
+    if (ref == schema->end() || !ref->is_string()) return schema;
+    if (schema->contains("allOf") || schema->contains("anyOf") || schema->contains("oneOf")) return schema;
+    CORBEL_ASSIGN(schema, document_.resolve(schema, ref->get<std::string>()));
+  }
+  return document_.refuse(schema, "$ref", "the schema refers to itself without an array or object in between");
+}
+
+Result<SchemaCompiler::Id> SchemaCompiler::rule_for(Schemas schemas) {
+  Schemas kept;
+  for (const Json* schema : schemas) {
+    CORBEL_ASSIGN(schema, without_detours(schema));
+    if (*schema == true || (schema->is_object() && schema->empty())) continue;
+    if (std::find(kept.begin(), kept.end(), schema) == kept.end()) kept.push_back(schema);
+  }
+  if (kept.empty()) return builder_.any_value();
+  const auto [at, fresh] = rules_.emplace(kept, 0);
+  if (fresh) {
+    if (rules_.size() > builder_.options().max_rules) {
+      return document_.refuse(kept[0], "",
+                              cat("the schema has more than ", builder_.options().max_rules, " values that differ"));
+    }
+    at->second = builder_.new_rule();
+    pending_.push_back({at->second, std::move(kept)});
+  }
+  return builder_.nodes().rule(at->second);
+}
+
+Result<SchemaCompiler::Id> SchemaCompiler::compile(const Schemas& schemas) {
+  CORBEL_ASSIGN(const Id start, rule_for(schemas));
+  for (; !pending_.empty(); pending_.pop_front()) {
+    const Pending& now = pending_.front();
+    open_.clear();
+    CORBEL_ASSIGN(const std::vector<SchemaBranch> branches, branches_of(now.schemas));
+    std::vector<Id> choices;
+    for (const SchemaBranch& branch : branches) {
+      CORBEL_ASSIGN(const Id value, value_of(branch));
+      choices.push_back(value);
+    }
+    builder_.set_rule(now.rule, builder_.nodes().either(choices));
+    if (builder_.nodes().size() > kMaxNodes || builder_.nodes().grammar().children.size() > kMaxChildren) {
+      return document_.refuse(now.schemas[0], "", "the schema is too large; fewer optional properties help most");
+    }
+  }
+  return start;
+}
+
+Result<GrammarBuilder::Id> compile_schema(GrammarBuilder& builder, std::string_view text) {
+  CORBEL_ASSIGN(Json json, parse_json(text, "JSON schema"));
+  const SchemaDocument document(std::move(json));
+  SchemaCompiler compiler(document, builder, OneOf::proven_disjoint);
+  return compiler.compile({&document.root()});
+}
+
+}  // namespace corbel

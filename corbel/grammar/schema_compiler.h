@@ -1,0 +1,76 @@
+#pragma once
+#include <deque>
+#include <map>
+#include <string_view>
+#include <vector>
+
+#include "corbel/grammar/grammar_builder.h"
+#include "corbel/grammar/schema_document.h"
+#include "corbel/grammar/schema_keywords.h"
+#include "corbel/grammar/schema_values.h"
+
+namespace corbel {
+
+/// Schema objects that must all hold, each with its own keywords alone: one way to be valid.
+struct SchemaBranch {
+  std::vector<SchemaKeywords> all;
+};
+
+/// What oneOf means: exactly one, which is only honoured where no value satisfies two; or, to find that out, any.
+enum class OneOf { proven_disjoint, any };
+
+/// Writes a schema document as rules. A rule stands for a list of schemas that must all hold ($ref, allOf and shared
+/// properties are merged); its body is one alternative per branch and kind of value.
+class SchemaCompiler {
+ public:
+  using Id = GrammarBuilder::Id;
+  using Schemas = std::vector<const Json*>;  // all must hold; empty: any value
+
+  SchemaCompiler(const SchemaDocument& document, GrammarBuilder& builder, OneOf one_of)
+      : document_(document), builder_(builder), values_(document, builder), one_of_(one_of) {}
+
+  /// A value that satisfies all of `schemas`, as a rule; every rule it needs is written.
+  Result<Id> compile(const Schemas& schemas);
+
+ private:
+  friend class SchemaObject;
+
+  Result<Id> rule_for(Schemas schemas);  // written later, by compile()
+  Result<const Json*> without_detours(const Json* schema) const;
+
+  // schema_branches.cpp
+  Result<std::vector<SchemaBranch>> branches_of(const Schemas& schemas);
+  Result<void> add_schema(const Json& schema, std::vector<SchemaBranch>& branches);
+  Result<void> add_options(const Json& schema, std::string_view keyword, std::vector<SchemaBranch>& branches);
+  Result<void> prove_disjoint(const Json& schema, const Json& options);
+
+  // schema_kinds.cpp
+  Result<Id> value_of(const SchemaBranch& branch);
+  Result<Id> enumerated(const SchemaBranch& branch, const Json& candidates);
+  Result<Id> number_of(const SchemaBranch& branch, std::uint32_t kinds);
+  Result<Id> string_of(const SchemaBranch& branch);
+  Result<Id> array_of(const SchemaBranch& branch);
+  Result<Dfa> string_table(const SchemaBranch& branch);  // between the marks
+  Result<Dfa> name_table(const Schemas& schemas);        // strings that satisfy propertyNames
+
+  // schema_object.cpp
+  Result<Id> object_of(const SchemaBranch& branch);
+
+  struct Pending {
+    std::uint32_t rule;
+    Schemas schemas;
+  };
+  const SchemaDocument& document_;
+  GrammarBuilder& builder_;
+  SchemaValues values_;
+  OneOf one_of_;
+  std::map<Schemas, std::uint32_t> rules_;
+  std::deque<Pending> pending_;
+  Schemas open_;  // schemas that are being taken apart: one that comes again is itself without a value in between
+  std::uint64_t disjointness_checks_ = 0;
+};
+
+/// A schema document as a node of `builder`.
+Result<GrammarBuilder::Id> compile_schema(GrammarBuilder& builder, std::string_view text);
+
+}  // namespace corbel
