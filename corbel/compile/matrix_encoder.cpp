@@ -110,7 +110,7 @@ void MatrixEncoder::encode_plain(const float* values, std::int64_t rows, std::by
 void MatrixEncoder::encode_strips(const float* values, std::int64_t rows, std::byte* bytes,
                                   TensorErrors& errors) const {
   std::vector<TensorErrors> by_row(static_cast<std::size_t>(rows));
-  for_units(*device_, packed_strips(rows), [&](std::int64_t strip) {
+  for_units(device_->pool(), packed_strips(rows), [&](std::int64_t strip) {
     const std::int64_t first = strip * kStripRows;
     const std::int64_t count = std::min(kStripRows, rows - first);
     std::byte* const stored = bytes + strip * strip_bytes(*format_, columns_);

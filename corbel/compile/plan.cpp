@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "corbel/format/float_strips.h"
 #include "corbel/format/packed_format.h"
 #include "corbel/text/pattern.h"
 
@@ -71,6 +72,12 @@ Result<void> check_promise(const TensorPlan& tensor, const PlanRequest& request)
                                      ". Use the ", stored->name, " spelling, or --force"));
 }
 
+/// For a matrix that strips would make larger: rows of the numbers that the strips hold, or what the checkpoint has.
+const WeightFormat& rows_instead_of(const WeightFormat& strips, const WeightFormat& stored) {
+  if (&strips == &p_bf16_format()) return bf16_format();
+  return &strips == &p_f16_format() ? f16_format() : stored;
+}
+
 Result<TensorPlan> plan_tensor(const WeightUse& use, const TensorSource& source, const PlanRequest& request,
                                std::vector<CompiledRule>& rules) {
   const auto stored = source.find_shaped(use.name, use.shape);
@@ -99,7 +106,7 @@ Result<TensorPlan> plan_tensor(const WeightUse& use, const TensorSource& source,
   const std::int64_t most = tensor.source_bytes - (grows ? 0 : 1);
   if (pads && kept == nullptr && tensor.format->matrix_bytes(tensor.rows(), tensor.columns()) > most) {
     tensor.reason = cat("padded, ", tensor.format->name, " would be larger");
-    tensor.format = stored->format;
+    tensor.format = &rows_instead_of(*tensor.format, *stored->format);
   }
   return tensor;
 }

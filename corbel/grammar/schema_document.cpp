@@ -60,7 +60,7 @@ void SchemaDocument::walk(const Json& part) {
       const auto name = part.find(keyword);
       if (name == part.end() || !name->is_string()) continue;
       std::string text = name->get<std::string>();
-      if (std::string_view(keyword) == "$anchor") text.insert(0, "#");
+      if (std::string_view(keyword) == "$anchor") text = cat("#", text);
       anchors_.emplace(std::move(text), &part);
     }
     for (auto it = part.begin(); it != part.end(); ++it) {
