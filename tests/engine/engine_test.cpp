@@ -7,6 +7,7 @@
 #include <random>
 
 #include "tests/engine/byte_tokenizer.h"
+#include "tests/engine/nan_model.h"
 #include "tests/engine/tiny_model.h"
 
 namespace corbel {
@@ -265,6 +266,40 @@ TEST_F(EngineTest, AShortPromptDoesNotWaitForALongOne) {
   EXPECT_LT(steps, 14);  // its eight tokens; the long prompt alone takes 19
   while (engine.step()) continue;
   EXPECT_EQ(long_answer.ids.size(), 8U);
+}
+
+TEST_F(EngineTest, ARowThatIsNotFiniteEndsItsOwnRequestAndLeavesNoTraceInThePages) {
+  // The first number of the embedding belongs to token 0.
+  const auto folder = with_nan("llama/goldens/mha_f32", "model.embed_tokens.weight");
+  open(folder.string());
+  std::vector<Wanted> all = some_requests(*tiny_, 16, 33);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::ranges::replace(all[i].prompt, 0, 1);
+    all[i].max_tokens = 1;  // longer answers may say token 0
+    if (i % 3 == 1) all[i].prompt[all[i].prompt.size() / 2] = 0;
+  }
+  const auto run = runner(limits(4, 32, 12));
+  Engine engine(*run, tokenizer_);
+  std::vector<Answer> answers(all.size());
+  std::vector<std::string> errors(all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    EngineRequest request = request_of(all[i], answers[i]);
+    request.on_error = [&errors, i](const Error& error) { errors[i] = error.message; };
+    ASSERT_TRUE(engine.submit(std::move(request)));
+  }
+  while (engine.step()) continue;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i % 3 == 1) {
+      EXPECT_THAT(errors[i], HasSubstr("is the first module whose output")) << i;
+      EXPECT_TRUE(answers[i].ids.empty());
+    } else {
+      EXPECT_EQ(errors[i], "") << i;
+      EXPECT_EQ(answers[i], alone(all[i])) << i;
+    }
+  }
+  const EngineFigures figures = engine.figures();
+  EXPECT_EQ(figures.free_pages + figures.prefix.pages, figures.pages);
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace
