@@ -5,8 +5,6 @@
 namespace corbel::app {
 namespace {
 
-constexpr std::int64_t kDefaultMaxTokens = 1024;
-
 /// Receipts show seeds as JSON integers: 53 bits survive every reader.
 std::uint64_t draw_seed() {
   std::random_device device;
@@ -47,19 +45,16 @@ Result<void> GenerationFlags::validate() const {
 }
 
 GenerateOptions GenerationFlags::options(const GenerationDefaults& defaults) const {
-  GenerateOptions options;
+  GenerateOptions options = generate_options(defaults);
   SamplingOptions& sampling = options.sampling;
-  const bool samples = defaults.do_sample.value_or(false);
-  sampling.temperature = temperature.value_or(samples ? defaults.temperature.value_or(1.0) : 0.0);
-  sampling.top_k = top_k.value_or(defaults.top_k.value_or(0));
-  sampling.top_p = top_p.value_or(defaults.top_p.value_or(1.0));
-  sampling.min_p = min_p.value_or(defaults.min_p.value_or(0.0));
-  sampling.repetition_penalty = repetition_penalty.value_or(defaults.repetition_penalty.value_or(1.0));
+  sampling.temperature = temperature.value_or(sampling.temperature);
+  sampling.top_k = top_k.value_or(sampling.top_k);
+  sampling.top_p = top_p.value_or(sampling.top_p);
+  sampling.min_p = min_p.value_or(sampling.min_p);
+  sampling.repetition_penalty = repetition_penalty.value_or(sampling.repetition_penalty);
   sampling.seed = seed ? static_cast<std::uint64_t>(*seed) : sampling.temperature > 0.0 ? draw_seed() : 0;
-  options.max_tokens = max_tokens.value_or(defaults.max_new_tokens.value_or(kDefaultMaxTokens));
-  for (const std::int64_t id : defaults.eos_ids) options.stop_ids.push_back(static_cast<std::int32_t>(id));
+  options.max_tokens = max_tokens.value_or(options.max_tokens);
   options.stop_strings = stop;
-  options.input_tokens = defaults.input_tokens;
   options.on_full = on_full == "slide" ? OnFull::slide : OnFull::stop;
   return options;
 }

@@ -9,7 +9,6 @@
 namespace corbel {
 namespace {
 
-constexpr std::int64_t kDefaultMaxTokens = 1024;
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
 constexpr std::size_t kMostStops = 64;
 
@@ -51,16 +50,12 @@ Result<void> check_fields(const Json& body) {
   return {};
 }
 
-Result<void> read_sampling(const JsonFields& fields, const GenerationDefaults& defaults, std::uint64_t seed,
-                           SamplingOptions& sampling) {
-  const bool samples = defaults.do_sample.value_or(false);
-  CORBEL_ASSIGN(sampling.temperature,
-                fields.get_number("temperature", samples ? defaults.temperature.value_or(1.0) : 0.0));
-  CORBEL_ASSIGN(sampling.top_k, fields.get_int("top_k", defaults.top_k.value_or(0), 0, kMostTokens));
-  CORBEL_ASSIGN(sampling.top_p, fields.get_number("top_p", defaults.top_p.value_or(1.0)));
-  CORBEL_ASSIGN(sampling.min_p, fields.get_number("min_p", defaults.min_p.value_or(0.0)));
-  CORBEL_ASSIGN(sampling.repetition_penalty,
-                fields.get_number("repetition_penalty", defaults.repetition_penalty.value_or(1.0)));
+Result<void> read_sampling(const JsonFields& fields, std::uint64_t seed, SamplingOptions& sampling) {
+  CORBEL_ASSIGN(sampling.temperature, fields.get_number("temperature", sampling.temperature));
+  CORBEL_ASSIGN(sampling.top_k, fields.get_int("top_k", sampling.top_k, 0, kMostTokens));
+  CORBEL_ASSIGN(sampling.top_p, fields.get_number("top_p", sampling.top_p));
+  CORBEL_ASSIGN(sampling.min_p, fields.get_number("min_p", sampling.min_p));
+  CORBEL_ASSIGN(sampling.repetition_penalty, fields.get_number("repetition_penalty", sampling.repetition_penalty));
   constexpr std::int64_t kMostSeed = std::int64_t{1} << 62;
   const auto drawn = static_cast<std::int64_t>(seed & (kMostSeed - 1));
   CORBEL_ASSIGN(const std::int64_t chosen,
@@ -69,16 +64,13 @@ Result<void> read_sampling(const JsonFields& fields, const GenerationDefaults& d
   return sampling.validate();
 }
 
-Result<AnswerLimits> read_limits(const JsonFields& fields, const GenerationDefaults& defaults) {
-  AnswerLimits limits;
-  const std::int64_t most = defaults.max_new_tokens.value_or(kDefaultMaxTokens);
-  CORBEL_ASSIGN(const std::int64_t older, fields.get_int("max_tokens", most, 1, kMostTokens));
+Result<void> read_limits(const JsonFields& fields, AnswerLimits& limits) {
+  CORBEL_ASSIGN(const std::int64_t older, fields.get_int("max_tokens", limits.max_tokens, 1, kMostTokens));
   CORBEL_ASSIGN(limits.max_tokens, fields.get_int("max_completion_tokens", older, 1, kMostTokens));
   CORBEL_ASSIGN(limits.stop_strings, fields.get_strings("stop"));
   if (limits.stop_strings.size() > kMostStops)
     return fail(Code::bad_request, cat("\"stop\" has ", limits.stop_strings.size(), " texts; at most ", kMostStops));
-  for (const std::int64_t id : defaults.eos_ids) limits.stop_ids.push_back(static_cast<std::int32_t>(id));
-  return limits;
+  return {};
 }
 
 }  // namespace
@@ -91,8 +83,11 @@ Result<ChatCompletion> read_chat_completion(const Json& body, const ChatFormat& 
   CORBEL_TRY(check_fields(body));
   if (!fields.has("messages")) return fail(Code::bad_request, "\"messages\" is missing; it must be an array");
   EngineRequest& request = completion.request;
-  CORBEL_TRY(read_sampling(fields, defaults, seed, request.sampling));
-  CORBEL_ASSIGN(request.limits, read_limits(fields, defaults));
+  const GenerateOptions options = generate_options(defaults);
+  request.sampling = options.sampling;
+  request.limits = options.limits();
+  CORBEL_TRY(read_sampling(fields, seed, request.sampling));
+  CORBEL_TRY(read_limits(fields, request.limits));
   CORBEL_ASSIGN(const std::int64_t priority, fields.get_int("priority", 0, -1000, 1000));
   request.priority = static_cast<std::int32_t>(priority);
   request.limits.stop_ids.insert(request.limits.stop_ids.end(), format.stop_ids().begin(), format.stop_ids().end());
@@ -100,6 +95,7 @@ Result<ChatCompletion> read_chat_completion(const Json& body, const ChatFormat& 
                                      format.stop_strings().end());
   const ChatRequest chat{.messages = &body["messages"]};
   CORBEL_ASSIGN(request.prompt, format.encode(chat));
+  CORBEL_TRY(options.check_prompt(std::ssize(request.prompt)));
   return completion;
 }
 

@@ -76,6 +76,8 @@ void Engine::end(Work& work, FinishReason reason) {
   work.result.finish = reason;
   GenerateFigures& figures = work.result.figures;
   figures.generated_tokens = std::ssize(work.result.ids);
+  figures.cached_tokens = work.sequence.prefix_tokens;
+  figures.prefilled_tokens = figures.generated_tokens > 0 ? figures.prompt_tokens - figures.cached_tokens : 0;
   if (figures.generated_tokens > 0) figures.decode_seconds = seconds_since(work.first_token);
   scheduler_.remove(work.sequence);
   const auto owned = works_.extract(work.sequence.id);

@@ -86,11 +86,7 @@ GenerateResult Generation::finish(FinishReason reason) {
 
 Result<GenerateResult> Generation::run(std::span<const std::int32_t> prompt) {
   const Stopwatch whole;
-  if (options_.input_tokens > 0 && std::ssize(prompt) > options_.input_tokens) {
-    return fail(Code::bad_request,
-                cat("the prompt has ", prompt.size(),
-                    " tokens; the model's static profile was compiled for inputs of at most ", options_.input_tokens));
-  }
+  CORBEL_TRY(options_.check_prompt(std::ssize(prompt)));
   history_.assign(prompt.begin(), prompt.end());
   GenerateFigures& figures = result_.figures;
   figures.prompt_tokens = static_cast<std::int64_t>(prompt.size());
@@ -122,6 +118,28 @@ Result<GenerateResult> Generation::run(std::span<const std::int32_t> prompt) {
 }
 
 }  // namespace
+
+Result<void> GenerateOptions::check_prompt(std::int64_t tokens) const {
+  if (input_tokens <= 0 || tokens <= input_tokens) return {};
+  return fail(Code::bad_request, cat("the prompt has ", tokens,
+                                     " tokens; the model's static profile was compiled for "
+                                     "inputs of at most ",
+                                     input_tokens));
+}
+
+GenerateOptions generate_options(const GenerationDefaults& defaults) {
+  GenerateOptions options;
+  SamplingOptions& sampling = options.sampling;
+  sampling.temperature = defaults.do_sample.value_or(false) ? defaults.temperature.value_or(1.0) : 0.0;
+  sampling.top_k = defaults.top_k.value_or(0);
+  sampling.top_p = defaults.top_p.value_or(1.0);
+  sampling.min_p = defaults.min_p.value_or(0.0);
+  sampling.repetition_penalty = defaults.repetition_penalty.value_or(1.0);
+  options.max_tokens = defaults.max_new_tokens.value_or(kDefaultMaxTokens);
+  options.input_tokens = defaults.input_tokens;
+  for (const std::int64_t id : defaults.eos_ids) options.stop_ids.push_back(static_cast<std::int32_t>(id));
+  return options;
+}
 
 std::string_view finish_reason_name(FinishReason reason) {
   switch (reason) {

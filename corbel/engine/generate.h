@@ -7,9 +7,13 @@
 #include "corbel/engine/answer_text.h"
 #include "corbel/engine/sampler.h"
 #include "corbel/engine/session.h"
+#include "corbel/model/loader.h"
 #include "corbel/text/tokenizer.h"
 
 namespace corbel {
+
+/// Tokens of an answer where neither the request nor the model says how many.
+inline constexpr std::int64_t kDefaultMaxTokens = 1024;
 
 /// What happens when prompt and answer fill the context.
 enum class OnFull {
@@ -26,6 +30,8 @@ struct GenerateOptions {
   OnFull on_full = OnFull::stop;
   std::int64_t keep_tokens = 0;  // slide: tokens of the beginning that stay (the system part)
 
+  /// Refuses a prompt of more than input_tokens.
+  Result<void> check_prompt(std::int64_t tokens) const;
   AnswerLimits limits() const { return {max_tokens, stop_ids, stop_strings}; }
 };
 
@@ -56,6 +62,9 @@ struct GenerateResult {
   FinishReason finish = FinishReason::stop;
   GenerateFigures figures;
 };
+
+/// What a model's own defaults ask for. It samples only when its generation_config.json says "do_sample".
+GenerateOptions generate_options(const GenerationDefaults& defaults);
 
 /// Who watches a generation; all members may stay empty.
 struct GenerateObserver {

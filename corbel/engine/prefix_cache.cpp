@@ -26,7 +26,6 @@ std::size_t PrefixCache::HashOfKey::operator()(const Checksum& key) const noexce
 
 SequencePages PrefixCache::find(std::span<const std::int32_t> tokens, const std::string& salt) {
   SequencePages found;
-  counts_.asked_tokens += std::ssize(tokens);
   Checksum key = first_key(salt);
   std::vector<Entries::iterator> path;
   for (std::size_t at = 0; at + kPageTokens < tokens.size(); at += kPageTokens) {
@@ -44,7 +43,6 @@ SequencePages PrefixCache::find(std::span<const std::int32_t> tokens, const std:
       found.groups[group].push_back(entry->pages[group]);
     }
   }
-  counts_.hit_tokens += std::ssize(path) * kPageTokens;
   return found;
 }
 

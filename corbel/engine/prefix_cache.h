@@ -40,6 +40,11 @@ class PrefixCache {
   bool drop_oldest();
   void clear();
 
+  /// What was found for a sequence that was admitted: who has to wait asks again at every step.
+  void count(std::int64_t asked_tokens, std::int64_t hit_tokens) noexcept {
+    counts_.asked_tokens += asked_tokens;
+    counts_.hit_tokens += hit_tokens;
+  }
   const Counts& counts() const noexcept { return counts_; }
 
  private:

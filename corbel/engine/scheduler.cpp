@@ -70,10 +70,10 @@ void Scheduler::preempt(Sequence& sequence) {
   ++preemptions_;
 }
 
-Sequence* Scheduler::last_in_rank(const Sequence* but) const noexcept {
+Sequence* Scheduler::last_in_rank() const noexcept {
   Sequence* last = nullptr;
   for (Sequence* const sequence : running_) {
-    if (sequence != but && (last == nullptr || goes_before(last, sequence))) last = sequence;
+    if (last == nullptr || goes_before(last, sequence)) last = sequence;
   }
   return last;
 }
@@ -98,6 +98,9 @@ bool Scheduler::try_admit(Sequence& sequence) {
     sequence.cached = 0;
     return false;
   }
+  if (prefix_cache_ && sequence.shares_prefix) prefixes_.count(sequence.length(), sequence.cached);
+  if (!sequence.was_admitted) sequence.prefix_tokens = sequence.cached;
+  sequence.was_admitted = true;
   sequence.slot = free_slots_.back();
   free_slots_.pop_back();
   sequence.waited_steps = 0;
@@ -119,7 +122,7 @@ void Scheduler::plan_decoding(std::int64_t& rows_left) {
   for (Sequence* const sequence : prompts_) {
     if (!sequence->runs() || !sequence->decodes() || rows_left == 0) continue;
     while (!grow(*sequence, sequence->length())) {
-      Sequence* const last = last_in_rank(nullptr);
+      Sequence* const last = last_in_rank();
       const bool itself = last == sequence;
       preempt(*last);
       if (itself) break;

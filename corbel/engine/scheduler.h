@@ -50,7 +50,7 @@ class Scheduler {
   void admit();
   bool try_admit(Sequence& sequence);
   bool grow(Sequence& sequence, std::int64_t tokens);
-  Sequence* last_in_rank(const Sequence* but) const noexcept;
+  Sequence* last_in_rank() const noexcept;
   void preempt(Sequence& sequence);
   void stop(Sequence& sequence) noexcept;
   void add_span(Sequence& sequence, std::int64_t rows);

@@ -20,8 +20,10 @@ struct Sequence {
   SequencePages pages;
   std::string salt;  // of the prefix cache
   bool shares_prefix = true;
-  std::int32_t slot = -1;         // row of the page tables; -1: waits
-  std::int64_t waited_steps = 0;  // since it last was given rows
+  std::int32_t slot = -1;  // row of the page tables; -1: waits
+  bool was_admitted = false;
+  std::int64_t prefix_tokens = 0;  // found in the cache when it was first admitted
+  std::int64_t waited_steps = 0;   // since it last was given rows
 
   std::int64_t length() const noexcept { return static_cast<std::int64_t>(tokens.size()); }
   bool runs() const noexcept { return slot >= 0; }

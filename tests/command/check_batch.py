@@ -68,6 +68,16 @@ class Batch(unittest.TestCase):
         for answer, word in zip(self.answers()[1:9], ("\"n\"", "bogus", "messages", "temperature", "max_tokens", "top_p", "context", "messages")):
             self.assertIn(word, answer["response"]["body"]["error"]["message"])
 
+    def test_a_static_profile_keeps_its_limit_on_prompts(self):
+        model = self.folder / "static.corbel"
+        self.assertEqual(run("compile", "pico", "-o", str(model), "--seq_length", "256", "--max_input_length", "64", "--method", "fast")[0], 0)
+        file = write(self.folder / "in.jsonl", [chat("short"), chat("word " * 80)])
+        code, _, err = run("batch", str(model), str(file), "-o", str(self.out))
+        self.assertEqual(code, 0, err)
+        short, long = (answer["response"] for answer in self.answers())
+        self.assertEqual((short["status_code"], long["status_code"]), (200, 400))
+        self.assertIn("at most 64", long["body"]["error"]["message"])
+
     def test_a_killed_run_goes_on_where_it_stopped_and_another_run_does_not(self):
         file = write(self.folder / "in.jsonl", [chat(f"Count to {i}.", max_tokens=40) for i in range(60)])
         self.assertEqual(run("batch", str(file), "-o", str(self.out))[0], 0)
