@@ -73,12 +73,16 @@ Result<std::vector<BatchLine>> read_lines(const std::string& file) {
 }
 
 /// What belongs to the answers: another model or file does not go on where this one stopped.
-Checksum run_key(const std::vector<BatchLine>& lines, const OpenRunner& open) {
+Checksum run_key(const std::vector<BatchLine>& lines, const OpenRunner& open, const std::string& strategy) {
   RunningChecksum sum;
   const auto add = [&sum](std::string_view text) { sum.add(std::as_bytes(std::span(text))); };
   add(open.model->loaded.package->description());
   add(open.device.device->info().profile());
-  add(std::to_string(open.runner->limits().context_tokens));
+  const TextModelInfo& model = open.model->model().info();
+  for (const std::int64_t number :
+       {open.runner->limits().context_tokens, model.weight_bytes, model.cache.bytes_per_page()})
+    add(cat(number, " "));
+  add(strategy);
   for (const BatchLine& line : lines) {
     add(line.custom_id);
     add(line.body.dump());
@@ -271,7 +275,8 @@ Result<std::string> run_file(const BatchFlags& flags, const std::string& model, 
                 open_runner({model, flags.quant}, flags.device, flags.context, flags.concurrency.value_or(16)));
   CORBEL_ASSIGN(const ChatFormat format,
                 ChatFormat::load(open->model->loaded.package->files(), *open->model->tokenizer));
-  CORBEL_ASSIGN(BatchOutput output, BatchOutput::open(flags.output, to_string(run_key(lines, *open)), lines));
+  CORBEL_ASSIGN(BatchOutput output,
+                BatchOutput::open(flags.output, to_string(run_key(lines, *open, flags.device.strategy)), lines));
   std::string text;
   if (output.done() > 0) text = cat("went on after ", output.done(), " answers of an earlier run\n");
   Batch batch(*open, format, lines, output);

@@ -91,11 +91,18 @@ class Batch(unittest.TestCase):
         process.send_signal(signal.SIGKILL)
         process.wait()
         self.assertTrue(part.exists(), "it was through before it could be killed")
+        first_line = part.read_bytes().splitlines(keepends=True)[0]
         part.write_bytes(part.read_bytes() + b'{"half a li')
         code, _, err = run("batch", str(file), "-o", str(self.out))
         self.assertEqual(code, 0, err)
         self.assertRegex(err, r"went on after \d+ answers")
         self.assertEqual(self.out.read_bytes(), whole)
+        head = whole.splitlines(keepends=True)[0]
+        self.assertEqual(run("batch", str(file), "-o", str(self.out), "--kv-cache", "f32")[0], 0)
+        part.write_bytes(first_line + head)
+        self.assertNotIn("went on", run("batch", str(file), "-o", str(self.out), "--kv-cache", "f32")[2])
+        part.write_bytes(first_line + head)
+        self.assertIn("went on after 1 answers", run("batch", str(file), "-o", str(self.out))[2])
         part.write_bytes(b"corbel batch of another file\nanswer\n")
         self.assertNotIn("went on", run("batch", str(file), "-o", str(self.out))[2])
         self.assertEqual(self.out.read_bytes(), whole)
