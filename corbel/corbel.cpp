@@ -113,8 +113,9 @@ Result<void> open_chat(corbel_model& model, const char* system, std::int64_t con
   return {};
 }
 
-GenerateOptions generate_options(const corbel_ask_options& asked, const corbel_model& model) {
-  GenerateOptions options;
+/// The caller's struct says all of the sampling; what ends an answer is the model's.
+GenerateOptions asked_options(const corbel_ask_options& asked, const corbel_model& model) {
+  GenerateOptions options = generate_options(model.loaded.defaults);
   options.sampling.temperature = asked.temperature;
   options.sampling.top_k = asked.top_k;
   options.sampling.top_p = asked.top_p > 0.0 ? asked.top_p : 1.0;
@@ -122,8 +123,6 @@ GenerateOptions generate_options(const corbel_ask_options& asked, const corbel_m
   options.sampling.repetition_penalty = asked.repetition_penalty > 0.0 ? asked.repetition_penalty : 1.0;
   options.sampling.seed = asked.seed;
   options.max_tokens = asked.max_tokens;
-  options.input_tokens = model.loaded.defaults.input_tokens;
-  for (const std::int64_t id : model.loaded.defaults.eos_ids) options.stop_ids.push_back(static_cast<std::int32_t>(id));
   return options;
 }
 
@@ -187,7 +186,7 @@ corbel_error* corbel_chat_ask(corbel_chat* chat, const char* text, const corbel_
     if (chat == nullptr || text == nullptr)
       return corbel::fail(corbel::Code::bad_request, "corbel_chat_ask: chat or text is null");
     CORBEL_ASSIGN(const corbel_ask_options copied, corbel::copy_options(options));
-    const corbel::GenerateOptions generate = corbel::generate_options(copied, *chat->model);
+    const corbel::GenerateOptions generate = corbel::asked_options(copied, *chat->model);
     CORBEL_TRY(generate.sampling.validate());
     chat->cancel = false;
     corbel::GenerateObserver observer{.cancel = &chat->cancel};
