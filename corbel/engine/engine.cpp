@@ -1,40 +1,37 @@
 #include "corbel/engine/engine.h"
 
-#include <chrono>
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "corbel/engine/answer.h"
 
 namespace corbel {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+constexpr std::int32_t kMostChoices = 1024;
+
+Error out_of_memory() { return {Code::no_memory, "out of memory"}; }  // short: needs no memory itself
 
 }  // namespace
-
-struct Engine::Work {
-  Work(const Tokenizer& tokenizer, EngineRequest wanted)
-      : request(std::move(wanted)), text(tokenizer, request.limits) {}
-
-  EngineRequest request;
-  Sequence sequence;
-  AnswerText text;
-  std::string piece;
-  GenerateResult result;
-  Clock::time_point submitted = Clock::now();
-  Clock::time_point first_token;
-};
 
 Engine::Engine(StepRunner& runner, const Tokenizer& tokenizer, const EngineOptions& options)
     : runner_(&runner),
       tokenizer_(&tokenizer),
-      scheduler_(runner.model(), runner.limits(), options.prefix_cache),
-      sampler_(runner.model().info().vocab) {}
-
-Engine::~Engine() {
-  for (auto& [id, work] : works_) scheduler_.remove(work->sequence);
+      options_(options),
+      scheduler_(runner.model(), runner.limits(), {.prefix_cache = options.prefix_cache, .stretch = options.stretch},
+                 [this](int group, std::int32_t from, std::int32_t to) { runner_->copy_page(group, from, to); }),
+      sampler_(runner.model().info().vocab) {
+  delivered_.reserve(static_cast<std::size_t>(runner.limits().sequences));
 }
 
-Result<std::uint64_t> Engine::submit(EngineRequest request) {
+Engine::~Engine() {
+  for (auto& [id, answer] : by_sequence_) scheduler_.remove(answer->sequence);
+}
+
+Result<void> Engine::check(const EngineRequest& request) const {
   CORBEL_TRY(request.sampling.validate());
   if (request.prompt.empty()) return fail(Code::bad_request, "the prompt has no tokens");
   const std::int64_t vocab = runner_->model().info().vocab;
@@ -44,113 +41,220 @@ Result<std::uint64_t> Engine::submit(EngineRequest request) {
                                          ", the model's vocabulary ids 0 to ", vocab - 1));
     }
   }
+  if (request.choices < 1 || request.choices > kMostChoices)
+    return fail(Code::bad_request, cat("choices is ", request.choices, "; it must be 1 to ", kMostChoices));
   // The last token of an answer is never run.
-  const std::int64_t answer = std::max<std::int64_t>(request.limits.max_tokens, 1);
-  CORBEL_TRY(scheduler_.check_fits(std::ssize(request.prompt) + answer - 1));
+  const bool slides = request.on_full == OnFull::slide;
+  const std::int64_t answer = slides ? 1 : std::max<std::int64_t>(request.limits.max_tokens, 1);
+  return scheduler_.check_fits(std::ssize(request.prompt) + answer - 1);
+}
+
+Result<std::uint64_t> Engine::submit(EngineRequest wanted) {
+  CORBEL_TRY(check(wanted));
   const std::uint64_t id = next_id_++;
-  auto work = std::make_unique<Work>(*tokenizer_, std::move(request));
-  Sequence& sequence = work->sequence;
-  sequence.id = id;
-  sequence.arrival = id;
-  sequence.priority = work->request.priority;
-  sequence.salt = work->request.prefix_salt;
-  sequence.shares_prefix = work->request.shares_prefix;
-  sequence.tokens.reserve(static_cast<std::size_t>(runner_->limits().context_tokens) + 1);
-  sequence.tokens = work->request.prompt;
-  work->result.figures.prompt_tokens = sequence.length();
-  scheduler_.add(sequence);
-  works_[id] = std::move(work);
+  try {
+    auto group = std::make_unique<Group>();
+    group->request = std::move(wanted);
+    const EngineRequest& request = group->request;
+    const std::int64_t context = runner_->limits().context_tokens;
+    const std::int64_t most = request.limits.max_tokens > 0 && request.on_full == OnFull::stop
+                                  ? std::min(context, std::ssize(request.prompt) + request.limits.max_tokens)
+                                  : context;
+    for (std::int32_t choice = 0; choice < request.choices; ++choice) {
+      group->answers.push_back(
+          std::make_unique<Answer>(*tokenizer_, request, id, static_cast<std::uint32_t>(choice), most));
+      Answer& answer = *group->answers.back();
+      answer.sequence.id = next_id_++;
+      by_sequence_[answer.sequence.id] = &answer;
+    }
+    group->left = group->answers.size();
+    cancelled_.reserve(groups_.size() + 1);
+    scheduler_.reserve(std::ssize(by_sequence_));
+    Sequence& first = group->answers.front()->sequence;
+    groups_[id] = std::move(group);
+    scheduler_.add(first);  // the others follow when the prompt is done
+  } catch (const std::bad_alloc&) {
+    std::erase_if(by_sequence_, [id](const auto& entry) { return entry.first > id; });
+    groups_.erase(id);
+    return Failure{out_of_memory()};
+  }
   return id;
 }
 
 void Engine::cancel(std::uint64_t id) {
-  const auto found = works_.find(id);
-  if (found != works_.end()) end(*found->second, FinishReason::cancelled);
+  if (!groups_.contains(id)) return;
+  if (!in_step_) return end_group(id, FinishReason::cancelled);
+  if (std::ranges::find(cancelled_, id) == cancelled_.end()) cancelled_.push_back(id);
 }
 
-void Engine::end(Work& work, FinishReason reason) {
-  if (std::string rest = work.text.finish(); !rest.empty()) {
-    work.result.text += rest;
-    if (work.request.on_text) work.request.on_text(rest);
-  }
-  work.result.finish = reason;
-  GenerateFigures& figures = work.result.figures;
-  figures.generated_tokens = std::ssize(work.result.ids);
-  figures.cached_tokens = work.sequence.prefix_tokens;
-  figures.prefilled_tokens = figures.generated_tokens > 0 ? figures.prompt_tokens - figures.cached_tokens : 0;
-  if (figures.generated_tokens > 0) figures.decode_seconds = seconds_since(work.first_token);
-  scheduler_.remove(work.sequence);
-  const auto owned = works_.extract(work.sequence.id);
-  if (work.request.on_end) work.request.on_end(std::move(work.result));
+void Engine::end(Answer& answer, FinishReason reason) {
+  const auto found = groups_.find(answer.group());
+  Group& group = *found->second;
+  scheduler_.remove(answer.sequence);
+  by_sequence_.erase(answer.sequence.id);
+  GenerateResult result = answer.finish(reason);
+  group.answers[result.choice].reset();
+  const auto last = --group.left == 0 ? groups_.extract(found) : decltype(groups_)::node_type();
+  if (group.request.on_end) group.request.on_end(std::move(result));
 }
 
-void Engine::fail_work(Work& work, const Error& error) {
-  scheduler_.remove(work.sequence);
-  const auto owned = works_.extract(work.sequence.id);
-  if (work.request.on_error) work.request.on_error(error);
+void Engine::end_group(std::uint64_t id, FinishReason reason) {
+  for (std::size_t choice = 0;; ++choice) {
+    const auto found = groups_.find(id);  // a callback may have ended it
+    if (found == groups_.end() || choice >= found->second->answers.size()) return;
+    if (Answer* const answer = found->second->answers[choice].get()) end(*answer, reason);
+  }
 }
 
-void Engine::deliver(Work& work, std::span<const float> logits) {
-  if (!all_finite(logits)) {
-    const auto broken = fail(Code::device_failed, cat("NaN or infinity after ", work.sequence.length(),
-                                                      " tokens: ", runner_->find_broken_module(),
-                                                      " is the first module whose output is not finite"));
-    return fail_work(work, broken.error);
+void Engine::fail_group(std::uint64_t id, const Error& error) {
+  const auto group = groups_.extract(id);
+  if (group.empty()) return;
+  for (const auto& answer : group.mapped()->answers) {
+    if (answer == nullptr) continue;
+    scheduler_.discard(answer->sequence);
+    by_sequence_.erase(answer->sequence.id);
   }
-  Sequence& sequence = work.sequence;
-  const std::int32_t id =
-      sampler_.sample(logits, sequence.tokens, work.request.sampling, static_cast<std::uint64_t>(sequence.length()));
-  if (work.result.ids.empty()) {
-    work.first_token = Clock::now();
-    work.result.figures.first_token_seconds = seconds_since(work.submitted);
+  if (group.mapped()->request.on_error) group.mapped()->request.on_error(error);
+}
+
+void Engine::end_overdue() {
+  overdue_.clear();
+  const Clock::time_point now = Clock::now();
+  for (const auto& [id, group] : groups_) {
+    if (group->request.deadline && *group->request.deadline <= now) overdue_.push_back(id);
   }
-  sequence.tokens.push_back(id);
-  work.result.ids.push_back(id);
-  const AnswerText::State state = work.text.push(id, work.piece);
-  work.result.text += work.piece;
-  if (!work.piece.empty() && work.request.on_text) work.request.on_text(work.piece);
-  if (state == AnswerText::State::stopped) return end(work, FinishReason::stop);
+  for (const std::uint64_t id : overdue_) end_group(id, FinishReason::timeout);
+}
+
+void Engine::propose_drafts() {
+  std::int64_t decoding = 0;
+  for (const Sequence* const sequence : scheduler_.running_sequences()) decoding += sequence->decodes() ? 1 : 0;
+  std::int64_t rows = decoding;
+  for (const Sequence* const sequence : scheduler_.running_sequences()) {
+    if (sequence->decodes()) by_sequence_.find(sequence->id)->second->draft(scheduler_.pacer(), decoding, rows);
+  }
+}
+
+/// A model has one token more than fits: it was never run.
+bool Engine::is_full(const Sequence& sequence) const {
   const RunnerLimits& limits = runner_->limits();
-  const std::int64_t most = std::min(limits.context_tokens, limits.pages * kPageTokens);
-  if (state == AnswerText::State::full || sequence.length() > most) return end(work, FinishReason::length);
+  return sequence.length() > std::min(limits.context_tokens, limits.pages * kPageTokens);
 }
 
-bool Engine::step() {
-  const Scheduler::Step& step = scheduler_.schedule();
-  if (step.plan.rows() == 0) return false;
-  ++steps_;
-  rows_ += step.plan.rows();
-  const Result<TensorView> logits = runner_->run_unchecked(step.plan);
-  if (!logits) {
-    std::vector<Work*> hit;
-    for (auto& [id, work] : works_) {
-      if (work->sequence.runs()) hit.push_back(work.get());
+/// The first tokens of the other answers to the prompt, which is cached now; then they run on their own.
+void Engine::fork_others(Answer& first, std::span<const float> logits) {
+  Group& group = *groups_.find(first.group())->second;
+  for (std::size_t choice = 1; choice < group.answers.size(); ++choice) {
+    Answer& other = *group.answers[choice];
+    other.admit();
+    const Answer::State state = other.take(logits, sampler_);
+    other.sequence.prefix_tokens = first.sequence.prefix_tokens;
+    if (state == Answer::State::goes_on && !is_full(other.sequence)) {
+      scheduler_.fork(first.sequence, other.sequence);
+    } else {
+      end(other, state == Answer::State::stopped ? FinishReason::stop : FinishReason::length);
     }
-    for (Work* const work : hit) fail_work(*work, logits.error());
+  }
+}
+
+void Engine::deliver(Answer& answer, const Delivery& delivery, const Rows<const float>& rows) {
+  Sequence& sequence = answer.sequence;
+  if (sequence.cached < sequence.length()) return;  // a part of a prompt
+  std::int64_t accepted = 0;
+  Answer::State state = Answer::State::goes_on;
+  const std::int64_t first = delivery.first_row + delivery.rows - 1 - delivery.drafted;
+  for (std::int64_t at = 0; at <= delivery.drafted; ++at) {
+    const std::span<const float> logits(rows[first + at], static_cast<std::size_t>(runner_->model().info().vocab));
+    if (!all_finite(logits)) {
+      const auto broken = fail(Code::device_failed, cat("NaN or infinity after ", sequence.length(),
+                                                        " tokens: ", runner_->find_broken_module(),
+                                                        " is the first module whose output is not finite"));
+      return fail_group(answer.group(), broken.error);
+    }
+    if (!answer.has_tokens() && answer.request().choices > 1) fork_others(answer, logits);
+    state = answer.take(logits, sampler_);
+    const bool right = at < delivery.drafted && answer.last_token() == sequence.draft[at];
+    if (right) ++accepted;
+    if (!right || state != Answer::State::goes_on || is_full(sequence)) break;
+  }
+  scheduler_.keep_draft(sequence, accepted);
+  answer.learn(delivery.drafted, accepted);
+  counts_.drafted_tokens += delivery.drafted;
+  counts_.accepted_tokens += accepted;
+  if (state == Answer::State::stopped) return end(answer, FinishReason::stop);
+  if (state == Answer::State::full) return end(answer, FinishReason::length);
+  if (!is_full(sequence)) return;
+  if (answer.request().on_full == OnFull::stop) return end(answer, FinishReason::length);
+  if (!answer.slide()) {
+    return fail_group(answer.group(), {Code::bad_request, cat("the context of ", runner_->limits().context_tokens,
+                                                              " tokens is filled by the part that must stay (",
+                                                              answer.request().keep_tokens, " tokens)")});
+  }
+  scheduler_.restart(sequence);
+}
+
+/// Nothing of the step is kept: its sequences run again from their tokens, unless they have failed before.
+void Engine::handle_failure(const Error& error) {
+  ++counts_.failed_steps;
+  overdue_.clear();
+  for (const Sequence* const sequence : scheduler_.running_sequences()) {
+    Answer& answer = *by_sequence_.find(sequence->id)->second;
+    if (++answer.failures > 1) overdue_.push_back(answer.group());
+  }
+  for (const std::uint64_t id : overdue_) fail_group(id, error);
+  scheduler_.restart_all();
+}
+
+bool Engine::step(const std::atomic<bool>* interrupt) {
+  end_overdue();
+  if (options_.drafts) propose_drafts();
+  const Scheduler::Step& step = scheduler_.schedule();
+  for (const Sequence* const sequence : step.admitted) by_sequence_.find(sequence->id)->second->admit();
+  if (step.plan.rows() == 0) return false;
+  ++counts_.steps;
+  counts_.rows += step.plan.rows();
+  const Clock::time_point begin = Clock::now();
+  const Result<TensorView> logits = runner_->run_unchecked(step.plan, interrupt);
+  if (!logits) {
+    if (logits.error().code != Code::cancelled) handle_failure(logits.error());
     return true;
   }
-  scheduler_.commit();
-  // By number: callbacks may cancel requests of this very step.
+  scheduler_.commit(std::chrono::duration<double>(Clock::now() - begin).count());
+  // By number: a request that fails takes others of this very step with it.
   delivered_.clear();
-  for (const Sequence* const sequence : step.logits) delivered_.push_back(sequence->id);
-  const Rows<const float> rows(*logits);
-  for (std::size_t row = 0; row < delivered_.size(); ++row) {
-    const auto found = works_.find(delivered_[row]);
-    if (found == works_.end()) continue;
-    deliver(*found->second, {rows[static_cast<std::int64_t>(row)], static_cast<std::size_t>(logits->columns())});
+  std::int64_t row = 0;
+  for (const Scheduler::Wanted& wanted : step.logits) {
+    delivered_.push_back({wanted.sequence->id, row, wanted.rows, wanted.drafted});
+    row += wanted.rows;
   }
+  in_step_ = true;
+  const Rows<const float> rows(*logits);
+  for (const Delivery& delivery : delivered_) {
+    const auto found = by_sequence_.find(delivery.sequence);
+    if (found == by_sequence_.end()) continue;
+    const std::uint64_t group = found->second->group();
+    try {
+      found->second->failures = 0;
+      deliver(*found->second, delivery, rows);
+    } catch (const std::bad_alloc&) {
+      fail_group(group, out_of_memory());
+    }
+  }
+  in_step_ = false;
+  for (std::size_t i = 0; i < cancelled_.size(); ++i) end_group(cancelled_[i], FinishReason::cancelled);
+  cancelled_.clear();
   return true;
 }
 
 EngineFigures Engine::figures() const {
-  return {.running = scheduler_.running(),
-          .waiting = scheduler_.waiting(),
-          .steps = steps_,
-          .rows = rows_,
-          .preemptions = scheduler_.preemptions(),
-          .pages = scheduler_.pool().total(),
-          .free_pages = scheduler_.pool().free_pages(0),
-          .prefix = scheduler_.prefix_counts()};
+  EngineFigures figures = counts_;
+  figures.running = scheduler_.running();
+  figures.waiting = scheduler_.waiting();
+  figures.preemptions = scheduler_.preemptions();
+  figures.pages = scheduler_.pool().total();
+  figures.free_pages = scheduler_.pool().free_pages(0);
+  figures.prefix = scheduler_.prefix_counts();
+  return figures;
 }
 
 }  // namespace corbel

@@ -1,30 +1,48 @@
 #pragma once
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "corbel/engine/draft_lookup.h"
 #include "corbel/engine/generate.h"
 #include "corbel/engine/scheduler.h"
 
 namespace corbel {
 
-/// One answer wanted.
+/// Text of an answer as it comes.
+struct AnswerPiece {
+  std::uint32_t choice = 0;
+  std::string_view text;  // whole characters; may be empty: held back, or of a token without text
+  std::int32_t id = -1;   // the token that was chosen; -1: the rest that was held back
+};
+
+/// One answer wanted, or several to one prompt.
 struct EngineRequest {
   std::vector<std::int32_t> prompt;
   SamplingOptions sampling;
   AnswerLimits limits;
-  std::int32_t priority = 0;  // higher goes first
+  std::int32_t choices = 1;   // answers to the prompt, which is run once; each draws numbers of its own
+  std::int32_t priority = 0;  // higher goes first; waiting 256 steps counts like one level
   std::string prefix_salt;    // prefixes are shared among equal salts
   bool shares_prefix = true;
-  std::function<void(std::string_view text)> on_text;  // whole characters, in order; may be empty
-  std::function<void(GenerateResult result)> on_end;   // once, unless the request fails
-  std::function<void(const Error& error)> on_error;    // once, instead
+  bool drafts = true;                                             // may guess tokens and run them ahead
+  OnFull on_full = OnFull::stop;                                  // when prompt and answer fill the context
+  std::int64_t keep_tokens = 0;                                   // slide: tokens of the beginning that stay
+  std::optional<std::chrono::steady_clock::time_point> deadline;  // ends then, with what it has
+  std::function<void(const AnswerPiece& piece)> on_text;          // in order; together the texts are result.text
+  std::function<void(GenerateResult result)> on_end;              // once for each choice, unless the request fails
+  std::function<void(const Error& error)> on_error;               // once, instead of what has not ended yet
 };
 
 struct EngineOptions {
   bool prefix_cache = true;
+  bool drafts = true;    // look up what comes next in what came before, where that pays
+  double stretch = 1.8;  // a step with rows of prompts may take so many times what decoding alone takes
 };
 
 struct EngineFigures {
@@ -35,12 +53,17 @@ struct EngineFigures {
   std::int64_t preemptions = 0;
   std::int64_t pages = 0;  // of the pool
   std::int64_t free_pages = 0;
+  std::int64_t drafted_tokens = 0;
+  std::int64_t accepted_tokens = 0;  // of those drafted
+  std::int64_t failed_steps = 0;     // run again
   PrefixCache::Counts prefix;
 };
 
+class Answer;
+
 /// Many answers at once on one model: schedule, run, sample, deliver. What an answer says depends on its request alone:
-/// not on its company, nor on chunks, preemption or shared prefixes. One thread; callbacks come from step(). The runner
-/// and the tokenizer outlive it.
+/// not on its company, nor on chunks, preemption, shared prefixes or drafts. One thread; callbacks come from step() and
+/// cancel(), and may submit and cancel. The runner and the tokenizer outlive it.
 class Engine {
  public:
   Engine(StepRunner& runner, const Tokenizer& tokenizer, const EngineOptions& options = {});
@@ -48,34 +71,61 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Queues the request; its number. Refused: sampling options out of range, an empty prompt, ids outside the
-  /// vocabulary, more tokens than could ever run.
+  /// Queues the request; its number. Refused: options out of range, an empty prompt, ids outside the vocabulary, more
+  /// tokens than could ever run, memory that is not there.
   Result<std::uint64_t> submit(EngineRequest request);
 
-  /// Ends the request before the next step, as FinishReason::cancelled, with what it has. Unknown numbers are ignored.
+  /// Ends what has not ended of the request, as FinishReason::cancelled, with what it has: at once, or at the end of
+  /// the step at hand when a callback asks. Unknown numbers are ignored.
   void cancel(std::uint64_t id);
 
-  /// Runs one step; false when there is nothing to run. What fails a whole step (the device) ends all requests in it
-  /// with the error; rows that are not finite end their own.
-  bool step();
+  /// Runs one step; false when there is nothing to run. When the device fails, the sequences of the step run again from
+  /// their tokens; those that it happens to twice in a row end with the error. Rows that are not finite end their own
+  /// request. A step that `interrupt` stops has not happened.
+  bool step(const std::atomic<bool>* interrupt = nullptr);
 
   EngineFigures figures() const;
+  const StepRunner& runner() const noexcept { return *runner_; }
+  const Tokenizer& tokenizer() const noexcept { return *tokenizer_; }
 
  private:
-  struct Work;
-  void deliver(Work& work, std::span<const float> logits);
-  void end(Work& work, FinishReason reason);
-  void fail_work(Work& work, const Error& error);
+  /// The answers to one prompt.
+  struct Group {
+    EngineRequest request;
+    std::vector<std::unique_ptr<Answer>> answers;  // null: ended
+    std::size_t left = 0;
+  };
+  /// Rows of a step's logits, by number: answers may end before their turn comes.
+  struct Delivery {
+    std::uint64_t sequence = 0;
+    std::int64_t first_row = 0;
+    std::int64_t rows = 1;
+    std::int64_t drafted = 0;
+  };
+  Result<void> check(const EngineRequest& request) const;
+  void propose_drafts();
+  void end_overdue();
+  void handle_failure(const Error& error);
+  void deliver(Answer& answer, const Delivery& delivery, const Rows<const float>& rows);
+  void fork_others(Answer& first, std::span<const float> logits);
+  bool is_full(const Sequence& sequence) const;
+  void end(Answer& answer, FinishReason reason);
+  void end_group(std::uint64_t id, FinishReason reason);
+  void fail_group(std::uint64_t id, const Error& error);
 
   StepRunner* runner_;
   const Tokenizer* tokenizer_;
+  EngineOptions options_;
   Scheduler scheduler_;
   Sampler sampler_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<Work>> works_;
-  std::vector<std::uint64_t> delivered_;  // scratch of step()
-  std::uint64_t next_id_ = 1;
-  std::int64_t steps_ = 0;
-  std::int64_t rows_ = 0;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Group>> groups_;
+  std::unordered_map<std::uint64_t, Answer*> by_sequence_;
+  std::vector<Delivery> delivered_;       // scratch of step()
+  std::vector<std::uint64_t> overdue_;    // scratch
+  std::vector<std::uint64_t> cancelled_;  // by callbacks of the step at hand
+  bool in_step_ = false;
+  std::uint64_t next_id_ = 1;  // of requests and of sequences
+  EngineFigures counts_;       // what figures() does not ask others for
 };
 
 }  // namespace corbel

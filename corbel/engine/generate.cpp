@@ -146,6 +146,7 @@ std::string_view finish_reason_name(FinishReason reason) {
     case FinishReason::stop: return "stop";
     case FinishReason::length: return "length";
     case FinishReason::cancelled: return "cancelled";
+    case FinishReason::timeout: return "timeout";
   }
   return "?";
 }

@@ -39,8 +39,9 @@ enum class FinishReason {
   stop,       // a stop id or a stop string
   length,     // max_tokens, or the context is full
   cancelled,  // by the caller
+  timeout,    // its deadline has passed
 };
-/// "stop", "length", "cancelled".
+/// "stop", "length", "cancelled", "timeout".
 std::string_view finish_reason_name(FinishReason reason);
 
 struct GenerateFigures {
@@ -51,6 +52,8 @@ struct GenerateFigures {
   double prefill_seconds = 0.0;
   double decode_seconds = 0.0;       // of all generated tokens but the first
   double first_token_seconds = 0.0;  // from the call to the first token
+  double queue_seconds = 0.0;        // of them, until it was admitted
+  std::int64_t steps = 0;            // that gave the tokens behind the first: fewer than tokens where drafts were right
 
   double prefill_tokens_per_second() const noexcept;
   double decode_tokens_per_second() const noexcept;  // 0 when only one token was generated
@@ -60,6 +63,8 @@ struct GenerateResult {
   std::vector<std::int32_t> ids;  // a stop id included
   std::string text;
   FinishReason finish = FinishReason::stop;
+  std::uint32_t choice = 0;           // of several answers to one prompt
+  std::vector<std::string> warnings;  // what the caller should know, in plain words
   GenerateFigures figures;
 };
 

@@ -1,90 +1,185 @@
 #include "corbel/engine/prefix_cache.h"
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cstring>
-
-#include "corbel/ops/step_inputs.h"
 
 namespace corbel {
 namespace {
 
-Checksum first_key(const std::string& salt) { return checksum_of(salt); }
-
-Checksum next_key(const Checksum& before, std::span<const std::int32_t> page) {
-  RunningChecksum running;
-  running.add(before.bytes);
-  running.add(std::as_bytes(page));
-  return running.value();
+Checksum next_key(const Checksum& before, std::span<const std::int32_t> page) noexcept {
+  std::array<std::byte, sizeof(Checksum) + kPageTokens * sizeof(std::int32_t)> bytes;
+  std::memcpy(bytes.data(), before.bytes.data(), sizeof(Checksum));
+  std::memcpy(bytes.data() + sizeof(Checksum), page.data(), page.size_bytes());
+  return checksum_of(std::span<const std::byte>(bytes));
 }
 
 }  // namespace
 
-std::size_t PrefixCache::HashOfKey::operator()(const Checksum& key) const noexcept {
+PrefixCache::PrefixCache(PagePool& pool, int groups) : pool_(&pool), groups_(static_cast<std::size_t>(groups)) {
+  const auto total = static_cast<std::size_t>(pool.total());
+  entries_.resize(total);
+  for (std::size_t i = total; i > 0; --i) {
+    entries_[i - 1].older = free_;
+    free_ = static_cast<std::int32_t>(i - 1);
+  }
+  pages_.resize(total * groups_);
+  tokens_.resize(total * kPageTokens);
+  buckets_.assign(std::bit_ceil(std::max<std::size_t>(total, 1) * 2), -1);
+  path_.reserve(total);
+}
+
+std::size_t PrefixCache::bucket_of(const Checksum& key) const noexcept {
   std::size_t hash = 0;
   std::memcpy(&hash, key.bytes.data(), sizeof hash);
-  return hash;
+  return hash & (buckets_.size() - 1);
 }
 
-SequencePages PrefixCache::find(std::span<const std::int32_t> tokens, const std::string& salt) {
-  SequencePages found;
-  Checksum key = first_key(salt);
-  std::vector<Entries::iterator> path;
-  for (std::size_t at = 0; at + kPageTokens < tokens.size(); at += kPageTokens) {
-    key = next_key(key, tokens.subspan(at, kPageTokens));
-    const auto entry = by_key_.find(key);
-    if (entry == by_key_.end()) break;
-    path.push_back(entry->second);
+std::int32_t PrefixCache::find_page(const Checksum& key, const Checksum& before,
+                                    std::span<const std::int32_t> tokens) const noexcept {
+  std::int32_t entry = buckets_[bucket_of(key)];
+  while (entry >= 0 && !(entries_[entry].key == key && entries_[entry].before == before &&
+                         std::ranges::equal(tokens_of(entry), tokens)))
+    entry = entries_[entry].chain;
+  return entry;
+}
+
+/// The tail behind `before` that agrees with most of `tokens`.
+std::int32_t PrefixCache::find_tail(const Checksum& before, std::span<const std::int32_t> tokens,
+                                    std::int64_t& common) const noexcept {
+  std::int32_t best = -1;
+  common = 0;
+  for (std::int32_t entry = buckets_[bucket_of(before)]; entry >= 0; entry = entries_[entry].chain) {
+    const Entry& one = entries_[entry];
+    if (one.tokens == kPageTokens || one.before != before) continue;
+    const std::span<const std::int32_t> tail = tokens_of(entry);
+    const auto agree = std::ranges::mismatch(tail, tokens).in1 - tail.begin();
+    if (agree <= common) continue;
+    common = agree;
+    best = entry;
+  }
+  return best;
+}
+
+PrefixCache::Tail PrefixCache::find(std::span<const std::int32_t> tokens, Place& place, SequencePages& pages) {
+  path_.clear();
+  pages.groups.resize(groups_);
+  const std::span<const std::int32_t> usable = tokens.first(tokens.size() - 1);
+  auto rest = usable.subspan(static_cast<std::size_t>(place.pages * kPageTokens));
+  while (rest.size() >= kPageTokens) {
+    const Checksum key = next_key(place.key, rest.first(kPageTokens));
+    const std::int32_t entry = find_page(key, place.key, rest.first(kPageTokens));
+    if (entry < 0) break;
+    path_.push_back(entry);
+    place = {key, place.pages + 1};
+    rest = rest.subspan(kPageTokens);
+    for (std::size_t group = 0; group < groups_; ++group) {
+      const std::int32_t page = pages_of(entry)[group];
+      pool_->retain(static_cast<int>(group), page);
+      pages.groups[group].push_back(page);
+    }
+  }
+  Tail tail;
+  if (const std::int32_t entry = find_tail(place.key, rest, tail.tokens); entry >= 0) {
+    tail.pages.assign(pages_of(entry).begin(), pages_of(entry).end());
+    make_newest(entry);
   }
   // The beginning last: without it nothing after it is found, so it has to stay longest.
-  for (auto entry = path.rbegin(); entry != path.rend(); ++entry) entries_.splice(entries_.begin(), entries_, *entry);
-  for (const Entries::iterator entry : path) {
-    found.groups.resize(entry->pages.size());
-    for (std::size_t group = 0; group < entry->pages.size(); ++group) {
-      pool_->retain(static_cast<int>(group), entry->pages[group]);
-      found.groups[group].push_back(entry->pages[group]);
-    }
-  }
-  return found;
+  for (auto entry = path_.rbegin(); entry != path_.rend(); ++entry) make_newest(*entry);
+  return tail;
 }
 
-void PrefixCache::add(std::span<const std::int32_t> tokens, const std::string& salt, const SequencePages& pages) {
-  Checksum key = first_key(salt);
-  for (std::size_t page = 0; (page + 1) * kPageTokens <= tokens.size(); ++page) {
-    key = next_key(key, tokens.subspan(page * kPageTokens, kPageTokens));
-    if (by_key_.contains(key)) continue;
-    Entry entry{key, {}};
-    for (std::size_t group = 0; group < pages.groups.size(); ++group) {
-      entry.pages.push_back(pages.groups[group][page]);
-      pool_->retain(static_cast<int>(group), entry.pages.back());
-    }
-    entries_.push_front(std::move(entry));
-    by_key_[key] = entries_.begin();
-    ++counts_.pages;
+void PrefixCache::add(std::span<const std::int32_t> tokens, Place& place, const SequencePages& pages) {
+  while ((place.pages + 1) * kPageTokens <= std::ssize(tokens)) {
+    const auto page = tokens.subspan(static_cast<std::size_t>(place.pages * kPageTokens), kPageTokens);
+    const Checksum key = next_key(place.key, page);
+    if (find_page(key, place.key, page) < 0) insert({.key = key, .before = place.key}, page, pages, place.pages);
+    place = {key, place.pages + 1};
   }
 }
 
-bool PrefixCache::drop_oldest() {
-  for (auto entry = entries_.end(); entry != entries_.begin();) {
-    --entry;
-    if (pool_->users(0, entry->pages[0]) > 1) continue;
-    for (std::size_t group = 0; group < entry->pages.size(); ++group)
-      pool_->release(static_cast<int>(group), entry->pages[group]);
-    by_key_.erase(entry->key);
-    entries_.erase(entry);
-    --counts_.pages;
+void PrefixCache::add_tail(std::span<const std::int32_t> tokens, const Place& place, const SequencePages& pages) {
+  const auto tail = tokens.subspan(std::min(tokens.size(), static_cast<std::size_t>(place.pages * kPageTokens)));
+  if (tail.empty() || tail.size() >= kPageTokens) return;
+  std::int64_t common = 0;
+  const std::int32_t known = find_tail(place.key, tail, common);
+  if (known >= 0 && common == std::ssize(tail)) return make_newest(known);
+  // Its beginning is of no more use.
+  if (known >= 0 && common == entries_[known].tokens) erase(known);
+  insert({.key = place.key, .before = place.key}, tail, pages, place.pages);
+}
+
+void PrefixCache::insert(const Entry& made, std::span<const std::int32_t> tokens, const SequencePages& pages,
+                         std::int64_t page) noexcept {
+  const std::int32_t entry = free_;
+  if (entry < 0) return;
+  free_ = entries_[entry].older;
+  entries_[entry] = made;
+  entries_[entry].tokens = static_cast<std::int32_t>(tokens.size());
+  std::ranges::copy(tokens, tokens_.begin() + std::ptrdiff_t{entry} * kPageTokens);
+  for (std::size_t group = 0; group < groups_; ++group) {
+    pages_of(entry)[group] = pages.groups[group][static_cast<std::size_t>(page)];
+    pool_->retain(static_cast<int>(group), pages_of(entry)[group]);
+  }
+  std::int32_t& bucket = buckets_[bucket_of(made.key)];
+  entries_[entry].chain = bucket;
+  bucket = entry;
+  if (newest_ >= 0) entries_[newest_].newer = entry;
+  entries_[entry].older = newest_;
+  newest_ = entry;
+  if (oldest_ < 0) oldest_ = entry;
+  ++counts_.pages;
+}
+
+void PrefixCache::unlink(std::int32_t entry) noexcept {
+  const Entry& one = entries_[entry];
+  (one.newer >= 0 ? entries_[one.newer].older : newest_) = one.older;
+  (one.older >= 0 ? entries_[one.older].newer : oldest_) = one.newer;
+}
+
+void PrefixCache::make_newest(std::int32_t entry) noexcept {
+  if (entry == newest_) return;
+  unlink(entry);
+  entries_[entry].newer = -1;
+  entries_[entry].older = newest_;
+  entries_[newest_].newer = entry;
+  newest_ = entry;
+}
+
+void PrefixCache::erase(std::int32_t entry) noexcept {
+  for (std::size_t group = 0; group < groups_; ++group) pool_->release(static_cast<int>(group), pages_of(entry)[group]);
+  std::int32_t* link = &buckets_[bucket_of(entries_[entry].key)];
+  while (*link != entry) link = &entries_[*link].chain;
+  *link = entries_[entry].chain;
+  unlink(entry);
+  entries_[entry].older = free_;
+  free_ = entry;
+  --counts_.pages;
+}
+
+void PrefixCache::forget(std::span<const std::int32_t> tokens, const std::string& salt) noexcept {
+  Checksum before = start(salt).key;
+  for (std::size_t at = 0; at + kPageTokens <= tokens.size(); at += kPageTokens) {
+    const auto page = tokens.subspan(at, kPageTokens);
+    const Checksum key = next_key(before, page);
+    if (const std::int32_t entry = find_page(key, before, page); entry >= 0) erase(entry);
+    before = key;
+  }
+}
+
+bool PrefixCache::drop_oldest() noexcept {
+  for (std::int32_t entry = oldest_; entry >= 0; entry = entries_[entry].newer) {
+    if (pool_->users(0, pages_of(entry)[0]) > 1) continue;
+    erase(entry);
     ++counts_.dropped_pages;
     return true;
   }
   return false;
 }
 
-void PrefixCache::clear() {
-  for (const Entry& entry : entries_) {
-    for (std::size_t group = 0; group < entry.pages.size(); ++group)
-      pool_->release(static_cast<int>(group), entry.pages[group]);
-  }
-  entries_.clear();
-  by_key_.clear();
-  counts_.pages = 0;
+void PrefixCache::clear() noexcept {
+  while (oldest_ >= 0) erase(oldest_);
 }
 
 }  // namespace corbel

@@ -1,22 +1,26 @@
 #include "corbel/engine/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace corbel {
 namespace {
 
 /// Who is admitted first, and preempted last.
 bool goes_before(const Sequence* a, const Sequence* b) noexcept {
-  return a->priority != b->priority ? a->priority > b->priority : a->arrival < b->arrival;
+  return a->rank != b->rank ? a->rank > b->rank : a->id < b->id;
 }
 
 }  // namespace
 
-Scheduler::Scheduler(const TextModel& model, const RunnerLimits& limits, bool prefix_cache)
+Scheduler::Scheduler(const TextModel& model, const RunnerLimits& limits, const SchedulerOptions& options,
+                     CopyPage copy_page)
     : limits_(limits),
-      prefix_cache_(prefix_cache),
+      prefix_cache_(options.prefix_cache),
+      copy_page_(std::move(copy_page)),
       pool_(static_cast<int>(model.info().cache.groups.size()), limits.pages),
-      prefixes_(pool_) {
+      prefixes_(pool_, static_cast<int>(model.info().cache.groups.size())),
+      pacer_(options.stretch) {
   const auto sequences = static_cast<std::size_t>(limits.sequences);
   const std::int64_t columns = pages_of_tokens(limits.context_tokens);
   StepPlan& plan = step_.plan;
@@ -27,8 +31,9 @@ Scheduler::Scheduler(const TextModel& model, const RunnerLimits& limits, bool pr
   for (auto* const spans : {&plan.prefill, &plan.decode}) spans->reserve(sequences);
   plan.tokens.reserve(static_cast<std::size_t>(limits.step_rows));
   step_.logits.reserve(sequences);
+  step_.admitted.reserve(sequences);
   running_.reserve(sequences);
-  prompts_.reserve(sequences);
+  sorted_.reserve(sequences);
   given_.reserve(sequences);
   for (auto slot = static_cast<std::int32_t>(limits.sequences); slot > 0; --slot) free_slots_.push_back(slot - 1);
 }
@@ -46,12 +51,41 @@ Result<void> Scheduler::check_fits(std::int64_t tokens) const {
 }
 
 void Scheduler::add(Sequence& sequence) {
+  // Those that came later lose a step for each: whoever waits rises above later ones of higher priority.
+  if (!sequence.was_admitted) sequence.rank = sequence.priority * kStepsPerLevel - steps_;
+  sequence.known = PrefixCache::start(sequence.salt);
   waiting_.insert(std::ranges::upper_bound(waiting_, &sequence, goes_before), &sequence);
 }
 
 void Scheduler::remove(Sequence& sequence) noexcept {
+  // Of what is cached, not all may be known: a page that was filled in the last step.
+  if (sequence.runs() && shares(sequence) && sequence.cached > 0) {
+    const auto cached = std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.cached));
+    prefixes_.add(cached, sequence.known, sequence.pages);
+    prefixes_.add_tail(cached, sequence.known, sequence.pages);
+  }
   if (sequence.runs()) stop(sequence);
   std::erase(waiting_, &sequence);
+}
+
+void Scheduler::discard(Sequence& sequence) noexcept {
+  if (shares(sequence)) {
+    const auto cached = std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.cached));
+    prefixes_.forget(cached, sequence.salt);
+  }
+  if (sequence.runs()) stop(sequence);
+  std::erase(waiting_, &sequence);
+}
+
+void Scheduler::restart(Sequence& sequence) {
+  if (!sequence.runs()) return;
+  std::erase_if(given_, [&](const Given& given) { return given.sequence == &sequence; });
+  stop(sequence);
+  add(sequence);
+}
+
+void Scheduler::restart_all() {
+  while (!running_.empty()) restart(*running_.back());
 }
 
 /// Out of the running ones, without pages.
@@ -64,18 +98,8 @@ void Scheduler::stop(Sequence& sequence) noexcept {
 }
 
 void Scheduler::preempt(Sequence& sequence) {
-  std::erase_if(given_, [&](const Given& given) { return given.sequence == &sequence; });
-  stop(sequence);
-  add(sequence);
+  restart(sequence);
   ++preemptions_;
-}
-
-Sequence* Scheduler::last_in_rank() const noexcept {
-  Sequence* last = nullptr;
-  for (Sequence* const sequence : running_) {
-    if (last == nullptr || goes_before(last, sequence)) last = sequence;
-  }
-  return last;
 }
 
 /// Pages for so many tokens, at the price of prefixes that nobody uses.
@@ -86,25 +110,49 @@ bool Scheduler::grow(Sequence& sequence, std::int64_t tokens) {
   return true;
 }
 
-bool Scheduler::try_admit(Sequence& sequence) {
-  if (prefix_cache_ && sequence.shares_prefix) {
-    sequence.pages = prefixes_.find(sequence.tokens, sequence.salt);
-    if (!sequence.pages.groups.empty()) sequence.cached = std::ssize(sequence.pages.groups[0]) * kPageTokens;
+/// What the prefix cache has of the sequence's tokens; a begun page is copied, as this sequence goes on in it.
+void Scheduler::find_prefix(Sequence& sequence) {
+  const PrefixCache::Tail tail = prefixes_.find(sequence.tokens, sequence.known, sequence.pages);
+  sequence.cached = sequence.known.pages * kPageTokens;
+  if (tail.tokens == 0) return;
+  for (std::size_t group = 0; group < tail.pages.size(); ++group)
+    pool_.retain(static_cast<int>(group), tail.pages[group]);
+  if (grow(sequence, sequence.cached + tail.tokens)) {
+    for (std::size_t group = 0; group < tail.pages.size(); ++group)
+      copy_page_(static_cast<int>(group), tail.pages[group], sequence.pages.groups[group].back());
+    sequence.cached += tail.tokens;
   }
-  // A page to go on with: who is admitted should not be preempted at once.
-  const std::int64_t wanted = std::min(sequence.length() + kPageTokens, limits_.context_tokens);
-  if (!grow(sequence, std::min(wanted, pool_.total() * kPageTokens))) {
-    pool_.shrink(sequence.pages, 0);
-    sequence.cached = 0;
-    return false;
+  for (std::size_t group = 0; group < tail.pages.size(); ++group)
+    pool_.release(static_cast<int>(group), tail.pages[group]);
+}
+
+void Scheduler::give_slot(Sequence& sequence) {
+  if (!sequence.was_admitted) {
+    sequence.prefix_tokens = sequence.cached;
+    step_.admitted.push_back(&sequence);
   }
-  if (prefix_cache_ && sequence.shares_prefix) prefixes_.count(sequence.length(), sequence.cached);
-  if (!sequence.was_admitted) sequence.prefix_tokens = sequence.cached;
   sequence.was_admitted = true;
   sequence.slot = free_slots_.back();
   free_slots_.pop_back();
   sequence.waited_steps = 0;
   running_.push_back(&sequence);
+}
+
+bool Scheduler::try_admit(Sequence& sequence) {
+  // Room in its table for all pages it may have, now: later steps allocate nothing.
+  sequence.pages.groups.resize(step_.plan.page_tables.size());
+  for (auto& pages : sequence.pages.groups) pages.reserve(static_cast<std::size_t>(step_.plan.max_pages));
+  if (shares(sequence) && !sequence.wants_prompt_logits) find_prefix(sequence);
+  // A page to go on with: who is admitted should not be preempted at once.
+  const std::int64_t wanted = std::min(sequence.length() + kPageTokens, limits_.context_tokens);
+  if (!grow(sequence, std::min(wanted, pool_.total() * kPageTokens))) {
+    pool_.shrink(sequence.pages, 0);
+    sequence.known = PrefixCache::start(sequence.salt);
+    sequence.cached = 0;
+    return false;
+  }
+  if (shares(sequence)) prefixes_.count(sequence.length(), sequence.cached);
+  give_slot(sequence);
   return true;
 }
 
@@ -115,41 +163,101 @@ void Scheduler::admit() {
   }
 }
 
-void Scheduler::plan_decoding(std::int64_t& rows_left) {
-  // By rank, so that who is preempted has not been given a row yet, mostly.
-  prompts_.assign(running_.begin(), running_.end());
-  std::ranges::sort(prompts_, goes_before);
-  for (Sequence* const sequence : prompts_) {
-    if (!sequence->runs() || !sequence->decodes() || rows_left == 0) continue;
-    while (!grow(*sequence, sequence->length())) {
-      Sequence* const last = last_in_rank();
-      const bool itself = last == sequence;
-      preempt(*last);
-      if (itself) break;
-    }
-    if (!sequence->runs()) continue;
-    given_.push_back({sequence, 1});
-    --rows_left;
+void Scheduler::fork(const Sequence& from, Sequence& to) {
+  if (free_slots_.empty() || !from.runs()) return add(to);
+  const std::int64_t whole = from.cached / kPageTokens * kPageTokens;
+  to.pages = pool_.share(from.pages, whole);
+  for (auto& pages : to.pages.groups) pages.reserve(static_cast<std::size_t>(step_.plan.max_pages));
+  if (!grow(to, to.length())) {
+    pool_.shrink(to.pages, 0);
+    return add(to);
   }
-  rows_left = limits_.step_rows - std::ssize(given_);
+  if (from.cached > whole) {
+    for (std::size_t group = 0; group < to.pages.groups.size(); ++group) {
+      const auto page = static_cast<std::size_t>(whole / kPageTokens);
+      copy_page_(static_cast<int>(group), from.pages.groups[group][page], to.pages.groups[group][page]);
+    }
+  }
+  to.cached = from.cached;
+  to.known = from.known;
+  to.rank = from.rank;
+  give_slot(to);
+  to.prefix_tokens = to.cached;
 }
 
-void Scheduler::plan_prompts(std::int64_t rows_left) {
-  prompts_.clear();
+/// Pages for its next token, if need be those of sequences of lower rank, or none: then it is preempted itself.
+void Scheduler::make_room(Sequence& sequence) {
+  while (sequence.runs() && !grow(sequence, sequence.length())) {
+    preempt(**std::ranges::max_element(running_, goes_before));
+  }
+}
+
+/// How many rows its draft gets: what is left of the step, of its logits, of the context and of the pages that are
+/// free.
+std::int64_t Scheduler::draft_rows(Sequence& sequence) {
+  std::int64_t rows = std::min(
+      {std::ssize(sequence.draft), rows_left_ - 1, spare_logit_rows_, limits_.context_tokens - sequence.length()});
+  if (rows <= 0) return 0;
+  const std::int64_t held = std::ssize(sequence.pages.groups[0]) * kPageTokens;
+  if (sequence.length() + rows > held && !pool_.grow(sequence.pages, sequence.length() + rows))
+    rows = held - sequence.length();
+  return rows;
+}
+
+void Scheduler::plan_decoding() {
+  // By rank, so that who is preempted has not been given a row yet, mostly.
+  sorted_.assign(running_.begin(), running_.end());
+  std::ranges::sort(sorted_, goes_before);
+  for (Sequence* const sequence : sorted_) {
+    if (!sequence->runs() || !sequence->decodes() || rows_left_ == 0) continue;
+    make_room(*sequence);
+    if (!sequence->runs()) continue;
+    const std::int64_t drafted = draft_rows(*sequence);
+    spare_logit_rows_ -= drafted;
+    given_.push_back({sequence, 1 + drafted, drafted, 1 + drafted});
+    rows_left_ -= 1 + drafted;
+  }
+  rows_left_ = limits_.step_rows;
+  for (const Given& given : given_) rows_left_ -= given.rows;  // some may have lost theirs
+  shape_.decode_rows = limits_.step_rows - rows_left_;
+}
+
+void Scheduler::plan_prompts() {
+  sorted_.clear();
   for (Sequence* const sequence : running_) {
-    if (!sequence->decodes()) prompts_.push_back(sequence);
+    if (!sequence->decodes()) sorted_.push_back(sequence);
   }
-  std::ranges::stable_sort(prompts_, {}, [](const Sequence* sequence) {
-    return sequence->length() - sequence->cached - kAgingTokens * sequence->waited_steps;
+  // The order of admission decides between equals.
+  std::ranges::sort(sorted_, [](const Sequence* a, const Sequence* b) {
+    const auto left = [](const Sequence* one) {
+      return one->length() - one->cached - kAgingTokens * one->waited_steps;
+    };
+    return left(a) != left(b) ? left(a) < left(b) : goes_before(a, b);
   });
-  for (Sequence* const sequence : prompts_) {
-    const std::int64_t rows = std::min(rows_left, sequence->length() - sequence->cached);
+  constexpr std::int64_t kLeastRows = 8;  // of a step: prompts go on, however slow the machine
+  double seconds_left = pacer_.seconds_for_prompts(shape_.decode_rows);
+  double positions = 0.0;
+  for (Sequence* const sequence : sorted_) {
+    std::int64_t rows = std::min(rows_left_, sequence->length() - sequence->cached);
+    const double row_seconds = pacer_.prompt_row_seconds(sequence->cached);
+    if (static_cast<double>(rows) * row_seconds > seconds_left) {
+      const auto in_time = static_cast<std::int64_t>(std::max(seconds_left, 0.0) / row_seconds);
+      rows = std::min(rows, std::max(in_time, kLeastRows - shape_.prompt_rows));
+    }
+    if (sequence->wants_prompt_logits) rows = std::min(rows, spare_logit_rows_ + 1);
     ++sequence->waited_steps;
-    if (rows == 0) continue;
+    if (rows <= 0) continue;
     sequence->waited_steps = 0;
-    given_.push_back({sequence, rows});
-    rows_left -= rows;
+    const bool last = sequence->cached + rows == sequence->length();
+    const std::int64_t logit_rows = sequence->wants_prompt_logits ? rows : (last ? 1 : 0);
+    spare_logit_rows_ -= std::max<std::int64_t>(logit_rows - 1, 0);
+    given_.push_back({sequence, rows, 0, logit_rows});
+    rows_left_ -= rows;
+    seconds_left -= static_cast<double>(rows) * row_seconds;
+    positions += static_cast<double>(rows) * static_cast<double>(sequence->cached + rows / 2);
+    shape_.prompt_rows += rows;
   }
+  shape_.prompt_position = shape_.prompt_rows > 0 ? positions / static_cast<double>(shape_.prompt_rows) : 0.0;
 }
 
 const Scheduler::Step& Scheduler::schedule() {
@@ -158,46 +266,64 @@ const Scheduler::Step& Scheduler::schedule() {
   plan.decode.clear();
   plan.tokens.clear();
   step_.logits.clear();
+  step_.admitted.clear();
   given_.clear();
+  shape_ = {};
+  ++steps_;
   admit();
-  std::int64_t rows_left = limits_.step_rows;
-  plan_decoding(rows_left);
-  plan_prompts(rows_left);
+  rows_left_ = limits_.step_rows;
+  spare_logit_rows_ = limits_.logit_rows - limits_.sequences;
+  plan_decoding();
+  plan_prompts();
   // Spans of several rows come before single ones.
-  std::ranges::stable_partition(given_, [](const Given& given) { return given.rows > 1; });
-  for (const Given& given : given_) add_span(*given.sequence, given.rows);
+  for (const bool single : {false, true}) {
+    for (const Given& given : given_) {
+      if ((given.rows == 1) == single) add_span(given);
+    }
+  }
   return step_;
 }
 
-void Scheduler::add_span(Sequence& sequence, std::int64_t rows) {
+void Scheduler::add_span(const Given& given) {
   StepPlan& plan = step_.plan;
-  const bool last = sequence.cached + rows == sequence.length();
-  (rows == 1 ? plan.decode : plan.prefill)
+  Sequence& sequence = *given.sequence;
+  (given.rows == 1 ? plan.decode : plan.prefill)
       .push_back({.sequence = sequence.slot,
                   .first_slot = static_cast<std::int32_t>(sequence.cached),
-                  .rows = static_cast<std::int32_t>(rows),
-                  .logit_rows = last ? 1 : 0,
+                  .rows = static_cast<std::int32_t>(given.rows),
+                  .logit_rows = static_cast<std::int32_t>(given.logit_rows),
                   .rope_length = static_cast<std::int32_t>(limits_.context_tokens)});
   const auto begin = sequence.tokens.begin() + sequence.cached;
-  plan.tokens.insert(plan.tokens.end(), begin, begin + rows);
-  if (last) step_.logits.push_back(&sequence);
+  plan.tokens.insert(plan.tokens.end(), begin, begin + (given.rows - given.drafted));
+  plan.tokens.insert(plan.tokens.end(), sequence.draft.begin(), sequence.draft.begin() + given.drafted);
+  if (given.logit_rows > 0)
+    step_.logits.push_back(
+        {&sequence, static_cast<std::int32_t>(given.logit_rows), static_cast<std::int32_t>(given.drafted)});
   for (std::size_t group = 0; group < plan.page_tables.size(); ++group) {
     const std::vector<std::int32_t>& pages = sequence.pages.groups[group];
     std::ranges::copy(pages, plan.page_tables[group].begin() + std::ptrdiff_t{sequence.slot} * plan.max_pages);
   }
 }
 
-void Scheduler::commit() {
+void Scheduler::share_filled(Sequence& sequence) {
+  if (!shares(sequence) || sequence.cached / kPageTokens == sequence.known.pages) return;
+  prefixes_.add(std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.cached)), sequence.known,
+                sequence.pages);
+}
+
+void Scheduler::commit(double seconds) {
+  pacer_.measured(shape_, seconds);
   for (const Given& given : given_) {
-    Sequence& sequence = *given.sequence;
-    const std::int64_t before = sequence.cached;
-    sequence.cached += given.rows;
-    const bool page_filled = before / kPageTokens != sequence.cached / kPageTokens;
-    if (!prefix_cache_ || !sequence.shares_prefix || !page_filled) continue;
-    prefixes_.add(std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.cached)), sequence.salt,
-                  sequence.pages);
+    given.sequence->cached += given.rows - given.drafted;
+    share_filled(*given.sequence);
   }
   given_.clear();
+}
+
+void Scheduler::keep_draft(Sequence& sequence, std::int64_t count) {
+  if (count == 0) return;
+  sequence.cached += count;
+  share_filled(sequence);
 }
 
 }  // namespace corbel

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "corbel/engine/page_pool.h"
+#include "corbel/engine/prefix_cache.h"
 
 namespace corbel {
 
@@ -14,13 +15,18 @@ namespace corbel {
 struct Sequence {
   std::uint64_t id = 0;
   std::int32_t priority = 0;  // higher goes first
-  std::uint64_t arrival = 0;
+  std::string salt;           // of the prefix cache
+  bool shares_prefix = true;
+  bool wants_prompt_logits = false;  // of every row of the prompt, not of the last one alone
+
   std::vector<std::int32_t> tokens;
+  std::vector<std::int32_t> draft;  // guesses of what follows `tokens`: run in one step with the last token, if there
+                                    // is room, and taken away again
   std::int64_t cached = 0;
   SequencePages pages;
-  std::string salt;  // of the prefix cache
-  bool shares_prefix = true;
-  std::int32_t slot = -1;  // row of the page tables; -1: waits
+  PrefixCache::Place known;  // full pages that the prefix cache has seen
+  std::int32_t slot = -1;    // row of the page tables; -1: waits
+  std::int64_t rank = 0;     // priority and age in one number: the larger one goes first
   bool was_admitted = false;
   std::int64_t prefix_tokens = 0;  // found in the cache when it was first admitted
   std::int64_t waited_steps = 0;   // since it last was given rows

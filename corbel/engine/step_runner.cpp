@@ -92,6 +92,8 @@ Result<StepRunner> StepRunner::make(const TextModel& model, Device& device, cons
       runner.layers_[group.layers[i]] = {
           pool.data() + static_cast<std::int64_t>(i) * group.page.page_bytes(), group.page_bytes(), {}};
     }
+    CORBEL_ASSIGN(Prepared<KvCopy> copy, device.prepare<KvCopy>({group.page}));
+    runner.copies_.push_back(std::move(copy));
     runner.pools_.push_back(std::move(pool));
   }
   CORBEL_ASSIGN(runner.scratch_memory_, device.allocate(static_cast<std::size_t>(runner.memory_.scratch_bytes)));
@@ -124,6 +126,15 @@ Result<TensorView> StepRunner::run_unchecked(const StepPlan& plan, const std::at
     return fail(Code::cancelled, "the step was cancelled");
   }
   return logits;
+}
+
+void StepRunner::copy_page(int group, std::int32_t from, std::int32_t to) noexcept {
+  RunContext context{.device = device_};
+  const TensorView source = make_view(&from, {1});
+  const TensorView destination = make_view(&to, {1});
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (group_of_layer_[i] == group) copies_[group]({layers_[i], source, destination}, context);
+  }
 }
 
 std::string StepRunner::find_broken_module() {

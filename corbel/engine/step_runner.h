@@ -47,6 +47,9 @@ class StepRunner {
   /// when no module has one. Changes nothing: the same cache entries are written again.
   std::string find_broken_module();
 
+  /// Makes page `to` of a cache group equal to page `from`, in the order of the runs around it.
+  void copy_page(int group, std::int32_t from, std::int32_t to) noexcept;
+
   /// Watches block outputs of later runs; null stops watching.
   void set_tap(TapFunction function, void* user);
 
@@ -67,6 +70,7 @@ class StepRunner {
   std::vector<DeviceMemory> pools_;  // per cache group: [pages, layers, page_bytes]
   std::vector<int> group_of_layer_;
   std::vector<KvLayer> layers_;
+  std::vector<Prepared<KvCopy>> copies_;  // per cache group
   DeviceMemory scratch_memory_;
   std::unique_ptr<StepBuffer> inputs_;
   StepInputs last_step_;

@@ -74,7 +74,7 @@ class EngineTest : public testing::Test {
     request.sampling = wanted.sampling;
     request.limits = {.max_tokens = wanted.max_tokens, .stop_strings = wanted.stops};
     request.priority = wanted.priority;
-    request.on_text = [&to](std::string_view text) { to.text += text; };
+    request.on_text = [&to](const AnswerPiece& piece) { to.text += piece.text; };
     request.on_end = [&to, this](const GenerateResult& result) {
       EXPECT_EQ(to.text, result.text);
       to.ids = result.ids;
@@ -168,14 +168,14 @@ TEST_F(EngineTest, APromptThatBeginsAsAnotherDidIsNotRunAgain) {
   const std::int64_t cold = engine.figures().rows;
   ASSERT_TRUE(engine.submit(request_of(wanted, second)));
   while (engine.step()) continue;
-  EXPECT_EQ(engine.figures().rows - cold, cold - 192);  // three pages
-  EXPECT_EQ(engine.figures().prefix.hit_tokens, 192);
-  EXPECT_EQ(cached_tokens_, 192);
+  EXPECT_EQ(engine.figures().rows - cold, 1 + 7);  // three pages, and of the fourth all but the prompt's last token
+  EXPECT_EQ(engine.figures().prefix.hit_tokens, 199);
+  EXPECT_EQ(cached_tokens_, 199);
   EngineRequest salted = request_of(wanted, third);
   salted.prefix_salt = "another tenant";
   ASSERT_TRUE(engine.submit(std::move(salted)));
   while (engine.step()) continue;
-  EXPECT_EQ(engine.figures().prefix.hit_tokens, 192);
+  EXPECT_EQ(engine.figures().prefix.hit_tokens, 199);
   EXPECT_EQ(cached_tokens_, 0);
   EXPECT_EQ(first, second);
   EXPECT_EQ(first, third);
@@ -226,8 +226,8 @@ TEST_F(EngineTest, ARequestMayCancelAnotherOfTheSameStep) {
   Answer second;
   std::uint64_t other = 0;
   EngineRequest request = request_of(wanted, first);
-  request.on_text = [&](std::string_view text) {
-    first.text += text;
+  request.on_text = [&](const AnswerPiece& piece) {
+    first.text += piece.text;
     engine.cancel(other);
   };
   ASSERT_TRUE(engine.submit(std::move(request)));

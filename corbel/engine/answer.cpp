@@ -1,0 +1,107 @@
+#include "corbel/engine/answer.h"
+
+#include <algorithm>
+
+namespace corbel {
+namespace {
+
+double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+}  // namespace
+
+Answer::Answer(const Tokenizer& tokenizer, const EngineRequest& request, std::uint64_t group, std::uint32_t choice,
+               std::int64_t most_tokens)
+    : request_(&request), group_(group), sampling_(request.sampling), text_(tokenizer, request.limits) {
+  sampling_.choice = choice;
+  result_.choice = choice;
+  sequence.priority = request.priority;
+  sequence.salt = request.prefix_salt;
+  sequence.shares_prefix = request.shares_prefix;
+  // Room for all that may come, so that steps allocate nothing.
+  const auto room = static_cast<std::size_t>(most_tokens) + 1;
+  history_.reserve(room);
+  history_ = request.prompt;
+  sequence.tokens.reserve(room);
+  sequence.tokens = request.prompt;
+  result_.ids.reserve(room - std::min(room, request.prompt.size()));
+  if (request.drafts && request.on_full == OnFull::stop) {
+    lookup_.emplace(most_tokens);
+    sequence.draft.reserve(DraftPolicy::kMostTokens);
+  }
+  result_.figures.prompt_tokens = std::ssize(request.prompt);
+}
+
+Answer::State Answer::take(std::span<const float> logits, Sampler& sampler) {
+  const std::int32_t id = sampler.sample(logits, history_, sampling_, history_.size());
+  GenerateFigures& figures = result_.figures;
+  if (result_.ids.empty()) {
+    first_token_ = Clock::now();
+    figures.first_token_seconds = seconds_between(submitted_, first_token_);
+    figures.queue_seconds = seconds_between(submitted_, admitted_);
+    figures.prefill_seconds = seconds_between(admitted_, first_token_);
+  }
+  repeats_ = !result_.ids.empty() && id == history_.back() ? repeats_ + 1 : 1;
+  constexpr std::int64_t kManyRepeats = 64;
+  if (repeats_ == kManyRepeats)
+    result_.warnings.push_back(cat("token ", id, " came ", kManyRepeats, " times in a row, from token ",
+                                   result_.ids.size() + 1 - kManyRepeats, " of the answer on"));
+  history_.push_back(id);
+  sequence.tokens.push_back(id);
+  result_.ids.push_back(id);
+  const AnswerText::State state = text_.push(id, piece_);
+  result_.text += piece_;
+  if (request_->on_text) request_->on_text({.choice = result_.choice, .text = piece_, .id = id});
+  if (state == AnswerText::State::stopped) return State::stopped;
+  return state == AnswerText::State::full ? State::full : State::goes_on;
+}
+
+bool Answer::slide() {
+  std::vector<std::int32_t>& tokens = sequence.tokens;
+  const std::size_t cached = tokens.size() - 1;
+  const auto keep = std::min(static_cast<std::size_t>(request_->keep_tokens), cached);
+  const std::size_t dropped = std::max<std::size_t>(1, (cached - keep) / 2);
+  if (keep + dropped > cached) return false;
+  const auto from = tokens.begin() + static_cast<std::ptrdiff_t>(keep);
+  tokens.erase(from, from + static_cast<std::ptrdiff_t>(dropped));
+  return true;
+}
+
+void Answer::draft(const StepPacer& pacer, std::int64_t decoding, std::int64_t& rows) {
+  sequence.draft.clear();
+  if (!lookup_) return;
+  const DraftLookup::Match match = lookup_->find(history_);
+  if (match.length == 0) return;
+  const std::int64_t known = std::ssize(history_) - match.next;
+  const std::int64_t most = request_->limits.max_tokens;  // its last token needs no row
+  const std::int64_t wanted = most > 0 ? most - std::ssize(result_.ids) - 1 : known;
+  const std::int64_t worth = policy_.tokens_worth(match.length, pacer, decoding, rows);
+  if (worth == 0) return policy_.pass(match.length);
+  match_length_ = match.length;
+  const auto from = history_.begin() + match.next;
+  sequence.draft.assign(from, from + std::max<std::int64_t>(0, std::min({worth, known, wanted})));
+  rows += std::ssize(sequence.draft);
+}
+
+void Answer::learn(std::int64_t drafted, std::int64_t accepted) {
+  ++result_.figures.steps;
+  sequence.draft.clear();
+  if (drafted > 0) policy_.learn(match_length_, drafted, accepted);
+}
+
+GenerateResult Answer::finish(FinishReason reason) {
+  if (const std::string rest = text_.finish(); !rest.empty()) {
+    result_.text += rest;
+    if (request_->on_text) request_->on_text({.choice = result_.choice, .text = rest});
+  }
+  result_.finish = reason;
+  GenerateFigures& figures = result_.figures;
+  figures.generated_tokens = std::ssize(result_.ids);
+  figures.cached_tokens = sequence.prefix_tokens;
+  figures.prefilled_tokens = figures.generated_tokens > 0 ? figures.prompt_tokens - figures.cached_tokens : 0;
+  if (figures.generated_tokens > 0) figures.decode_seconds = seconds_between(first_token_, Clock::now());
+  return std::move(result_);
+}
+
+}  // namespace corbel

@@ -1,0 +1,61 @@
+#pragma once
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "corbel/engine/engine.h"
+
+namespace corbel {
+
+/// One answer in the making: its sequence, its text, what its result will be. The request outlives it.
+class Answer {
+ public:
+  Answer(const Tokenizer& tokenizer, const EngineRequest& request, std::uint64_t group, std::uint32_t choice,
+         std::int64_t most_tokens);
+
+  enum class State { goes_on, stopped, full };  // full: max_tokens
+
+  /// The next token from f32 logits [vocab]: into the sequence, the text and the result.
+  State take(std::span<const float> logits, Sampler& sampler);
+  std::int32_t last_token() const noexcept { return history_.back(); }
+
+  /// The sequence's tokens for a context that was full: without the oldest half of what follows the kept ones.
+  /// False when what is kept fills it.
+  bool slide();
+
+  /// Sets the sequence's draft: what followed the last time its newest tokens were seen, as far as it pays.
+  void draft(const StepPacer& pacer, std::int64_t decoding, std::int64_t& rows);
+  void learn(std::int64_t drafted, std::int64_t accepted);
+
+  void admit() { admitted_ = Clock::now(); }
+  /// The result, with the text that was held back, which is also given to on_text.
+  GenerateResult finish(FinishReason reason);
+
+  const EngineRequest& request() const noexcept { return *request_; }
+  std::uint64_t group() const noexcept { return group_; }
+  bool has_tokens() const noexcept { return !result_.ids.empty(); }
+
+  Sequence sequence;
+  int failures = 0;  // of steps that it was in, one after the other
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  const EngineRequest* request_;
+  std::uint64_t group_;
+  SamplingOptions sampling_;
+  AnswerText text_;
+  std::string piece_;
+  std::vector<std::int32_t> history_;  // prompt and answer; `sequence.tokens` may have slid
+  std::int64_t repeats_ = 0;           // of the last token
+  std::optional<DraftLookup> lookup_;
+  DraftPolicy policy_;
+  std::int64_t match_length_ = 0;  // of the draft at hand
+  GenerateResult result_;
+  Clock::time_point submitted_ = Clock::now();
+  Clock::time_point admitted_;
+  Clock::time_point first_token_;
+};
+
+}  // namespace corbel

@@ -1,0 +1,43 @@
+#pragma once
+#include <array>
+#include <cstdint>
+
+namespace corbel {
+
+/// What steps cost, learnt from those that were run, and how many rows of prompts a step may have so that the sequences
+/// that decode do not wait for long. Decides nothing about values: times move rows between steps, never bits.
+///
+/// Two tables, both of running means: seconds of a step without prompts by its rows, and what one row of a prompt adds
+/// by its position (its attention reads all that is before it).
+class StepPacer {
+ public:
+  /// stretch  a step with rows of prompts may take so many times what it would without; above 1
+  explicit StepPacer(double stretch) : stretch_(stretch) {}
+
+  struct Shape {
+    std::int64_t decode_rows = 0;  // of decoding sequences, drafts included
+    std::int64_t prompt_rows = 0;
+    double prompt_position = 0.0;  // mean over the prompts' rows
+  };
+  void measured(const Shape& shape, double seconds) noexcept;
+
+  /// Seconds that prompts may add to a step of so many decoding rows; infinite when nothing decodes or nothing is
+  /// known.
+  double seconds_for_prompts(std::int64_t decode_rows) const noexcept;
+  /// Seconds that a prompt's row at this position adds: measured there or nearby, or a guess; 0 when nothing is known.
+  double prompt_row_seconds(std::int64_t position) const noexcept;
+  /// Seconds of a step of so many rows and no prompts, from the nearest numbers of rows that were measured; 0 when
+  /// none was.
+  double decode_seconds(std::int64_t rows) const noexcept;
+
+ private:
+  static constexpr int kRows = 65;      // the last one: all that are more
+  static constexpr int kPositions = 9;  // up to 1k, 2k, 4k, ...
+  static int place_of(double position) noexcept;
+
+  double stretch_;
+  std::array<double, kRows> decode_{};  // 0: not measured
+  std::array<double, kPositions> prompt_row_{};
+};
+
+}  // namespace corbel
