@@ -26,6 +26,8 @@ Answer::Answer(const Tokenizer& tokenizer, const EngineRequest& request, std::ui
   sequence.tokens.reserve(room);
   sequence.tokens = request.prompt;
   result_.ids.reserve(room - std::min(room, request.prompt.size()));
+  constexpr std::size_t kBytesPerToken = 8;
+  result_.text.reserve(kBytesPerToken * std::min<std::size_t>(result_.ids.capacity(), 4096));
   if (request.drafts && request.on_full == OnFull::stop) {
     lookup_.emplace(most_tokens);
     sequence.draft.reserve(DraftPolicy::kMostTokens);
@@ -68,20 +70,25 @@ bool Answer::slide() {
   return true;
 }
 
-void Answer::draft(const StepPacer& pacer, std::int64_t decoding, std::int64_t& rows) {
+std::int64_t Answer::draft(const StepPacer* pacer, std::int64_t decoding, std::int64_t rows) {
   sequence.draft.clear();
-  if (!lookup_) return;
+  if (!lookup_) return 0;
   const DraftLookup::Match match = lookup_->find(history_);
-  if (match.length == 0) return;
-  const std::int64_t known = std::ssize(history_) - match.next;
-  const std::int64_t most = request_->limits.max_tokens;  // its last token needs no row
-  const std::int64_t wanted = most > 0 ? most - std::ssize(result_.ids) - 1 : known;
-  const std::int64_t worth = policy_.tokens_worth(match.length, pacer, decoding, rows);
-  if (worth == 0) return policy_.pass(match.length);
+  if (match.length == 0) return 0;
+  std::int64_t tokens = DraftPolicy::kMostTokens;
+  if (pacer != nullptr) tokens = policy_.tokens_worth(match.length, *pacer, decoding, rows);
+  if (tokens == 0) {
+    policy_.pass(match.length);
+    return 0;
+  }
+  tokens = std::min(tokens, std::ssize(history_) - match.next);
+  // The last token of an answer is never run.
+  if (const std::int64_t most = request_->limits.max_tokens; most > 0)
+    tokens = std::min(tokens, most - std::ssize(result_.ids) - 1);
   match_length_ = match.length;
   const auto from = history_.begin() + match.next;
-  sequence.draft.assign(from, from + std::max<std::int64_t>(0, std::min({worth, known, wanted})));
-  rows += std::ssize(sequence.draft);
+  sequence.draft.assign(from, from + tokens);
+  return tokens;
 }
 
 void Answer::learn(std::int64_t drafted, std::int64_t accepted) {

@@ -24,8 +24,9 @@ class Answer {
   /// False when what is kept fills it.
   bool slide();
 
-  /// Sets the sequence's draft: what followed the last time its newest tokens were seen, as far as it pays.
-  void draft(const StepPacer& pacer, std::int64_t decoding, std::int64_t& rows);
+  /// Sets the sequence's draft, and returns its tokens: what followed the last time its newest tokens were seen, as far
+  /// as it pays beside `rows` rows of `decoding` sequences; without a pacer as far as it goes.
+  std::int64_t draft(const StepPacer* pacer, std::int64_t decoding, std::int64_t rows);
   void learn(std::int64_t drafted, std::int64_t accepted);
 
   void admit() { admitted_ = Clock::now(); }
@@ -37,7 +38,6 @@ class Answer {
   bool has_tokens() const noexcept { return !result_.ids.empty(); }
 
   Sequence sequence;
-  int failures = 0;  // of steps that it was in, one after the other
 
  private:
   using Clock = std::chrono::steady_clock;

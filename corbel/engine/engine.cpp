@@ -69,6 +69,7 @@ Result<std::uint64_t> Engine::submit(EngineRequest wanted) {
     }
     group->left = group->answers.size();
     cancelled_.reserve(groups_.size() + 1);
+    overdue_.reserve(groups_.size() + 1);
     scheduler_.reserve(std::ssize(by_sequence_));
     Sequence& first = group->answers.front()->sequence;
     groups_[id] = std::move(group);
@@ -102,7 +103,13 @@ void Engine::end_group(std::uint64_t id, FinishReason reason) {
   for (std::size_t choice = 0;; ++choice) {
     const auto found = groups_.find(id);  // a callback may have ended it
     if (found == groups_.end() || choice >= found->second->answers.size()) return;
-    if (Answer* const answer = found->second->answers[choice].get()) end(*answer, reason);
+    Answer* const answer = found->second->answers[choice].get();
+    if (answer == nullptr) continue;
+    try {
+      end(*answer, reason);
+    } catch (const std::bad_alloc&) {
+      fail_group(id, out_of_memory());
+    }
   }
 }
 
@@ -131,7 +138,9 @@ void Engine::propose_drafts() {
   for (const Sequence* const sequence : scheduler_.running_sequences()) decoding += sequence->decodes() ? 1 : 0;
   std::int64_t rows = decoding;
   for (const Sequence* const sequence : scheduler_.running_sequences()) {
-    if (sequence->decodes()) by_sequence_.find(sequence->id)->second->draft(scheduler_.pacer(), decoding, rows);
+    if (!sequence->decodes()) continue;
+    Answer& answer = *by_sequence_.find(sequence->id)->second;
+    rows += answer.draft(options_.drafts == Drafts::always ? nullptr : &scheduler_.pacer(), decoding, rows);
   }
 }
 
@@ -193,21 +202,19 @@ void Engine::deliver(Answer& answer, const Delivery& delivery, const Rows<const 
   scheduler_.restart(sequence);
 }
 
-/// Nothing of the step is kept: its sequences run again from their tokens, unless they have failed before.
+/// Nothing of the step is kept: its sequences run again from their tokens, unless the step before failed as well.
 void Engine::handle_failure(const Error& error) {
   ++counts_.failed_steps;
-  overdue_.clear();
-  for (const Sequence* const sequence : scheduler_.running_sequences()) {
-    Answer& answer = *by_sequence_.find(sequence->id)->second;
-    if (++answer.failures > 1) overdue_.push_back(answer.group());
-  }
-  for (const std::uint64_t id : overdue_) fail_group(id, error);
+  const bool again = std::exchange(step_failed_, true);
+  while (again && scheduler_.running() > 0)
+    fail_group(by_sequence_.find(scheduler_.running_sequences().front()->id)->second->group(), error);
+  if (again) step_failed_ = false;
   scheduler_.restart_all();
 }
 
 bool Engine::step(const std::atomic<bool>* interrupt) {
   end_overdue();
-  if (options_.drafts) propose_drafts();
+  if (options_.drafts != Drafts::none) propose_drafts();
   const Scheduler::Step& step = scheduler_.schedule();
   for (const Sequence* const sequence : step.admitted) by_sequence_.find(sequence->id)->second->admit();
   if (step.plan.rows() == 0) return false;
@@ -219,6 +226,7 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
     if (logits.error().code != Code::cancelled) handle_failure(logits.error());
     return true;
   }
+  step_failed_ = false;
   scheduler_.commit(std::chrono::duration<double>(Clock::now() - begin).count());
   // By number: a request that fails takes others of this very step with it.
   delivered_.clear();
@@ -234,7 +242,6 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
     if (found == by_sequence_.end()) continue;
     const std::uint64_t group = found->second->group();
     try {
-      found->second->failures = 0;
       deliver(*found->second, delivery, rows);
     } catch (const std::bad_alloc&) {
       fail_group(group, out_of_memory());

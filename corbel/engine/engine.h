@@ -39,9 +39,12 @@ struct EngineRequest {
   std::function<void(const Error& error)> on_error;               // once, instead of what has not ended yet
 };
 
+/// When tokens that were guessed from the text itself run ahead (draft_lookup.h).
+enum class Drafts { none, where_they_pay, always };
+
 struct EngineOptions {
   bool prefix_cache = true;
-  bool drafts = true;    // look up what comes next in what came before, where that pays
+  Drafts drafts = Drafts::where_they_pay;
   double stretch = 1.8;  // a step with rows of prompts may take so many times what decoding alone takes
 };
 
@@ -80,7 +83,7 @@ class Engine {
   void cancel(std::uint64_t id);
 
   /// Runs one step; false when there is nothing to run. When the device fails, the sequences of the step run again from
-  /// their tokens; those that it happens to twice in a row end with the error. Rows that are not finite end their own
+  /// their tokens; when it fails twice in a row, those that ran end with its error. Rows that are not finite end their own
   /// request. A step that `interrupt` stops has not happened.
   bool step(const std::atomic<bool>* interrupt = nullptr);
 
@@ -124,6 +127,7 @@ class Engine {
   std::vector<std::uint64_t> overdue_;    // scratch
   std::vector<std::uint64_t> cancelled_;  // by callbacks of the step at hand
   bool in_step_ = false;
+  bool step_failed_ = false;  // the last one
   std::uint64_t next_id_ = 1;  // of requests and of sequences
   EngineFigures counts_;       // what figures() does not ask others for
 };

@@ -37,6 +37,14 @@ Result<void> PagePool::grow(SequencePages& sequence, std::int64_t tokens) {
   return {};
 }
 
+bool PagePool::has_room(const SequencePages& sequence, std::int64_t tokens) const noexcept {
+  for (std::size_t group = 0; group < free_.size(); ++group) {
+    const std::int64_t held = group < sequence.groups.size() ? std::ssize(sequence.groups[group]) : 0;
+    if (pages_of_tokens(tokens) - held > std::ssize(free_[group])) return false;
+  }
+  return true;
+}
+
 void PagePool::shrink(SequencePages& sequence, std::int64_t tokens) noexcept {
   const std::int64_t kept = pages_of_tokens(tokens);
   for (std::size_t group = 0; group < sequence.groups.size(); ++group) {

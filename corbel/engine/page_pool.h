@@ -27,6 +27,9 @@ class PagePool {
   /// when a group has too few free pages.
   Result<void> grow(SequencePages& sequence, std::int64_t tokens);
 
+  /// Would grow() do it? Says no without words: schedulers ask at every step.
+  bool has_room(const SequencePages& sequence, std::int64_t tokens) const noexcept;
+
   /// Takes back the pages beyond `tokens` tokens, last first. A shared page stays with its other users.
   void shrink(SequencePages& sequence, std::int64_t tokens) noexcept;
 

@@ -1,6 +1,7 @@
 #include "corbel/engine/scheduler.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace corbel {
@@ -104,10 +105,10 @@ void Scheduler::preempt(Sequence& sequence) {
 
 /// Pages for so many tokens, at the price of prefixes that nobody uses.
 bool Scheduler::grow(Sequence& sequence, std::int64_t tokens) {
-  while (!pool_.grow(sequence.pages, tokens)) {
+  while (!pool_.has_room(sequence.pages, tokens)) {
     if (!prefixes_.drop_oldest()) return false;
   }
-  return true;
+  return pool_.grow(sequence.pages, tokens).has_value();
 }
 
 /// What the prefix cache has of the sequence's tokens; a begun page is copied, as this sequence goes on in it.
@@ -138,14 +139,21 @@ void Scheduler::give_slot(Sequence& sequence) {
   running_.push_back(&sequence);
 }
 
-bool Scheduler::try_admit(Sequence& sequence) {
+/// Has it pages now? What was begun for it is given back otherwise, also when memory is refused.
+bool Scheduler::prepare(Sequence& sequence) try {
   // Room in its table for all pages it may have, now: later steps allocate nothing.
   sequence.pages.groups.resize(step_.plan.page_tables.size());
   for (auto& pages : sequence.pages.groups) pages.reserve(static_cast<std::size_t>(step_.plan.max_pages));
   if (shares(sequence) && !sequence.wants_prompt_logits) find_prefix(sequence);
   // A page to go on with: who is admitted should not be preempted at once.
   const std::int64_t wanted = std::min(sequence.length() + kPageTokens, limits_.context_tokens);
-  if (!grow(sequence, std::min(wanted, pool_.total() * kPageTokens))) {
+  return grow(sequence, std::min(wanted, pool_.total() * kPageTokens));
+} catch (const std::bad_alloc&) {
+  return false;
+}
+
+bool Scheduler::try_admit(Sequence& sequence) {
+  if (!prepare(sequence)) {
     pool_.shrink(sequence.pages, 0);
     sequence.known = PrefixCache::start(sequence.salt);
     sequence.cached = 0;
@@ -198,10 +206,10 @@ std::int64_t Scheduler::draft_rows(Sequence& sequence) {
   std::int64_t rows = std::min(
       {std::ssize(sequence.draft), rows_left_ - 1, spare_logit_rows_, limits_.context_tokens - sequence.length()});
   if (rows <= 0) return 0;
-  const std::int64_t held = std::ssize(sequence.pages.groups[0]) * kPageTokens;
-  if (sequence.length() + rows > held && !pool_.grow(sequence.pages, sequence.length() + rows))
-    rows = held - sequence.length();
-  return rows;
+  const std::int64_t held = std::ssize(sequence.pages.groups[0]) * kPageTokens;  // the row itself has its page
+  if (sequence.length() + rows <= held) return rows;
+  if (!pool_.has_room(sequence.pages, sequence.length() + rows)) return held - sequence.length();
+  return pool_.grow(sequence.pages, sequence.length() + rows) ? rows : 0;
 }
 
 void Scheduler::plan_decoding() {

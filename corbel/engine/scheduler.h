@@ -84,6 +84,7 @@ class Scheduler {
   bool shares(const Sequence& sequence) const noexcept { return prefix_cache_ && sequence.shares_prefix; }
   void admit();
   bool try_admit(Sequence& sequence);
+  bool prepare(Sequence& sequence);
   void find_prefix(Sequence& sequence);
   void give_slot(Sequence& sequence);
   bool grow(Sequence& sequence, std::int64_t tokens);

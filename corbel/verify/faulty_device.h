@@ -1,4 +1,6 @@
 #pragma once
+#include <functional>
+
 #include "corbel/device/run_context.h"
 
 namespace corbel {
@@ -10,12 +12,18 @@ class FaultyDevice final : public Device {
   explicit FaultyDevice(Device& inner);
 
   Result<DeviceMemory> allocate(std::size_t bytes) override { return inner_.allocate(bytes); }
-  Result<void> finish() override { return inner_.finish(); }
+  Result<void> finish() override {
+    const auto finished = inner_.finish();
+    return finished && on_finish_ ? on_finish_() : finished;
+  }
 
   const Device& inner() const { return inner_; }
   /// What head norms span; how a fault tells them from norms of whole rows. 0: not known.
   std::int64_t head_dim() const { return head_dim_; }
   void set_head_dim(std::int64_t head_dim) { head_dim_ = head_dim; }
+
+  /// Asked at the end of every step: how a device that fails is simulated.
+  void set_on_finish(std::function<Result<void>()> on_finish) { on_finish_ = std::move(on_finish); }
 
   /// Hands the op another spec than the model asked for.
   template <typename Op, void (*kChange)(typename Op::Spec&)>
@@ -62,6 +70,7 @@ class FaultyDevice final : public Device {
 
   Device& inner_;
   std::int64_t head_dim_ = 0;
+  std::function<Result<void>()> on_finish_;
 };
 
 }  // namespace corbel

@@ -1,130 +1,16 @@
-#include "corbel/engine/engine.h"
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <map>
-#include <random>
-
-#include "tests/engine/byte_tokenizer.h"
+#include "tests/engine/engine_fixture.h"
 #include "tests/engine/nan_model.h"
-#include "tests/engine/tiny_model.h"
 
 namespace corbel {
 namespace {
 
 using testing::HasSubstr;
 
-constexpr std::int64_t kContext = 320;
-
-struct Answer {
-  std::vector<std::int32_t> ids;
-  std::string text;
-  FinishReason finish = FinishReason::stop;
-  bool operator==(const Answer&) const = default;
-};
-
-struct Wanted {
-  std::vector<std::int32_t> prompt;
-  SamplingOptions sampling;
-  std::int64_t max_tokens = 8;
-  std::vector<std::string> stops;
-  std::int32_t priority = 0;
-};
-
-/// Requests of mixed lengths; many begin alike.
-std::vector<Wanted> some_requests(const TinyModel& tiny, int count, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::vector<Wanted> all;
-  for (int i = 0; i < count; ++i) {
-    Wanted wanted;
-    wanted.prompt = some_ids(tiny, 1 + random() % 200, random() % 3);
-    if (random() % 2 == 0) wanted.prompt.push_back(static_cast<std::int32_t>(random() % 128));
-    wanted.sampling.temperature = random() % 3 == 0 ? 0.0 : 1.3;
-    wanted.sampling.seed = random();
-    if (random() % 4 == 0) wanted.sampling.repetition_penalty = 1.2;
-    wanted.max_tokens = 1 + random() % 70;
-    if (random() % 4 == 0) wanted.stops = {"a", "Q"};
-    wanted.priority = static_cast<std::int32_t>(random() % 3);
-    all.push_back(wanted);
-  }
-  return all;
-}
-
-class EngineTest : public testing::Test {
- protected:
-  /// On "cpu" with so many threads; what each answer is when it is alone, by a session.
-  void open(const std::string& folder, int threads = 1) {
-    tiny_ = load_tiny_model({.folder = folder, .threads = threads});
-    ASSERT_NE(tiny_, nullptr);
-  }
-  Answer alone(const Wanted& wanted) {
-    TinySession session(*tiny_, {.step_rows = 64, .context_tokens = kContext});
-    GenerateOptions options;
-    options.sampling = wanted.sampling;
-    options.max_tokens = wanted.max_tokens;
-    options.stop_strings = wanted.stops;
-    auto result = generate(*session.session, tokenizer_, wanted.prompt, options);
-    EXPECT_TRUE(result);
-    return {result->ids, result->text, result->finish};
-  }
-  EngineRequest request_of(const Wanted& wanted, Answer& to) {
-    EngineRequest request;
-    request.prompt = wanted.prompt;
-    request.sampling = wanted.sampling;
-    request.limits = {.max_tokens = wanted.max_tokens, .stop_strings = wanted.stops};
-    request.priority = wanted.priority;
-    request.on_text = [&to](const AnswerPiece& piece) { to.text += piece.text; };
-    request.on_end = [&to, this](const GenerateResult& result) {
-      EXPECT_EQ(to.text, result.text);
-      to.ids = result.ids;
-      cached_tokens_ = result.figures.cached_tokens;
-      to.finish = result.finish;
-      ++ended_;
-    };
-    request.on_error = [](const Error& error) { ADD_FAILURE() << error.message; };
-    return request;
-  }
-  std::unique_ptr<StepRunner> runner(const RunnerLimits& limits) {
-    auto made = StepRunner::make(tiny_->model(), *tiny_->device, limits);
-    EXPECT_TRUE(made) << (made ? "" : made.error().message);
-    return std::make_unique<StepRunner>(*std::move(made));
-  }
-  static RunnerLimits limits(std::int64_t sequences, std::int64_t step_rows, std::int64_t pages = 0) {
-    return {.step_rows = step_rows,
-            .logit_rows = sequences,
-            .sequences = sequences,
-            .context_tokens = kContext,
-            .pages = pages};
-  }
-  /// All requests at once; the pool is whole again at the end, but for what the prefix cache holds.
-  std::vector<Answer> together(const std::vector<Wanted>& all, const RunnerLimits& limits, bool prefix_cache) {
-    const auto run = runner(limits);
-    Engine engine(*run, tokenizer_, {.prefix_cache = prefix_cache});
-    std::vector<Answer> answers(all.size());
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      const auto id = engine.submit(request_of(all[i], answers[i]));
-      EXPECT_TRUE(id) << (id ? "" : id.error().message);
-    }
-    while (engine.step()) continue;
-    figures_ = engine.figures();
-    EXPECT_EQ(figures_.running + figures_.waiting, 0);
-    EXPECT_EQ(figures_.free_pages + figures_.prefix.pages, figures_.pages);
-    return answers;
-  }
-
-  std::unique_ptr<TinyModel> tiny_;
-  Tokenizer tokenizer_ = make_byte_tokenizer();
-  EngineFigures figures_;
-  int ended_ = 0;
-  std::int64_t cached_tokens_ = 0;  // of the request that ended last
-};
-
 TEST_F(EngineTest, AnswersAreThoseOfASessionAloneInAnyCompany) {
   for (const std::string folder : {"llama/goldens/mha_f32", "llama/goldens/mistral_window_bf16"}) {
     open(folder);
     const std::vector<Wanted> all = some_requests(*tiny_, 24, 5);
-    std::vector<Answer> expected;
+    std::vector<Said> expected;
     for (const Wanted& wanted : all) expected.push_back(alone(wanted));
     for (const std::int64_t sequences : {1, 3, 16}) {
       for (const std::int64_t step_rows : {5, 64, 256}) {
@@ -160,9 +46,9 @@ TEST_F(EngineTest, APromptThatBeginsAsAnotherDidIsNotRunAgain) {
   const auto run = runner(limits(2, 64));
   Engine engine(*run, tokenizer_);
   Wanted wanted{.prompt = some_ids(*tiny_, 200, 3)};
-  Answer first;
-  Answer second;
-  Answer third;
+  Said first;
+  Said second;
+  Said third;
   ASSERT_TRUE(engine.submit(request_of(wanted, first)));
   while (engine.step()) continue;
   const std::int64_t cold = engine.figures().rows;
@@ -187,7 +73,7 @@ TEST_F(EngineTest, CancelledRequestsEndWithWhatTheyHaveAndTheOthersGoOn) {
   const auto expected = together(all, limits(1, 64), false);
   const auto run = runner(limits(4, 32, 12));
   Engine engine(*run, tokenizer_);
-  std::vector<Answer> answers(all.size());
+  std::vector<Said> answers(all.size());
   std::vector<std::uint64_t> ids;
   for (std::size_t i = 0; i < all.size(); ++i) ids.push_back(*engine.submit(request_of(all[i], answers[i])));
   std::mt19937 random(4);
@@ -222,8 +108,8 @@ TEST_F(EngineTest, ARequestMayCancelAnotherOfTheSameStep) {
   const auto run = runner(limits(2, 64));
   Engine engine(*run, tokenizer_);
   Wanted wanted{.prompt = some_ids(*tiny_, 5, 3), .max_tokens = 20};
-  Answer first;
-  Answer second;
+  Said first;
+  Said second;
   std::uint64_t other = 0;
   EngineRequest request = request_of(wanted, first);
   request.on_text = [&](const AnswerPiece& piece) {
@@ -242,7 +128,7 @@ TEST_F(EngineTest, WhatCanNeverRunIsRefused) {
   const auto run = runner(limits(2, 64, 3));
   Engine engine(*run, tokenizer_);
   const auto refusal = [&](const Wanted& wanted) {
-    Answer ignored;
+    Said ignored;
     const auto id = engine.submit(request_of(wanted, ignored));
     return id ? std::string("accepted") : id.error().message;
   };
@@ -258,8 +144,8 @@ TEST_F(EngineTest, AShortPromptDoesNotWaitForALongOne) {
   open("llama/goldens/mha_f32");
   const auto run = runner(limits(2, 16));
   Engine engine(*run, tokenizer_, {.prefix_cache = false});
-  Answer long_answer;
-  Answer short_answer;
+  Said long_answer;
+  Said short_answer;
   ASSERT_TRUE(engine.submit(request_of({.prompt = some_ids(*tiny_, 300, 1)}, long_answer)));
   ASSERT_TRUE(engine.step());
   ASSERT_TRUE(engine.submit(request_of({.prompt = some_ids(*tiny_, 8, 1)}, short_answer)));
@@ -283,7 +169,7 @@ TEST_F(EngineTest, ARowThatIsNotFiniteEndsItsOwnRequestAndLeavesNoTraceInThePage
   }
   const auto run = runner(limits(4, 32, 12));
   Engine engine(*run, tokenizer_);
-  std::vector<Answer> answers(all.size());
+  std::vector<Said> answers(all.size());
   std::vector<std::string> errors(all.size());
   for (std::size_t i = 0; i < all.size(); ++i) {
     EngineRequest request = request_of(all[i], answers[i]);
