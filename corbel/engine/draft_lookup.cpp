@@ -6,7 +6,7 @@
 namespace corbel {
 
 DraftLookup::DraftLookup(std::int64_t tokens) {
-  heads_.assign(std::bit_ceil(static_cast<std::size_t>(std::max<std::int64_t>(tokens, 16))), -1);
+  heads_.assign(std::bit_ceil(static_cast<std::size_t>(std::max<std::int64_t>(2 * tokens, 16))), -1);
   earlier_.resize(static_cast<std::size_t>(tokens) + 1);
 }
 
@@ -27,12 +27,16 @@ DraftLookup::Match DraftLookup::find(std::span<const std::int32_t> text) {
   }
   Match best;
   constexpr int kPlaces = 8;
+  constexpr int kSteps = 64;  // other grams may share the bucket
   std::int32_t place = heads_[bucket_of(text.subspan(static_cast<std::size_t>(end - kGram), kGram))];
-  for (int tried = 0; place >= 0 && tried < kPlaces; ++tried, place = earlier_[place]) {
+  int tried = 0;
+  for (int step = 0; place >= 0 && tried < kPlaces && step < kSteps; ++step, place = earlier_[place]) {
     std::int64_t length = 0;
     while (length < std::min<std::int64_t>(place, kMostLength) && text[place - 1 - length] == text[end - 1 - length])
       ++length;
-    if (length < kGram || length <= best.length) continue;
+    if (length < kGram) continue;
+    ++tried;
+    if (length <= best.length) continue;
     best = {length, place};
     if (length == kMostLength) break;
   }

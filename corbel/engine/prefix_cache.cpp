@@ -85,7 +85,6 @@ PrefixCache::Tail PrefixCache::find(std::span<const std::int32_t> tokens, Place&
     tail.pages.assign(pages_of(entry).begin(), pages_of(entry).end());
     make_newest(entry);
   }
-  // The beginning last: without it nothing after it is found, so it has to stay longest.
   for (auto entry = path_.rbegin(); entry != path_.rend(); ++entry) make_newest(*entry);
   return tail;
 }
@@ -122,6 +121,11 @@ void PrefixCache::insert(const Entry& made, std::span<const std::int32_t> tokens
     pages_of(entry)[group] = pages.groups[group][static_cast<std::size_t>(page)];
     pool_->retain(static_cast<int>(group), pages_of(entry)[group]);
   }
+  std::int32_t parent = buckets_[bucket_of(made.before)];
+  while (parent >= 0 && !(entries_[parent].key == made.before && entries_[parent].tokens == kPageTokens))
+    parent = entries_[parent].chain;
+  entries_[entry].parent = parent;
+  if (parent >= 0) ++entries_[parent].children;
   std::int32_t& bucket = buckets_[bucket_of(made.key)];
   entries_[entry].chain = bucket;
   bucket = entry;
@@ -153,6 +157,10 @@ void PrefixCache::erase(std::int32_t entry) noexcept {
   while (*link != entry) link = &entries_[*link].chain;
   *link = entries_[entry].chain;
   unlink(entry);
+  if (entries_[entry].parent >= 0) --entries_[entries_[entry].parent].children;
+  if (entries_[entry].children > 0) {
+    for (Entry& other : entries_) other.parent = other.parent == entry ? -1 : other.parent;
+  }
   entries_[entry].older = free_;
   free_ = entry;
   --counts_.pages;
@@ -170,7 +178,7 @@ void PrefixCache::forget(std::span<const std::int32_t> tokens, const std::string
 
 bool PrefixCache::drop_oldest() noexcept {
   for (std::int32_t entry = oldest_; entry >= 0; entry = entries_[entry].newer) {
-    if (pool_->users(0, pages_of(entry)[0]) > 1) continue;
+    if (entries_[entry].children > 0 || pool_->users(0, pages_of(entry)[0]) > 1) continue;
     erase(entry);
     ++counts_.dropped_pages;
     return true;
@@ -179,6 +187,7 @@ bool PrefixCache::drop_oldest() noexcept {
 }
 
 void PrefixCache::clear() noexcept {
+  for (Entry& entry : entries_) entry.parent = -1, entry.children = 0;
   while (oldest_ >= 0) erase(oldest_);
 }
 

@@ -56,7 +56,8 @@ class PrefixCache {
   /// Forgets all pages of `tokens` and what follows them: they hold no good values.
   void forget(std::span<const std::int32_t> tokens, const std::string& salt) noexcept;
 
-  /// Gives back the page that was not used for longest and that no sequence uses; false when there is none.
+  /// Gives back the page that was not used for longest, of those that no sequence uses and that no other follows (it
+  /// could not be found without them); false when there is none.
   bool drop_oldest() noexcept;
   void clear() noexcept;
 
@@ -69,9 +70,11 @@ class PrefixCache {
 
  private:
   struct Entry {
-    Checksum key;             // of a tail: as `before`
-    Checksum before;          // of the page before it
-    std::int32_t tokens = 0;  // 64, or fewer: a tail
+    Checksum key;              // of a tail: as `before`
+    Checksum before;           // of the page before it
+    std::int32_t tokens = 0;   // 64, or fewer: a tail
+    std::int32_t parent = -1;  // the page before it; -1: there is none, or it was forgotten
+    std::int32_t children = 0;
     std::int32_t newer = -1;  // in the order of use
     std::int32_t older = -1;  // or the next one that is not used
     std::int32_t chain = -1;  // the next one of the bucket

@@ -1,0 +1,66 @@
+#include "corbel/engine/step_pacer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace corbel {
+namespace {
+
+/// A machine: reading the weights takes 20 ms, a row 2 ms and 1 ms more for each 4k tokens before it.
+double machine(std::int64_t decode_rows, std::int64_t prompt_rows, double position) {
+  const double row = 2e-3 + 1e-3 * position / 4096.0;
+  return 20e-3 + 2e-4 * static_cast<double>(decode_rows) + row * static_cast<double>(prompt_rows);
+}
+
+TEST(StepPacer, KnowsNothingAtFirst) {
+  const StepPacer pacer(2.0);
+  EXPECT_EQ(pacer.decode_seconds(3), 0.0);
+  EXPECT_EQ(pacer.prompt_row_seconds(100), 0.0);
+  EXPECT_TRUE(std::isinf(pacer.seconds_for_prompts(4)));
+  EXPECT_TRUE(std::isinf(pacer.seconds_for_prompts(0)));
+}
+
+TEST(StepPacer, StepsWithPromptsStayWithinTheStretchAtEveryPosition) {
+  StepPacer pacer(2.0);
+  for (int i = 0; i < 10; ++i) pacer.measured({.decode_rows = 8}, machine(8, 0, 0));
+  double position = 0.0;
+  int steps = 0;
+  int slow = 0;
+  while (position < 32768.0) {
+    const double seconds = pacer.seconds_for_prompts(8);
+    const double row = pacer.prompt_row_seconds(static_cast<std::int64_t>(position));
+    const std::int64_t rows = std::max<std::int64_t>(1, static_cast<std::int64_t>(seconds / row));
+    const double took = machine(8, rows, position);
+    slow += took > 2.1 * machine(8, 0, 0) ? 1 : 0;
+    ++steps;
+    pacer.measured({.decode_rows = 8, .prompt_rows = rows, .prompt_position = position}, took);
+    position += static_cast<double>(rows);
+  }
+  EXPECT_LT(slow, steps / 50);
+  // Nor does the prompt wait without need: at the allowed pace it takes about so many steps.
+  double needed = 0.0;
+  for (double at = 0.0; at < 32768.0; at += 64.0) needed += 64.0 * (2e-3 + 1e-3 * at / 4096.0) / machine(8, 0, 0);
+  EXPECT_LT(steps, 1.3 * needed);
+}
+
+TEST(StepPacer, UnmeasuredNumbersOfRowsAreBetweenTheirNeighbours) {
+  StepPacer pacer(2.0);
+  pacer.measured({.decode_rows = 2}, 0.010);
+  EXPECT_DOUBLE_EQ(pacer.decode_seconds(1), 0.010);
+  EXPECT_DOUBLE_EQ(pacer.decode_seconds(9), 0.010);
+  pacer.measured({.decode_rows = 6}, 0.018);
+  EXPECT_DOUBLE_EQ(pacer.decode_seconds(4), 0.014);
+  EXPECT_DOUBLE_EQ(pacer.decode_seconds(500), 0.018);
+}
+
+TEST(StepPacer, AFewRowsAloneTeachNothingAboutRowsBesideOthers) {
+  StepPacer pacer(2.0);
+  pacer.measured({.prompt_rows = 4, .prompt_position = 2.0}, machine(0, 4, 2.0));
+  EXPECT_EQ(pacer.prompt_row_seconds(0), 0.0);
+  pacer.measured({.prompt_rows = 512, .prompt_position = 256.0}, machine(0, 512, 256.0));
+  EXPECT_NEAR(pacer.prompt_row_seconds(0), 2.1e-3, 1e-4);
+}
+
+}  // namespace
+}  // namespace corbel
