@@ -26,7 +26,7 @@ std::string figures_line(const GenerateFigures& figures) {
   return line + "\n";
 }
 
-std::string answer_json(const GenerateResult& result, const GenerateOptions& options, const OpenSession& open) {
+std::string answer_json(const GenerateResult& result, const GenerateOptions& options, const OpenRunner& open) {
   const GenerateFigures& figures = result.figures;
   const SamplingOptions& sampling = options.sampling;
   const Json json = {

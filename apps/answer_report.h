@@ -11,6 +11,6 @@ namespace corbel::app {
 std::string figures_line(const GenerateFigures& figures);
 
 /// The answer as one line of JSON: text, finish_reason, figures, and the receipt that lets it be repeated.
-std::string answer_json(const GenerateResult& result, const GenerateOptions& options, const OpenSession& open);
+std::string answer_json(const GenerateResult& result, const GenerateOptions& options, const OpenRunner& open);
 
 }  // namespace corbel::app

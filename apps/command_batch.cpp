@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
@@ -178,7 +179,7 @@ class Batch {
         chat_(format),
         lines_(lines),
         output_(output),
-        engine_(*open.runner, *open.model->tokenizer),
+        engine_(*open.runner, *open.model->tokenizer, {.stretch = std::numeric_limits<double>::infinity()}),
         next_(output.done()),
         begun_at_(output.done()) {}
 

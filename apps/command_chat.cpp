@@ -25,11 +25,12 @@ struct ChatFlags {
 /// A conversation at the terminal, or in a pipe: one answer per line of input.
 class ChatLoop {
  public:
-  ChatLoop(OpenSession& open, const ChatFormat& format, const GenerationFlags& flags)
+  ChatLoop(OpenRunner& open, const ChatFormat& format, const GenerationFlags& flags)
       : open_(open),
         flags_(flags),
         options_(flags.options(open.model->loaded.defaults)),
-        chat_(*open.session, *open.model->tokenizer, format),
+        engine_(*open.runner, *open.model->tokenizer),
+        chat_(engine_, format),
         reader_(state_folder().empty() ? std::filesystem::path() : state_folder() / "history") {
     chat_.conversation().set_system(flags.system);
   }
@@ -56,9 +57,10 @@ class ChatLoop {
   void load(const std::string& argument);
   void leave(const std::string&) { leaving_ = true; }
 
-  OpenSession& open_;
+  OpenRunner& open_;
   const GenerationFlags& flags_;
   GenerateOptions options_;
+  Engine engine_;
   ChatSession chat_;
   LineReader reader_;
   std::vector<std::int32_t> raw_ids_;  // --raw: everything so far
@@ -105,9 +107,11 @@ void ChatLoop::system(const std::string& argument) {
 
 void ChatLoop::stats(const std::string&) {
   if (answers_ > 0) print_error_text(figures_line(last_));
-  print_error_text(cat("context ", open_.session->tokens().size(), " of ", open_.session->capacity(),
-                       " tokens cached, ", chat_.conversation().messages.size(), " messages\n", open_.memory.summary(),
-                       "\n"));
+  const EngineFigures figures = engine_.figures();
+  print_error_text(cat("context ", last_.prompt_tokens + last_.generated_tokens, " of ",
+                       open_.runner->limits().context_tokens, " tokens, ", chat_.conversation().messages.size(),
+                       " messages, ", figures.accepted_tokens, " of ", figures.drafted_tokens,
+                       " drafted tokens were right\n", open_.memory.summary(), "\n"));
 }
 
 void ChatLoop::save(const std::string& argument) {
@@ -146,7 +150,7 @@ Result<GenerateResult> ChatLoop::ask(const std::string& text, const GenerateObse
   CORBEL_ASSIGN(const auto ids, tokenizer.encode(text, {.add_special_tokens = raw_ids_.empty()}));
   std::vector<std::int32_t> all = raw_ids_;
   all.insert(all.end(), ids.begin(), ids.end());
-  CORBEL_ASSIGN(GenerateResult result, generate(*open_.session, tokenizer, all, options_, observer));
+  CORBEL_ASSIGN(GenerateResult result, generate(engine_, engine_request(all, options_, observer), observer.cancel));
   all.insert(all.end(), result.ids.begin(), result.ids.end());
   raw_ids_ = std::move(all);
   return result;
@@ -232,7 +236,7 @@ int run_chat(const std::vector<std::string>& arguments) {
     return kWrongUsage;
   }
   catch_interrupts();
-  auto open = open_session({flags.model, flags.quant, flags.huge_pages}, flags.device, flags.generation.context);
+  auto open = open_runner({flags.model, flags.quant, flags.huge_pages}, flags.device, flags.generation.context, 1);
   if (!open) return report(open.error());
   auto format = ChatFormat::load((*open)->model->loaded.package->files(), *(*open)->model->tokenizer);
   if (!format) return report(format.error());

@@ -67,9 +67,11 @@ Result<GenerateResult> answer(OpenSession& open, const RunFlags& flags, const st
     return generate(*open.session, tokenizer, *ids, options, observer);
   }
   CORBEL_ASSIGN(const ChatFormat format, ChatFormat::load(open.model->loaded.package->files(), tokenizer));
-  ChatSession chat(*open.session, tokenizer, format);
-  chat.conversation().set_system(flags.generation.system);
-  return chat.answer(prompt, options, observer);
+  Conversation conversation{.messages = {{"user", prompt}}};
+  conversation.set_system(flags.generation.system);
+  CORBEL_ASSIGN(const auto ids, format.encode(conversation.messages));
+  const GenerateOptions own = chat_options(format, conversation.messages, ids, options);
+  return generate(*open.session, tokenizer, ids, own, observer);
 }
 
 int run_prompt(const RunFlags& flags, const std::string& prompt) {

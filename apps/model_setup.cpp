@@ -7,6 +7,7 @@
 #include "apps/packed_cache.h"
 #include "apps/terminal.h"
 #include "corbel/chat/chat_session.h"
+#include "corbel/engine/engine.h"
 #include "corbel/model/model_list.h"
 
 namespace corbel::app {
@@ -39,7 +40,7 @@ Result<RunnerLimits> choose_limits(const LoadedModel& loaded, std::optional<std:
 void share_pages(const TextModel& model, std::int64_t sequences, RunnerLimits& limits, MemoryPlan& plan) {
   const std::int64_t least = pages_of_tokens(limits.context_tokens);
   limits.sequences = sequences;
-  limits.logit_rows = sequences;
+  limits.logit_rows += sequences - 1;
   limits.step_rows = std::max(limits.step_rows, sequences);
   limits.pages = least * sequences;
   const AvailableMemory available = available_memory();
@@ -98,13 +99,17 @@ Result<std::unique_ptr<OpenModel>> open_model(const ModelChoice& model, const De
 
 namespace {
 
+/// For an engine of so many sequences; 0: for one session.
 Result<void> fill(OpenRunner& open, const ModelChoice& model, const DeviceChoice& choice,
                   std::optional<std::int64_t> context_tokens, std::int64_t sequences) {
   CORBEL_ASSIGN(open.device, open_device(choice));
   Device& device = *open.device.device;
   CORBEL_ASSIGN(open.model, open_model(model, choice, device));
   CORBEL_ASSIGN(RunnerLimits limits, choose_limits(open.model->loaded, context_tokens, open.memory));
-  if (sequences > 1) share_pages(open.model->model(), sequences, limits, open.memory);
+  if (sequences > 0) {
+    limits.logit_rows += kDraftLogitRows;
+    if (sequences > 1) share_pages(open.model->model(), sequences, limits, open.memory);
+  }
   if (errors_are_terminal()) print_error_text(open.memory.summary() + "\n");
   CORBEL_TRY(open.memory.check());
   CORBEL_ASSIGN(StepRunner runner, StepRunner::make(open.model->model(), device, limits));
@@ -124,7 +129,7 @@ Result<std::unique_ptr<OpenRunner>> open_runner(const ModelChoice& model, const 
 Result<std::unique_ptr<OpenSession>> open_session(const ModelChoice& model, const DeviceChoice& choice,
                                                   std::optional<std::int64_t> context_tokens) {
   auto open = std::make_unique<OpenSession>();
-  CORBEL_TRY(fill(*open, model, choice, context_tokens, 1));
+  CORBEL_TRY(fill(*open, model, choice, context_tokens, 0));
   CORBEL_ASSIGN(open->session, Session::make(*open->runner));
   return open;
 }

@@ -31,7 +31,7 @@ struct corbel_model {
 struct corbel_chat {
   const corbel_model* model = nullptr;
   std::unique_ptr<corbel::StepRunner> runner;
-  std::optional<corbel::Session> session;
+  std::optional<corbel::Engine> engine;
   std::optional<corbel::ChatSession> chat;
   std::atomic<bool> cancel{false};
 };
@@ -102,13 +102,14 @@ Result<void> open_chat(corbel_model& model, const char* system, std::int64_t con
   }
   RunnerLimits limits;
   limits.context_tokens = context;
+  limits.logit_rows += kDraftLogitRows;
   limits.step_rows = std::min(limits.step_rows, context);
   CORBEL_TRY(plan_memory(*model.loaded.model, limits, available_memory()).check());
   CORBEL_ASSIGN(StepRunner runner, StepRunner::make(*model.loaded.model, *model.device, limits));
   chat.model = &model;
   chat.runner = std::make_unique<StepRunner>(std::move(runner));
-  CORBEL_ASSIGN(chat.session, Session::make(*chat.runner));
-  chat.chat.emplace(*chat.session, *model.tokenizer, *model.format);
+  chat.engine.emplace(*chat.runner, *model.tokenizer);
+  chat.chat.emplace(*chat.engine, *model.format);
   if (system != nullptr) chat.chat->conversation().set_system(system);
   return {};
 }

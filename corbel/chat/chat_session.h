@@ -3,16 +3,15 @@
 
 #include "corbel/chat/chat_format.h"
 #include "corbel/chat/conversation.h"
-#include "corbel/engine/generate.h"
+#include "corbel/engine/engine.h"
 
 namespace corbel {
 
 /// A conversation with a model: each answer runs only what the cache does not have yet, and equals, bit for bit, the
-/// answer of a fresh session to the whole conversation. One thread. Session, tokenizer and format outlive it.
+/// answer of a fresh engine to the whole conversation. One thread. Engine and format outlive it.
 class ChatSession {
  public:
-  ChatSession(Session& session, const Tokenizer& tokenizer, const ChatFormat& format)
-      : session_(&session), tokenizer_(&tokenizer), format_(&format) {}
+  ChatSession(Engine& engine, const ChatFormat& format) : engine_(&engine), format_(&format) {}
 
   /// Says `text` and answers. A refusal (too long, invalid UTF-8, a template that fails) leaves the conversation as it
   /// was. A cancelled answer stays as far as it came; one without any text is forgotten with its question.
@@ -27,11 +26,19 @@ class ChatSession {
  private:
   Result<std::vector<std::int32_t>> encode_within(Conversation& conversation, const GenerateOptions& options) const;
 
-  Session* session_;
-  const Tokenizer* tokenizer_;
+  std::int64_t capacity() const noexcept { return engine_->runner().limits().context_tokens; }
+
+  Engine* engine_;
   const ChatFormat* format_;
   Conversation conversation_;
 };
+
+/// The options of an answer to messages: with what ends a message of this format, and the tokens of the system message
+/// as those that stay when the context slides.
+///
+/// ids  of the messages
+GenerateOptions chat_options(const ChatFormat& format, std::span<const ChatMessage> messages,
+                             std::span<const std::int32_t> ids, const GenerateOptions& options);
 
 /// Refuses a tokenizer with ids that the model has no row for.
 Result<void> check_tokenizer_fits(const Tokenizer& tokenizer, const TextModelInfo& model, const std::string& source);

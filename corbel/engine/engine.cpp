@@ -44,8 +44,8 @@ Result<void> Engine::check(const EngineRequest& request) const {
   if (request.choices < 1 || request.choices > kMostChoices)
     return fail(Code::bad_request, cat("choices is ", request.choices, "; it must be 1 to ", kMostChoices));
   // The last token of an answer is never run.
-  const bool slides = request.on_full == OnFull::slide;
-  const std::int64_t answer = slides ? 1 : std::max<std::int64_t>(request.limits.max_tokens, 1);
+  const bool any = request.fills_context || request.on_full == OnFull::slide;
+  const std::int64_t answer = any ? 1 : std::max<std::int64_t>(request.limits.max_tokens, 1);
   return scheduler_.check_fits(std::ssize(request.prompt) + answer - 1);
 }
 
@@ -184,7 +184,7 @@ void Engine::deliver(Answer& answer, const Delivery& delivery, const Rows<const 
     state = answer.take(logits, sampler_);
     const bool right = at < delivery.drafted && answer.last_token() == sequence.draft[at];
     if (right) ++accepted;
-    if (!right || state != Answer::State::goes_on || is_full(sequence)) break;
+    if (!right || state != Answer::State::goes_on || is_full(sequence) || interrupted()) break;
   }
   scheduler_.keep_draft(sequence, accepted);
   answer.learn(delivery.drafted, accepted);
@@ -221,6 +221,7 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
   ++counts_.steps;
   counts_.rows += step.plan.rows();
   const Clock::time_point begin = Clock::now();
+  interrupt_ = interrupt;
   const Result<TensorView> logits = runner_->run_unchecked(step.plan, interrupt);
   if (!logits) {
     if (logits.error().code != Code::cancelled) handle_failure(logits.error());
@@ -251,6 +252,38 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
   for (std::size_t i = 0; i < cancelled_.size(); ++i) end_group(cancelled_[i], FinishReason::cancelled);
   cancelled_.clear();
   return true;
+}
+
+EngineRequest engine_request(std::vector<std::int32_t> prompt, const GenerateOptions& options,
+                             const GenerateObserver& observer) {
+  EngineRequest request{.prompt = std::move(prompt),
+                        .sampling = options.sampling,
+                        .limits = options.limits(),
+                        .fills_context = true,
+                        .on_full = options.on_full,
+                        .keep_tokens = options.keep_tokens};
+  if (observer.on_text) {
+    request.on_text = [on_text = observer.on_text](const AnswerPiece& piece) {
+      if (!piece.text.empty()) on_text(piece.text);
+    };
+  }
+  return request;
+}
+
+Result<GenerateResult> generate(Engine& engine, EngineRequest request, const std::atomic<bool>* cancel) {
+  CORBEL_CHECK(request.choices == 1, "generate() gives one answer, not ", request.choices);
+  std::optional<Result<GenerateResult>> outcome;
+  request.on_end = [&outcome](GenerateResult result) { outcome = std::move(result); };
+  request.on_error = [&outcome](const Error& error) { outcome = Failure{error}; };
+  CORBEL_ASSIGN(const std::uint64_t id, engine.submit(std::move(request)));
+  while (!outcome) {
+    if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) {
+      engine.cancel(id);
+    } else {
+      engine.step(cancel);
+    }
+  }
+  return *std::move(outcome);
 }
 
 EngineFigures Engine::figures() const {

@@ -30,9 +30,10 @@ struct EngineRequest {
   std::int32_t priority = 0;  // higher goes first; waiting 256 steps counts like one level
   std::string prefix_salt;    // prefixes are shared among equal salts
   bool shares_prefix = true;
-  bool drafts = true;                                             // may guess tokens and run them ahead
-  OnFull on_full = OnFull::stop;                                  // when prompt and answer fill the context
-  std::int64_t keep_tokens = 0;                                   // slide: tokens of the beginning that stay
+  bool drafts = true;             // may guess tokens and run them ahead
+  bool fills_context = false;     // max_tokens may be more than the context has room for: then the answer fills it
+  OnFull on_full = OnFull::stop;  // when prompt and answer fill the context
+  std::int64_t keep_tokens = 0;   // slide: tokens of the beginning that stay
   std::optional<std::chrono::steady_clock::time_point> deadline;  // ends then, with what it has
   std::function<void(const AnswerPiece& piece)> on_text;          // in order; together the texts are result.text
   std::function<void(GenerateResult result)> on_end;              // once for each choice, unless the request fails
@@ -41,6 +42,9 @@ struct EngineRequest {
 
 /// When tokens that were guessed from the text itself run ahead (draft_lookup.h).
 enum class Drafts { none, where_they_pay, always };
+
+/// Rows of logits beyond one for each sequence that a runner should have, for tokens that are run ahead.
+inline constexpr std::int64_t kDraftLogitRows = 16;
 
 struct EngineOptions {
   bool prefix_cache = true;
@@ -83,8 +87,8 @@ class Engine {
   void cancel(std::uint64_t id);
 
   /// Runs one step; false when there is nothing to run. When the device fails, the sequences of the step run again from
-  /// their tokens; when it fails twice in a row, those that ran end with its error. Rows that are not finite end their own
-  /// request. A step that `interrupt` stops has not happened.
+  /// their tokens; when it fails twice in a row, those that ran end with its error. Rows that are not finite end their
+  /// own request. A step that `interrupt` stops has not happened.
   bool step(const std::atomic<bool>* interrupt = nullptr);
 
   EngineFigures figures() const;
@@ -112,6 +116,7 @@ class Engine {
   void deliver(Answer& answer, const Delivery& delivery, const Rows<const float>& rows);
   void fork_others(Answer& first, std::span<const float> logits);
   bool is_full(const Sequence& sequence) const;
+  bool interrupted() const noexcept { return interrupt_ != nullptr && interrupt_->load(std::memory_order_relaxed); }
   void end(Answer& answer, FinishReason reason);
   void end_group(std::uint64_t id, FinishReason reason);
   void fail_group(std::uint64_t id, const Error& error);
@@ -123,13 +128,23 @@ class Engine {
   Sampler sampler_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Group>> groups_;
   std::unordered_map<std::uint64_t, Answer*> by_sequence_;
-  std::vector<Delivery> delivered_;       // scratch of step()
-  std::vector<std::uint64_t> overdue_;    // scratch
-  std::vector<std::uint64_t> cancelled_;  // by callbacks of the step at hand
+  std::vector<Delivery> delivered_;               // scratch of step()
+  std::vector<std::uint64_t> overdue_;            // scratch
+  std::vector<std::uint64_t> cancelled_;          // by callbacks of the step at hand
+  const std::atomic<bool>* interrupt_ = nullptr;  // of the step at hand
   bool in_step_ = false;
-  bool step_failed_ = false;  // the last one
+  bool step_failed_ = false;   // the last one
   std::uint64_t next_id_ = 1;  // of requests and of sequences
   EngineFigures counts_;       // what figures() does not ask others for
 };
+
+/// A request as generate() takes it from the options: an answer may fill the context.
+EngineRequest engine_request(std::vector<std::int32_t> prompt, const GenerateOptions& options,
+                             const GenerateObserver& observer = {});
+
+/// Submits the request and runs steps until it has ended; others that the engine has run along. `cancel` may be set by
+/// another thread or a signal: the answer ends as cancelled, with what it has. The request's on_end and on_error are
+/// not called; a request has one choice.
+Result<GenerateResult> generate(Engine& engine, EngineRequest request, const std::atomic<bool>* cancel = nullptr);
 
 }  // namespace corbel

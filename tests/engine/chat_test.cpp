@@ -60,12 +60,12 @@ TEST_F(Chat, AFolderWithoutATemplateGetsThePlainForm) {
 TEST_F(Chat, TurnsWithKeptKeysSayWhatAFreshSessionSays) {
   write("chat_template.jinja", kTemplate);
   const ChatFormat format = this->format();
-  TinySession kept(*tiny_, {.context_tokens = 512});
-  ChatSession chat(*kept.session, tokenizer_, format);
+  TinyEngine kept(*tiny_, tokenizer_, {.logit_rows = 4, .context_tokens = 512});
+  ChatSession chat(*kept.engine, format);
   chat.conversation().set_system("short answers");
   for (int turn = 0; turn < 3; ++turn) {
-    TinySession other(*tiny_, {.context_tokens = 512});
-    ChatSession fresh(*other.session, tokenizer_, format);
+    TinyEngine other(*tiny_, tokenizer_, {.logit_rows = 4, .context_tokens = 512});
+    ChatSession fresh(*other.engine, format);
     fresh.conversation() = chat.conversation();
     const auto expected = fresh.answer("question", options_);
     const auto answer = chat.answer("question", options_);
@@ -80,8 +80,8 @@ TEST_F(Chat, TurnsWithKeptKeysSayWhatAFreshSessionSays) {
 TEST_F(Chat, ATemplateThatFailsSaysWhyInItsOwnWordsAndChangesNothing) {
   write("chat_template.jinja", "{{ raise_exception('roles must alternate') }}");
   const ChatFormat format = this->format();
-  TinySession open(*tiny_, {.context_tokens = 128});
-  ChatSession chat(*open.session, tokenizer_, format);
+  TinyEngine open(*tiny_, tokenizer_, {.logit_rows = 4, .context_tokens = 128});
+  ChatSession chat(*open.engine, format);
   const auto refused = chat.answer("hi", options_);
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("roles must alternate"), std::string::npos) << refused.error().message;
@@ -98,8 +98,8 @@ TEST_F(Chat, ATemplateThatDoesNotParseIsRefusedAtLoad) {
 TEST_F(Chat, InvalidUtf8IsRefusedWithTheByteOfTheMessage) {
   write("chat_template.jinja", kTemplate);
   const ChatFormat format = this->format();
-  TinySession open(*tiny_, {.context_tokens = 128});
-  ChatSession chat(*open.session, tokenizer_, format);
+  TinyEngine open(*tiny_, tokenizer_, {.logit_rows = 4, .context_tokens = 128});
+  ChatSession chat(*open.engine, format);
   const auto refused = chat.answer("abc\xff", options_);
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("3"), std::string::npos) << refused.error().message;
@@ -109,8 +109,8 @@ TEST_F(Chat, InvalidUtf8IsRefusedWithTheByteOfTheMessage) {
 TEST_F(Chat, AConversationLongerThanTheContextIsRefusedWithBothNumbers) {
   write("chat_template.jinja", kTemplate);
   const ChatFormat format = this->format();
-  TinySession open(*tiny_, {.context_tokens = 64});
-  ChatSession chat(*open.session, tokenizer_, format);
+  TinyEngine open(*tiny_, tokenizer_, {.logit_rows = 4, .context_tokens = 64});
+  ChatSession chat(*open.engine, format);
   const auto refused = chat.answer(std::string(80, 'x'), options_);
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("90 tokens, the context 64"), std::string::npos) << refused.error().message;
@@ -119,8 +119,8 @@ TEST_F(Chat, AConversationLongerThanTheContextIsRefusedWithBothNumbers) {
 TEST_F(Chat, ASlidingConversationDropsItsOldestMessagesAndKeepsTheSystemMessage) {
   write("chat_template.jinja", kTemplate);
   const ChatFormat format = this->format();
-  TinySession open(*tiny_, {.context_tokens = 160});
-  ChatSession chat(*open.session, tokenizer_, format);
+  TinyEngine open(*tiny_, tokenizer_, {.logit_rows = 4, .context_tokens = 160});
+  ChatSession chat(*open.engine, format);
   chat.conversation().set_system("sys");
   options_.on_full = OnFull::slide;
   for (int turn = 0; turn < 8; ++turn) {

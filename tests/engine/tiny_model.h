@@ -8,6 +8,7 @@
 
 #include "corbel/base/thread_pool.h"
 #include "corbel/device/device_list.h"
+#include "corbel/engine/engine.h"
 #include "corbel/engine/session.h"
 #include "corbel/model/loader.h"
 #include "corbel/model/model_list.h"
@@ -73,6 +74,19 @@ struct TinySession {
     auto opened = Session::make(*runner);
     EXPECT_TRUE(opened);
     session = std::make_unique<Session>(*std::move(opened));
+  }
+};
+
+/// An engine and the runner under it.
+struct TinyEngine {
+  std::unique_ptr<StepRunner> runner;
+  std::unique_ptr<Engine> engine;
+
+  TinyEngine(TinyModel& tiny, const Tokenizer& tokenizer, const RunnerLimits& limits) {
+    auto made = StepRunner::make(tiny.model(), *tiny.device, limits);
+    EXPECT_TRUE(made) << (made ? "" : made.error().message);
+    runner = std::make_unique<StepRunner>(*std::move(made));
+    engine = std::make_unique<Engine>(*runner, tokenizer);
   }
 };
 
