@@ -35,9 +35,10 @@ Engine::~Engine() {
 }
 
 Result<std::uint64_t> Engine::submit(EngineRequest request) {
-  CORBEL_TRY(request.sampling.validate());
-  if (request.prompt.empty()) return fail(Code::bad_request, "the prompt has no tokens");
   const std::int64_t vocab = runner_->model().info().vocab;
+  CORBEL_TRY(request.sampling.validate(vocab));
+  CORBEL_TRY(request.limits.validate());
+  if (request.prompt.empty()) return fail(Code::bad_request, "the prompt has no tokens");
   for (std::size_t i = 0; i < request.prompt.size(); ++i) {
     if (request.prompt[i] < 0 || request.prompt[i] >= vocab) {
       return fail(Code::bad_request, cat("token ", i, " of the prompt has id ", request.prompt[i],
@@ -98,8 +99,12 @@ void Engine::deliver(Work& work, std::span<const float> logits) {
     return fail_work(work, broken.error);
   }
   Sequence& sequence = work.sequence;
-  const std::int32_t id =
-      sampler_.sample(logits, sequence.tokens, work.request.sampling, static_cast<std::uint64_t>(sequence.length()));
+  const std::int32_t id = sampler_.sample({.logits = logits,
+                                           .history = sequence.tokens,
+                                           .prompt_tokens = std::ssize(work.request.prompt),
+                                           .options = work.request.sampling,
+                                           .position = static_cast<std::uint64_t>(sequence.length()),
+                                           .banned_ids = work.text.banned_ids()});
   if (work.result.ids.empty()) {
     work.first_token = Clock::now();
     work.result.figures.first_token_seconds = seconds_since(work.submitted);
