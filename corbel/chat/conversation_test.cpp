@@ -47,7 +47,7 @@ TEST(Conversation, DamagedFilesAreRefusedNamingTheField) {
       {R"({"format": "corbel.conversation.v1", "messages": [3]})", "messages[0]"},
       {R"({"format": "corbel.conversation.v1", "messages": [{"role": "user", "content": ""}, {"role": "system", "content": ""}]})",
        "messages[1]"},
-      {R"({"format": "corbel.conversation.v1", "settings": {"top_p": 7}, "messages": []})", "top-p is 7"},
+      {R"({"format": "corbel.conversation.v1", "settings": {"top_p": 7}, "messages": []})", "top_p is 7"},
       {"[", "damaged.json"},
   };
   for (const auto& [text, expected] : cases) {

@@ -36,7 +36,7 @@ Answer::Answer(const Tokenizer& tokenizer, const EngineRequest& request, std::ui
 }
 
 Answer::State Answer::take(std::span<const float> logits, Sampler& sampler) {
-  const std::int32_t id = sampler.sample(logits, history_, sampling_, history_.size());
+  const std::int32_t id = sampler.sample({.logits = logits, .history = history_, .prompt_tokens = std::ssize(request_->prompt), .options = sampling_, .position = history_.size(), .banned_ids = text_.banned_ids()});
   GenerateFigures& figures = result_.figures;
   if (result_.ids.empty()) {
     first_token_ = Clock::now();

@@ -32,9 +32,10 @@ Engine::~Engine() {
 }
 
 Result<void> Engine::check(const EngineRequest& request) const {
-  CORBEL_TRY(request.sampling.validate());
-  if (request.prompt.empty()) return fail(Code::bad_request, "the prompt has no tokens");
   const std::int64_t vocab = runner_->model().info().vocab;
+  CORBEL_TRY(request.sampling.validate(vocab));
+  CORBEL_TRY(request.limits.validate());
+  if (request.prompt.empty()) return fail(Code::bad_request, "the prompt has no tokens");
   for (std::size_t i = 0; i < request.prompt.size(); ++i) {
     if (request.prompt[i] < 0 || request.prompt[i] >= vocab) {
       return fail(Code::bad_request, cat("token ", i, " of the prompt has id ", request.prompt[i],

@@ -100,7 +100,12 @@ Result<GenerateResult> Generation::run(std::span<const std::int32_t> prompt) {
 
   Stopwatch decoding;
   while (true) {
-    const std::int32_t id = sampler_.sample(last_row(*logits), history_, options_.sampling, history_.size());
+    const std::int32_t id = sampler_.sample({.logits = last_row(*logits),
+                                             .history = history_,
+                                             .prompt_tokens = figures.prompt_tokens,
+                                             .options = options_.sampling,
+                                             .position = history_.size(),
+                                             .banned_ids = text_.banned_ids()});
     if (result_.ids.empty()) {
       figures.first_token_seconds = whole.seconds();
       decoding = Stopwatch();
@@ -162,7 +167,8 @@ double GenerateFigures::decode_tokens_per_second() const noexcept {
 
 Result<GenerateResult> generate(Session& session, const Tokenizer& tokenizer, std::span<const std::int32_t> prompt,
                                 const GenerateOptions& options, const GenerateObserver& observer) {
-  CORBEL_TRY(options.sampling.validate());
+  CORBEL_TRY(options.sampling.validate(session.model().info().vocab));
+  CORBEL_TRY(options.limits().validate());
   return Generation(session, tokenizer, options, observer).run(prompt);
 }
 

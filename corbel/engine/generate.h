@@ -27,12 +27,17 @@ struct GenerateOptions {
   std::int64_t input_tokens = 0;       // longer prompts are refused: what a static profile takes; 0: any
   std::vector<std::int32_t> stop_ids;  // end the answer and are not part of its text
   std::vector<std::string> stop_strings;
+  std::int64_t min_tokens = 0;  // AnswerLimits says what these are
+  bool ignore_eos = false;
+  bool include_stop_string = false;
   OnFull on_full = OnFull::stop;
   std::int64_t keep_tokens = 0;  // slide: tokens of the beginning that stay (the system part)
 
   /// Refuses a prompt of more than input_tokens.
   Result<void> check_prompt(std::int64_t tokens) const;
-  AnswerLimits limits() const { return {max_tokens, stop_ids, stop_strings}; }
+  AnswerLimits limits() const {
+    return {max_tokens, stop_ids, stop_strings, min_tokens, ignore_eos, include_stop_string};
+  }
 };
 
 enum class FinishReason {

@@ -18,12 +18,24 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::a
   return counter;
 }
 
-double uniform(const SampleKey& key) noexcept {
-  const auto bits =
-      philox({static_cast<std::uint32_t>(key.position), static_cast<std::uint32_t>(key.position >> 32), key.choice, 0},
-             {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)});
-  const std::uint64_t mantissa = ((std::uint64_t{bits[0]} << 32) | bits[1]) >> 11;
-  return static_cast<double>(mantissa) * 0x1p-53;
+std::uint64_t random_word(const SampleKey& key) noexcept {
+  const auto bits = philox({static_cast<std::uint32_t>(key.position), static_cast<std::uint32_t>(key.position >> 32),
+                            key.choice, static_cast<std::uint32_t>(key.purpose)},
+                           {static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)});
+  return (std::uint64_t{bits[0]} << 32) | bits[1];
+}
+
+double uniform(const SampleKey& key) noexcept { return static_cast<double>(random_word(key) >> 11) * 0x1p-53; }
+
+std::uint64_t uniform_below(std::uint64_t word, std::uint64_t count) noexcept {
+  // The upper half of the 128-bit product, by halves of 32 bits.
+  const std::uint64_t word_low = word & 0xffffffffU;
+  const std::uint64_t word_high = word >> 32;
+  const std::uint64_t count_low = count & 0xffffffffU;
+  const std::uint64_t count_high = count >> 32;
+  const std::uint64_t middle = word_high * count_low + (word_low * count_low >> 32);
+  const std::uint64_t other = word_low * count_high + (middle & 0xffffffffU);
+  return word_high * count_high + (middle >> 32) + (other >> 32);
 }
 
 }  // namespace corbel

@@ -5,64 +5,83 @@
 
 #include "corbel/base/result.h"
 #include "corbel/engine/random_bits.h"
+#include "corbel/engine/sampler_cut.h"
+#include "corbel/engine/sampler_history.h"
+#include "corbel/engine/sampling_options.h"
 
 namespace corbel {
 
-/// How the next token is chosen. The defaults change nothing: greedy.
-struct SamplingOptions {
-  double temperature = 0.0;         // 0: the most likely token
-  std::int64_t top_k = 0;           // 0: all tokens
-  double top_p = 1.0;               // (0, 1]: the fewest tokens whose probabilities add up to this; 1: all
-  double min_p = 0.0;               // [0, 1]: tokens at least this fraction as likely as the most likely one
-  double repetition_penalty = 1.0;  // > 0; 1: none
-  std::uint64_t seed = 0;
-  std::uint32_t choice = 0;
-
-  /// Names the option that is out of its range.
-  Result<void> validate() const;
+/// What one token is chosen from.
+struct SampleInput {
+  std::span<const float> logits;          // [vocab] finite
+  std::span<const std::int32_t> history;  // prompt and answer so far; ids outside the vocabulary are ignored
+  std::int64_t prompt_tokens = 0;         // of history
+  const SamplingOptions& options;         // valid
+  std::uint64_t position = 0;             // of the token to be chosen, counted from the first token of the prompt
+  /// Bit t % 64 of word t / 64: token t may be chosen. Empty: all may; otherwise at least one may, and tokens beyond
+  /// the mask may not.
+  std::span<const std::uint64_t> allowed = {};
+  /// Not to be chosen, unless nothing else may be: stop ids before min_tokens.
+  std::span<const std::int32_t> banned_ids = {};
 };
 
-/// Chooses tokens from logits. The order of the filters and their arithmetic are those of transformers' generate():
-/// repetition penalty, temperature, top-k, top-p, min-p; logits in f32, probabilities here in double. Equal logits: the
-/// lower id counts as the more likely one, so top-k keeps exactly k tokens (transformers keeps all that tie with the
-/// k-th). Owns its scratch memory; one thread at a time.
-/// Source: transformers generation/logits_process.py; Keskar et al. 2019 (penalty), Holtzman et al. 2020 (top-p).
+/// Chooses tokens from logits. Filters, their order and their arithmetic are those of transformers' generate(); logits
+/// in f32: logit bias, repetition, frequency and presence penalty, mask and banned ids, temperature, top-k, top-p,
+/// min-p, typical, leaving out the likeliest. At equal logits the lower id counts as the likelier one, so that top-k
+/// keeps exactly k tokens (transformers keeps all that tie with the k-th).
+///
+/// Probabilities are integers (mass_of in sampler_passes.h): a filter that removes nothing changes no token, and the
+/// bits are the same on every machine. Owns its scratch memory and allocates none after its making; one thread at a
+/// time.
+/// Source: transformers generation/logits_process.py; Keskar et al. 2019 (repetition), Holtzman et al. 2020 (top-p),
+/// Meister et al. 2022 (typical), Nguyen et al. 2024 (min-p); OpenAI's API reference (presence, frequency, bias).
 class Sampler {
  public:
   explicit Sampler(std::int64_t vocab);
 
-  /// logits   [vocab] finite
-  /// history  tokens the repetition penalty looks at: prompt and answer so far; ids outside the vocabulary are ignored
-  /// position of the token to be chosen, counted from the first token of the prompt
-  /// The options are valid.
-  std::int32_t sample(std::span<const float> logits, std::span<const std::int32_t> history,
-                      const SamplingOptions& options, std::uint64_t position);
+  std::int32_t sample(const SampleInput& input);
 
   struct Candidate {
     std::int32_t id;
     double probability;
   };
-  /// The tokens that remain, ascending by id, their probabilities adding up to 1. As sample() sees them at temperature
-  /// > 0; valid until the next call.
-  std::span<const Candidate> candidates(std::span<const float> logits, std::span<const std::int32_t> history,
-                                        const SamplingOptions& options);
+  /// The tokens that remain and can be drawn, ascending by id, their probabilities adding up to 1. As sample() sees
+  /// them at a temperature that is not greedy; valid until the next call.
+  std::span<const Candidate> candidates(const SampleInput& input);
 
  private:
-  struct Scored {
-    float logit;
-    std::int32_t id;
-  };
-  void penalize(std::span<const std::int32_t> history, double penalty);
-  void sort_likeliest(std::span<Scored> part);
-  std::size_t keep_top_p(std::size_t count, double top_p);
-  static bool likelier(const Scored& a, const Scored& b) noexcept {
-    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
-  }
+  bool is_allowed(const SampleInput& input, std::int32_t id) const;
+  void score(const SampleInput& input);
+  void score_block(const SampleInput& input, std::int64_t block);
+  void change_scores(const SampleInput& input);
+  void set_score(std::int32_t id, float score);
 
-  std::vector<Scored> scored_;       // [vocab]
-  std::vector<Scored> swapped_;      // half of a sort
-  std::vector<std::uint32_t> seen_;  // [vocab] round in which the token was last penalized
-  std::uint32_t round_ = 0;
+  void filter(const SampleInput& input);
+  void sum_masses();
+  void gather(float least);
+  void keep_listed(std::size_t count);
+  float least_of_top_k(std::int64_t count);
+  float least_before_tail(double kept) const;
+  double mean_below() const;
+  void keep_typical(double share);
+  void leave_out_likeliest(const SampleInput& input);
+  std::int32_t draw(std::uint64_t word) const;
+  std::span<SamplerCandidate> listed() { return {list_.data(), listed_}; }
+  std::span<const SamplerCandidate> listed() const { return {list_.data(), listed_}; }
+
+  std::int64_t vocab_;
+  float divisor_ = 1.0F;                // the temperature
+  std::vector<float> scores_;           // [blocks * 64] after penalties and temperature; -infinity: may not be chosen
+  std::vector<float> highest_;          // [blocks] of scores_; where it is -infinity the scores are not set
+  std::vector<float> ordered_;          // [blocks] scratch
+  std::vector<std::uint64_t> mass_;     // [blocks] while the whole row remains
+  float top_ = 0.0F;                    // the highest score
+  std::uint64_t total_ = 0;             // mass of what remains
+  bool is_listed_ = false;              // what remains is listed(), no longer the whole row
+  std::vector<SamplerCandidate> list_;  // [blocks * 64]
+  std::size_t listed_ = 0;
+  SamplerCut cut_;
+  SamplerHistory history_;
   std::vector<Candidate> candidates_;
 };
 

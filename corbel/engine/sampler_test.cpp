@@ -18,6 +18,17 @@ const std::vector<float> kLogits = {
     1.86194241F, 0.0791422352F, -2.93103576F, -3.76735091F,  -0.37026155F, 0.928636849F,  0.568128526F, -0.161837935F};
 const std::vector<std::int32_t> kHistory = {1, 3, 3, 9, 14, 20};
 
+std::span<const Sampler::Candidate> candidates(Sampler& sampler, const std::vector<float>& logits,
+                                               const std::vector<std::int32_t>& history,
+                                               const SamplingOptions& options) {
+  return sampler.candidates({.logits = logits, .history = history, .options = options});
+}
+
+std::int32_t sample(Sampler& sampler, const std::vector<float>& logits, const std::vector<std::int32_t>& history,
+                    const SamplingOptions& options, std::uint64_t position) {
+  return sampler.sample({.logits = logits, .history = history, .options = options, .position = position});
+}
+
 struct Recorded {
   SamplingOptions options;
   std::vector<std::pair<std::int32_t, double>> remaining;  // id, probability
@@ -70,7 +81,7 @@ const std::vector<Recorded>& recorded() {
 TEST(Sampler, KeepsWhatTransformersKeepsWithTheSameProbabilities) {
   Sampler sampler(static_cast<std::int64_t>(kLogits.size()));
   for (const Recorded& expected : recorded()) {
-    const auto found = sampler.candidates(kLogits, kHistory, expected.options);
+    const auto found = candidates(sampler, kLogits, kHistory, expected.options);
     ASSERT_EQ(found.size(), expected.remaining.size()) << "top_k " << expected.options.top_k;
     for (std::size_t i = 0; i < found.size(); ++i) {
       EXPECT_EQ(found[i].id, expected.remaining[i].first);
@@ -87,8 +98,8 @@ TEST(Sampler, AFilterThatRemovesNothingChangesNoToken) {
   filtered.min_p = 1e-12;
   int same = 0;
   for (std::uint64_t position = 0; position < 1000; ++position) {
-    same += static_cast<int>(sampler.sample(kLogits, {}, plain, position) ==
-                             sampler.sample(kLogits, {}, filtered, position));
+    same += static_cast<int>(sample(sampler, kLogits, {}, plain, position) ==
+                             sample(sampler, kLogits, {}, filtered, position));
   }
   EXPECT_GE(same, 990);  // only the least likely token was taken away
 }
@@ -96,15 +107,15 @@ TEST(Sampler, AFilterThatRemovesNothingChangesNoToken) {
 TEST(Sampler, TemperatureZeroTakesTheFirstOfTheLargestLogits) {
   Sampler sampler(5);
   const std::vector<float> logits = {1.0F, 4.0F, 4.0F, -2.0F, 4.0F};
-  EXPECT_EQ(sampler.sample(logits, {}, {}, 0), 1);
+  EXPECT_EQ(sample(sampler, logits, {}, {}, 0), 1);
   const std::vector<std::int32_t> history = {1};
-  EXPECT_EQ(sampler.sample(logits, history, {.repetition_penalty = 2.0}, 0), 2);
+  EXPECT_EQ(sample(sampler, logits, history, {.repetition_penalty = 2.0}, 0), 2);
 }
 
 TEST(Sampler, OfEqualLogitsTopKKeepsTheLowerIds) {
   Sampler sampler(6);
   const std::vector<float> logits = {0.0F, 1.0F, 1.0F, 1.0F, 1.0F, 0.5F};
-  const auto kept = sampler.candidates(logits, {}, {.temperature = 1.0, .top_k = 2});
+  const auto kept = candidates(sampler, logits, {}, {.temperature = 1.0, .top_k = 2});
   ASSERT_EQ(kept.size(), 2U);
   EXPECT_EQ(kept[0].id, 1);
   EXPECT_EQ(kept[1].id, 2);
@@ -116,8 +127,8 @@ TEST(Sampler, ATokenThatOccursTwiceIsPenalizedOnce) {
   const std::vector<std::int32_t> once = {0};
   const std::vector<std::int32_t> thrice = {0, 0, 0, 999, -1};
   const SamplingOptions options{.temperature = 1.0, .repetition_penalty = 1.5};
-  const double expected = sampler.candidates(logits, once, options)[0].probability;
-  EXPECT_EQ(sampler.candidates(logits, thrice, options)[0].probability, expected);
+  const double expected = candidates(sampler, logits, once, options)[0].probability;
+  EXPECT_EQ(candidates(sampler, logits, thrice, options)[0].probability, expected);
   EXPECT_NEAR(expected, 1.0 / (1.0 + std::exp(1.0 - 2.0 / 1.5)), 1e-7);
 }
 
@@ -143,7 +154,7 @@ TEST(Sampler, LargeVocabulariesKeepTheSameTokensAsASlowSort) {
       before += std::exp(static_cast<double>(logits[id]));
     }
     std::sort(expected.begin(), expected.end());
-    const auto found = sampler.candidates(logits, {}, {.temperature = 1.0, .top_p = top_p});
+    const auto found = candidates(sampler, logits, {}, {.temperature = 1.0, .top_p = top_p});
     ASSERT_EQ(found.size(), expected.size()) << "seed " << kSeed << " top_p " << top_p;
     for (std::size_t i = 0; i < found.size(); ++i) ASSERT_EQ(found[i].id, expected[i]);
   }
@@ -153,10 +164,11 @@ TEST(Sampler, DrawsEveryTokenAsOftenAsItsProbabilitySays) {
   Sampler sampler(static_cast<std::int64_t>(kLogits.size()));
   const SamplingOptions options{.temperature = 2.0, .top_k = 8, .seed = 1234};
   std::map<std::int32_t, double> expected;
-  for (const auto& candidate : sampler.candidates(kLogits, {}, options)) expected[candidate.id] = candidate.probability;
+  for (const auto& candidate : candidates(sampler, kLogits, {}, options))
+    expected[candidate.id] = candidate.probability;
   constexpr int kDraws = 200000;
   std::map<std::int32_t, int> counted;
-  for (int i = 0; i < kDraws; ++i) ++counted[sampler.sample(kLogits, {}, options, static_cast<std::uint64_t>(i))];
+  for (int i = 0; i < kDraws; ++i) ++counted[sample(sampler, kLogits, {}, options, static_cast<std::uint64_t>(i))];
   double chi_square = 0.0;
   for (const auto& [id, probability] : expected) {
     const double mean = probability * kDraws;
@@ -172,15 +184,15 @@ TEST(Sampler, TheSameSeedChoiceAndPositionGiveTheSameTokenInAnyOrder) {
   SamplingOptions options{.temperature = 3.0, .seed = 42};
   std::vector<std::int32_t> forwards;
   for (std::uint64_t position = 0; position < 64; ++position) {
-    forwards.push_back(one.sample(kLogits, {}, options, position));
+    forwards.push_back(sample(one, kLogits, {}, options, position));
   }
   for (std::uint64_t position = 64; position-- > 0;) {
-    EXPECT_EQ(other.sample(kLogits, {}, options, position), forwards[position]);
+    EXPECT_EQ(sample(other, kLogits, {}, options, position), forwards[position]);
   }
   options.choice = 1;
   std::vector<std::int32_t> another;
   for (std::uint64_t position = 0; position < 64; ++position) {
-    another.push_back(one.sample(kLogits, {}, options, position));
+    another.push_back(sample(one, kLogits, {}, options, position));
   }
   EXPECT_NE(forwards, another);
 }
@@ -190,11 +202,11 @@ TEST(SamplingOptions, EachOptionOutOfItsRangeIsNamed) {
   const std::vector<std::pair<SamplingOptions, std::string>> wrong = {
       {{.temperature = -0.5}, "temperature is -0.5"},
       {{.temperature = nan}, "temperature"},
-      {{.top_k = -1}, "top-k is -1"},
-      {{.top_p = 0.0}, "top-p is 0"},
-      {{.top_p = 1.5}, "top-p is 1.5"},
-      {{.min_p = 2.0}, "min-p is 2"},
-      {{.repetition_penalty = 0.0}, "repetition-penalty is 0"},
+      {{.top_k = -1}, "top_k is -1"},
+      {{.top_p = 0.0}, "top_p is 0"},
+      {{.top_p = 1.5}, "top_p is 1.5"},
+      {{.min_p = 2.0}, "min_p is 2"},
+      {{.repetition_penalty = 0.0}, "repetition_penalty is 0"},
   };
   for (const auto& [options, text] : wrong) {
     const auto refused = options.validate();
@@ -233,7 +245,7 @@ TEST(Sampler, KeepsOfALargeFlatVocabularyWhatAFullSortWould) {
     std::vector<std::int32_t> expected(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count));
     std::ranges::sort(expected);
     Sampler sampler(static_cast<std::int64_t>(logits.size()));
-    const auto kept = sampler.candidates(logits, {}, {.temperature = 1.0, .top_p = top_p});
+    const auto kept = candidates(sampler, logits, {}, {.temperature = 1.0, .top_p = top_p});
     std::vector<std::int32_t> ids;
     for (const auto& candidate : kept) ids.push_back(candidate.id);
     EXPECT_EQ(ids, expected) << top_p;

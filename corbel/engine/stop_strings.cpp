@@ -5,18 +5,22 @@
 
 namespace corbel {
 
-StopStrings::StopStrings(std::vector<std::string> stops) : stops_(std::move(stops)) {
+StopStrings::StopStrings(std::vector<std::string> stops, StopText text) : stops_(std::move(stops)), text_(text) {
   std::erase_if(stops_, [](const std::string& stop) { return stop.empty(); });
 }
 
 std::string StopStrings::push(std::string_view piece) {
-  if (met_) return {};
+  if (met()) return {};
   held_ += piece;
   std::size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, held_.find(stop));
-  if (first != std::string::npos) {
-    met_ = true;
-    std::string out = held_.substr(0, first);
+  for (std::size_t i = 0; i < stops_.size(); ++i) {
+    const std::size_t found = held_.find(stops_[i]);
+    if (found >= first) continue;
+    first = found;
+    met_ = i;
+  }
+  if (met()) {
+    std::string out = held_.substr(0, first + (text_ == StopText::included ? stops_[met_].size() : 0));
     held_.clear();
     return out;
   }

@@ -37,8 +37,8 @@ class Usage(unittest.TestCase):
 
     def test_wrong_flags_exit_2_naming_flag_and_range(self):
         cases = [(["--tempratur", "1", "hi"], "--tempratur"), (["--temperature", "warm", "hi"], "temperature"),
-                 (["--temperature", "-1", "hi"], "temperature is -1"), (["--top-p", "0", "hi"], "top-p is 0"),
-                 (["--top_p", "2", "hi"], "top-p is 2"), (["--on-full", "burst", "hi"], "burst"),
+                 (["--temperature", "-1", "hi"], "temperature is -1"), (["--top-p", "0", "hi"], "top_p is 0"),
+                 (["--top_p", "2", "hi"], "top_p is 2"), (["--on-full", "burst", "hi"], "burst"),
                  (["--max-tokens", "-3", "hi"], "--max-tokens is -3"), (["two", "words"], "one argument"),
                  (["--seed"], "seed"), ([""], "empty"), (["--threads", "0", "hi"], "--threads is 0"),
                  (["--device", "abacus", "hi"], "abacus"), (["--raw", "--system", "x", "hi"], "--raw")]
