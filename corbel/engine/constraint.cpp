@@ -8,8 +8,9 @@ namespace {
 /// Everything that tells one source from another.
 void append_key(const GrammarSource& source, std::string& key) {
   key += cat(static_cast<int>(source.kind), ' ', source.min, ' ', source.max, ' ', source.text.size(), ' ',
-             source.parts.size(), ':');
+             source.at.size(), ' ', source.parts.size(), ':');
   key += source.text;
+  key += source.at;
   for (const GrammarSource& part : source.parts) append_key(part, key);
 }
 

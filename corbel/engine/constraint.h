@@ -62,16 +62,16 @@ class Constraint : public std::enable_shared_from_this<Constraint> {
 
 struct ConstraintOptions {
   Whitespace whitespace = Whitespace::flexible;  // what models were trained to write
-  UndeclaredProperties undeclared = UndeclaredProperties::as_schema_says;
+  UndeclaredProperties undeclared = UndeclaredProperties::when_asked_for;
 };
 
 /// Makes constraints for one model, and keeps those used last. Any thread may call it: a server compiles off the
 /// engine's thread. Work is bounded by counts (GrammarOptions), so that a grammar compiles everywhere or nowhere.
 class ConstraintCompiler {
  public:
-  static constexpr std::size_t kKept = 32;                                // constraints
-  static constexpr std::size_t kMemoryOfOne = std::size_t{16} << 20;      // states and masks of one
-  static constexpr std::size_t kMaxSourceBytes = std::size_t{256} << 10;  // of all texts of a source
+  static constexpr std::size_t kKept = 32;                              // constraints
+  static constexpr std::size_t kMemoryOfOne = std::size_t{16} << 20;    // states and masks of one
+  static constexpr std::size_t kMaxSourceBytes = std::size_t{1} << 20;  // of all texts of a source
 
   /// end_ids  end an answer: the model's own and those of its template; they are allowed where a text may end, and no
   ///          other token of this list ever is

@@ -95,6 +95,15 @@ Result<Id> compile_until_end(GrammarBuilder& builder, const std::string& text) {
   });
 }
 
+/// Sources repeat their parts (a call alone, the first of many, each further one): a schema is compiled once.
+Result<Id> compile_schema_once(GrammarBuilder& builder, const GrammarSource& source) {
+  std::string key = cat(source.text.size(), ' ', source.text, source.at);
+  if (const auto known = builder.schemas().find(key); known != builder.schemas().end()) return known->second;
+  CORBEL_ASSIGN(const Id id, compile_schema(builder, source.text, source.at));
+  builder.schemas().emplace(std::move(key), id);
+  return id;
+}
+
 Result<Id> compile_part(GrammarBuilder& builder, const GrammarSource& source, int depth) {
   if (depth > kMaxParts) return fail(Code::bad_request, cat("parts lie more than ", kMaxParts, " deep in each other"));
   switch (source.kind) {
@@ -103,7 +112,13 @@ Result<Id> compile_part(GrammarBuilder& builder, const GrammarSource& source, in
     case GrammarSource::Kind::until: return compile_until(builder, source.text);
     case GrammarSource::Kind::until_end: return compile_until_end(builder, source.text);
     case GrammarSource::Kind::regex: return compile_regex(builder, source.text);
-    case GrammarSource::Kind::json_schema: return compile_schema(builder, source.text);
+    case GrammarSource::Kind::json_schema: return compile_schema_once(builder, source);
+    case GrammarSource::Kind::raw_string: {
+      if (source.parts.size() != 1) return fail(Code::bad_request, "a raw string has one text that ends it");
+      CORBEL_ASSIGN(const Id end, compile_part(builder, source.parts[0], depth + 1));
+      CORBEL_ASSIGN(const Id text, compile_raw_string(builder, source.text, source.at, source.parts[0].text));
+      return builder.nodes().concat(text, end);
+    }
     case GrammarSource::Kind::json_value: return builder.any_value();
     case GrammarSource::Kind::json_object: return builder.any_object();
     case GrammarSource::Kind::any_of: return compile_choices(builder, source, depth);
@@ -125,7 +140,7 @@ Result<Id> compile_part(GrammarBuilder& builder, const GrammarSource& source, in
 }
 
 std::size_t source_bytes(const GrammarSource& source) {
-  std::size_t bytes = source.text.size() + 1;
+  std::size_t bytes = source.text.size() + source.at.size() + 1;
   for (const GrammarSource& part : source.parts) bytes += source_bytes(part);
   return bytes;
 }
@@ -139,7 +154,7 @@ GrammarSource GrammarSource::choice(std::vector<std::string> texts) {
 }
 
 GrammarSource GrammarSource::repeat(GrammarSource part, std::uint32_t min, std::uint32_t max) {
-  GrammarSource source{Kind::repeat, {}, {}, min, max};
+  GrammarSource source{.kind = Kind::repeat, .min = min, .max = max};
   source.parts.push_back(std::move(part));
   return source;
 }
