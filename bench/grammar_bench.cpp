@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "corbel/grammar/token_masker.h"
-#include "corbel/text/tokenizer.h"
+#include "corbel/grammar/tokenizer_vocabulary.h"
 
 namespace {
 
@@ -40,7 +40,7 @@ struct Case {
 
 void run(const Case& each, const Tokenizer& tokenizer, const std::shared_ptr<const TokenVocabulary>& vocabulary) {
   const auto compiling = Clock::now();
-  auto grammar = compile_grammar(each.source, {.alphabet = vocabulary->single_bytes()});
+  auto grammar = compile_grammar(each.source, {.alphabet = vocabulary->single_bytes(), .specials = vocabulary->specials()});
   if (!grammar) {
     std::fprintf(stderr, "grammar_bench: %s\n", grammar.error().message.c_str());
     std::exit(1);
@@ -82,14 +82,9 @@ int main(int argc, char** argv) {
       std::fprintf(stderr, "grammar_bench: %s\n", tokenizer.error().message.c_str());
       return 1;
     }
-    std::vector<std::string> tokens(static_cast<std::size_t>(tokenizer->vocab_size()));
-    for (std::int32_t id = 0; id < tokenizer->vocab_size(); ++id) {
-      if (tokenizer->has(id) && !tokenizer->is_special(id))
-        tokenizer->append_bytes(id, false, tokens[static_cast<std::size_t>(id)]);
-    }
     const auto begin = Clock::now();
     const auto vocabulary =
-        *TokenVocabulary::make(std::move(tokens), {tokenizer->special_ids().empty() ? 0 : tokenizer->special_ids()[0]});
+        *make_token_vocabulary(*tokenizer, {tokenizer->special_ids().empty() ? 0 : tokenizer->special_ids()[0]});
     std::printf("%s: %d tokens, prepared in %.0f ms\n", argv[i], vocabulary->size(), micros(begin) / 1000);
     const std::string text = person(2);
     for (const Case& each : {Case{"person", GrammarSource::json_schema(std::string(kPerson)), text},

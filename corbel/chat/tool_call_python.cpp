@@ -162,6 +162,11 @@ class LooseObjectScanner final : public ToolCallScanner {
       return ScanStep::more;
     }
     if (in_text_) return ScanStep::more;
+    if (in_quotes_ || (byte == '"' && !inside_mark())) {
+      if (byte == '"' && !escaped_) in_quotes_ = !in_quotes_;
+      escaped_ = byte == '\\' && !escaped_;
+      return ScanStep::more;
+    }
     if (byte == '{' || byte == '[') {
       stack_ += byte;
       return stack_.size() > JsonScanner::kMaxDepth ? ScanStep::fail : ScanStep::more;
@@ -173,6 +178,13 @@ class LooseObjectScanner final : public ToolCallScanner {
   }
 
  private:
+  // A quotation mark may be one of the mark's own bytes.
+  bool inside_mark() const {
+    const std::size_t at = literal_.string_mark.find('"');
+    return at != std::string::npos && body_.ends_with(std::string_view(literal_.string_mark).substr(0, at + 1)) &&
+           at > 0;
+  }
+
   ScanStep finish() {
     if (!prefix_.empty() && name_.starts_with(prefix_)) name_.erase(0, prefix_.size());
     auto arguments = literal_to_json(body_, literal_);
@@ -188,6 +200,8 @@ class LooseObjectScanner final : public ToolCallScanner {
   std::string stack_;
   std::size_t mark_end_ = 0;  // a mark's bytes count once
   bool in_text_ = false;
+  bool in_quotes_ = false;
+  bool escaped_ = false;
 };
 
 }  // namespace

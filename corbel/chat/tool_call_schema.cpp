@@ -60,11 +60,34 @@ const Json* member(const Json& object, const char* key) {
   return found == object.end() ? nullptr : &*found;
 }
 
+/// What a "#/..." in `root` refers to; null: nothing.
+const Json* referred(const Json& root, std::string_view reference) {
+  if (!reference.starts_with("#/")) return nullptr;
+  try {
+    const nlohmann::json_pointer<std::string> pointer{std::string(reference.substr(1))};
+    return root.contains(pointer) ? &root.at(pointer) : nullptr;
+  } catch (const std::exception&) {  // no pointer at all
+    return nullptr;
+  }
+}
+
 }  // namespace
 
-ToolSchemas::Types ToolSchemas::types_of(const Json& schema, int depth) {
+ToolSchemas::ValueKinds ToolSchemas::kinds_of(const Json& schema, const Json& root) {
+  const Types types = types_of(schema, root, 0);
+  if (types == 0) return ValueKinds::unknown;
+  if ((types & kText) == 0) return ValueKinds::no_text;
+  if (types == kText) return ValueKinds::text;
+  return types == (kText | kNull) ? ValueKinds::text_or_null : ValueKinds::mixed;
+}
+
+ToolSchemas::Types ToolSchemas::types_of(const Json& schema, const Json& root, int depth) {
   Types types = 0;
   if (depth == kMaxSchemaDepth) return types;
+  if (const Json* reference = member(schema, "$ref"); reference != nullptr && reference->is_string()) {
+    const Json* target = referred(root, reference->get_ref<const std::string&>());
+    return target == nullptr ? types : types_of(*target, root, depth + 1);
+  }
   if (const Json* type = member(schema, "type")) {
     types |= type_bit(*type);
     if (type->is_array()) {
@@ -75,8 +98,12 @@ ToolSchemas::Types ToolSchemas::types_of(const Json& schema, int depth) {
   for (const char* key : {"anyOf", "oneOf"}) {
     const Json* choices = member(schema, key);
     if (choices == nullptr || !choices->is_array()) continue;
-    for (const Json& choice : *choices) types |= types_of(choice, depth + 1);
+    for (const Json& choice : *choices) types |= types_of(choice, root, depth + 1);
   }
+  if (const Json* all = member(schema, "allOf"); all != nullptr && all->is_array() && all->size() == 1) {
+    types |= types_of(all->front(), root, depth + 1);
+  }
+  if (const Json* value = member(schema, "const"); value != nullptr) types |= type_of_value(*value);
   const Json* values = member(schema, "enum");
   if (values != nullptr && values->is_array()) {
     for (const Json& value : *values) types |= type_of_value(value);
@@ -96,7 +123,7 @@ ToolSchemas::ToolSchemas(const Json& tools) {
     if (schema == nullptr) schema = member(tool, "input_schema");
     const Json* properties = schema == nullptr ? nullptr : member(*schema, "properties");
     if (properties == nullptr || !properties->is_object()) continue;
-    for (const auto& [key, property] : properties->items()) parameters[key] = types_of(property, 0);
+    for (const auto& [key, property] : properties->items()) parameters[key] = types_of(property, *schema, 0);
   }
 }
 

@@ -17,6 +17,17 @@ class ToolSchemas {
   /// what has no name is passed over.
   explicit ToolSchemas(const Json& tools);
 
+  /// What a schema says of the kinds of its values, $ref into `root` followed, as far as it decides how raw text is
+  /// read.
+  enum class ValueKinds {
+    unknown,
+    no_text,
+    text,
+    text_or_null,
+    mixed,  // texts, and others than null
+  };
+  static ValueKinds kinds_of(const Json& schema, const Json& root);
+
   bool empty() const noexcept { return tools_.empty(); }
   bool knows(std::string_view tool) const;
 
@@ -33,7 +44,7 @@ class ToolSchemas {
   template <typename T>
   using ByName = std::unordered_map<std::string, T, TextHash, std::equal_to<>>;
 
-  static Types types_of(const Json& schema, int depth);
+  static Types types_of(const Json& schema, const Json& root, int depth);
   Types types(std::string_view tool, std::string_view parameter) const;
 
   ByName<ByName<Types>> tools_;

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,8 +27,13 @@ enum class Whitespace {
 
 enum class UndeclaredProperties {
   as_schema_says,  // allowed unless additionalProperties forbids or constrains them
-  when_asked_for,  // only where the schema has additionalProperties or patternProperties
+  when_asked_for,  // only where the schema has additionalProperties, patternProperties or minProperties, or no
+                   // properties
 };
+
+/// Stands in front of a special token's spelling in the bytes that token writes (TokenVocabulary): no UTF-8 has it, so
+/// a special token is never part of a text, and only what is `marked` asks for it.
+inline constexpr char kSpecialByte = '\xFF';
 
 struct GrammarOptions {
   Whitespace whitespace = Whitespace::compact;
@@ -35,6 +41,8 @@ struct GrammarOptions {
   /// Bytes that the vocabulary has as tokens of their own (TokenVocabulary::single_bytes): others are written nowhere,
   /// so that no token border is a dead end.
   ByteSet alphabet = ByteSet::all();
+  /// Spellings that `marked` and `until` write as one special token instead of as text (TokenVocabulary::specials).
+  std::span<const std::string> specials;
   std::uint32_t max_source_bytes = 1 << 20;
   std::uint32_t max_rules = 20'000;          // values that differ
   std::uint32_t max_table_states = 20'000;   // of one regular part
@@ -46,9 +54,14 @@ struct GrammarOptions {
 struct GrammarSource {
   enum class Kind {
     literal,      // `text` itself
+    marked,       // `text` itself, with special tokens where it spells some
+    until,        // any text up to the first `text`, and that: a special token where it is one's spelling
+    until_end,    // any text without `text` in it
     regex,        // `text`: all of what is written matches (regex.h says what is understood)
-    json_schema,  // `text`: a schema document; a value that is valid
-    json_value,   // any JSON value
+    json_schema,  // `text`: a schema document; a value that is valid for all of it, or for what `at` refers to
+    raw_string,  // the same, but a string, and not as JSON: its characters alone, none of them a control character or a
+                 // backslash, and without parts[0].text in it, which comes behind it
+    json_value,  // any JSON value
     json_object,  // any JSON object
     sequence,     // `parts` one after the other
     any_of,       // one of `parts`
@@ -59,10 +72,21 @@ struct GrammarSource {
   std::vector<GrammarSource> parts;
   std::uint32_t min = 0;
   std::uint32_t max = UINT32_MAX;
+  std::string at;  // as $ref names it: "#/properties/name"
 
   static GrammarSource literal(std::string text) { return {Kind::literal, std::move(text)}; }
+  static GrammarSource marked(std::string text) { return {Kind::marked, std::move(text)}; }
+  static GrammarSource until(std::string text) { return {Kind::until, std::move(text)}; }
+  static GrammarSource until_end(std::string text) { return {Kind::until_end, std::move(text)}; }
   static GrammarSource regex(std::string pattern) { return {Kind::regex, std::move(pattern)}; }
   static GrammarSource json_schema(std::string schema) { return {Kind::json_schema, std::move(schema)}; }
+  static GrammarSource json_schema(std::string schema, std::string at) {
+    return {.kind = Kind::json_schema, .text = std::move(schema), .at = std::move(at)};
+  }
+  static GrammarSource raw_string(std::string schema, std::string at, std::string end) {
+    return {
+        .kind = Kind::raw_string, .text = std::move(schema), .parts = {marked(std::move(end))}, .at = std::move(at)};
+  }
   static GrammarSource json_value() { return {Kind::json_value}; }
   static GrammarSource json_object() { return {Kind::json_object}; }
   static GrammarSource choice(std::vector<std::string> texts);

@@ -21,6 +21,8 @@ class GrammarBuilder {
 
   const GrammarOptions& options() const { return options_; }
   NodeStore& nodes() { return nodes_; }
+  /// Schemas that stand in the grammar already, by text and part.
+  std::unordered_map<std::string, Id>& schemas() { return schemas_; }
 
   /// A table as a node, at its start. Counts against the limit of states.
   Result<Id> add_table(Dfa dfa);
@@ -58,6 +60,7 @@ class GrammarBuilder {
   GrammarOptions options_;
   NodeStore nodes_;
   std::unordered_multimap<std::uint64_t, std::uint32_t> tables_;  // hash -> index
+  std::unordered_map<std::string, Id> schemas_;
   std::uint64_t work_left_;
   std::uint64_t total_states_ = 0;
   std::int64_t character_table_ = -1;

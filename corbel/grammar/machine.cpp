@@ -79,6 +79,14 @@ Machine::Id Machine::derive(Id state, std::uint8_t byte) {
   }
 }
 
+bool Machine::must_end(Id state) {
+  if (!may_end(state)) return false;
+  for (std::uint32_t c = 0; c < classes_; ++c) {
+    if (step(state, byte_of_[c]) != kNothing) return false;
+  }
+  return true;
+}
+
 int Machine::forced_byte(Id state) {
   if (may_end(state)) return -1;
   int forced = -1;

@@ -32,6 +32,8 @@ class Machine {
   Id concat(Id first, Id second) { return store_.concat(first, second); }
   Id text(std::uint32_t table, std::uint32_t min, std::uint32_t max) { return store_.text(table, min, max); }
 
+  /// Nothing may follow.
+  bool must_end(Id state);
   /// The only byte that may follow and end nothing else, or -1.
   int forced_byte(Id state);
 

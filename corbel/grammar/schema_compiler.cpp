@@ -63,11 +63,21 @@ Result<SchemaCompiler::Id> SchemaCompiler::compile(const Schemas& schemas) {
   return start;
 }
 
-Result<GrammarBuilder::Id> compile_schema(GrammarBuilder& builder, std::string_view text) {
+Result<GrammarBuilder::Id> compile_schema(GrammarBuilder& builder, std::string_view text, const std::string& at) {
   CORBEL_ASSIGN(Json json, parse_json(text, "JSON schema"));
   const SchemaDocument document(std::move(json));
+  CORBEL_ASSIGN(const Json* schema, document.resolve(&document.root(), at.empty() ? "#" : at));
   SchemaCompiler compiler(document, builder, OneOf::proven_disjoint);
-  return compiler.compile({&document.root()});
+  return compiler.compile({schema});
+}
+
+Result<GrammarBuilder::Id> compile_raw_string(GrammarBuilder& builder, std::string_view text, const std::string& at,
+                                              std::string_view end) {
+  CORBEL_ASSIGN(Json json, parse_json(text, "JSON schema"));
+  const SchemaDocument document(std::move(json));
+  CORBEL_ASSIGN(const Json* schema, document.resolve(&document.root(), at.empty() ? "#" : at));
+  SchemaCompiler compiler(document, builder, OneOf::proven_disjoint);
+  return compiler.raw_string({schema}, end);
 }
 
 }  // namespace corbel

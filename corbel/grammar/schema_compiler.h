@@ -31,6 +31,8 @@ class SchemaCompiler {
 
   /// A value that satisfies all of `schemas`, as a rule; every rule it needs is written.
   Result<Id> compile(const Schemas& schemas);
+  /// As compile_raw_string().
+  Result<Id> raw_string(const Schemas& schemas, std::string_view end);
 
  private:
   friend class SchemaObject;
@@ -50,6 +52,7 @@ class SchemaCompiler {
   Result<Id> number_of(const SchemaBranch& branch, std::uint32_t kinds);
   Result<Id> string_of(const SchemaBranch& branch);
   Result<Id> array_of(const SchemaBranch& branch);
+  Result<std::vector<std::string>> enumerated_texts(const SchemaBranch& branch, std::string_view end);
   Result<Dfa> string_table(const SchemaBranch& branch);  // between the marks
   Result<Dfa> name_table(const Schemas& schemas);        // strings that satisfy propertyNames
 
@@ -70,7 +73,11 @@ class SchemaCompiler {
   std::uint64_t disjointness_checks_ = 0;
 };
 
-/// A schema document as a node of `builder`.
-Result<GrammarBuilder::Id> compile_schema(GrammarBuilder& builder, std::string_view text);
+/// A schema document, or the part of it that `at` refers to, as a node of `builder`.
+Result<GrammarBuilder::Id> compile_schema(GrammarBuilder& builder, std::string_view text, const std::string& at);
+/// The strings that it allows as they are, without marks and escapes: those without control characters and backslashes,
+/// and without the first byte of `end`, where the schema says more than a list of texts.
+Result<GrammarBuilder::Id> compile_raw_string(GrammarBuilder& builder, std::string_view text, const std::string& at,
+                                              std::string_view end);
 
 }  // namespace corbel

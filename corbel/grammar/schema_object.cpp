@@ -151,12 +151,16 @@ class SchemaObject {
     CORBEL_ASSIGN(const Id mark, builder_.literal("\""));
     CORBEL_ASSIGN(const Id colon, builder_.literal("\":"));
     std::vector<Id> kinds;
+    const bool declares = std::ranges::any_of(branch_.all, [](const SchemaKeywords& keywords) {
+      return keywords.min_properties == 0 && keywords.properties != nullptr && !keywords.properties->empty();
+    });
+    const bool freely = !declares || builder_.options().undeclared == UndeclaredProperties::as_schema_says;
     for (std::uint32_t met = 0; met < (1U << patterns_.size()); ++met) {
       Schemas schemas;
       for (const SchemaKeywords& keywords : branch_.all) {
         add_schemas(keywords, nullptr, [met](std::size_t i) { return ((met >> i) & 1) != 0; }, schemas);
       }
-      const bool asked_for = !schemas.empty() || builder_.options().undeclared == UndeclaredProperties::as_schema_says;
+      const bool asked_for = freely || !schemas.empty();
       const bool never =
           std::any_of(schemas.begin(), schemas.end(), [](const Json* schema) { return *schema == false; });
       if (never || !asked_for) continue;

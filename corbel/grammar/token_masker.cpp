@@ -11,6 +11,15 @@ void set_bit(std::span<std::uint64_t> mask, std::int32_t token) {
   mask[static_cast<std::size_t>(token) / 64] |= std::uint64_t{1} << (token % 64);
 }
 
+void put_bit(std::span<std::uint64_t> mask, std::int32_t token, bool bit) {
+  mask[static_cast<std::size_t>(token) / 64] &= ~(std::uint64_t{1} << (token % 64));
+  if (bit) set_bit(mask, token);
+}
+
+void copy_mask(const std::vector<std::uint64_t>& from, std::span<std::uint64_t> to) {
+  std::copy(from.begin(), from.end(), to.begin());
+}
+
 }  // namespace
 
 Result<std::unique_ptr<TokenMasker>> TokenMasker::make(std::shared_ptr<const Grammar> grammar,
@@ -23,6 +32,8 @@ Result<std::unique_ptr<TokenMasker>> TokenMasker::make(std::shared_ptr<const Gra
       }
     }
   }
+  // A special token is taken whole: no text stops inside it.
+  needed.remove(static_cast<std::uint8_t>(kSpecialByte));
   for (unsigned byte = 0; byte < 256; ++byte) {
     if (!needed.has(byte) || vocabulary->single_bytes().has(byte)) continue;
     return fail(Code::bad_request, cat("cannot use the grammar with this vocabulary: byte ", byte,
@@ -68,7 +79,8 @@ Machine::Id TokenMasker::state_of(GrammarCursor& cursor) {
     Id state = machine_.start();
     cursor.states_[0] = state;
     for (std::size_t i = 1; i < cursor.states_.size(); ++i) {
-      state = step_all(state, vocabulary_->bytes(cursor.tokens_[i - 1]));
+      state = step_all(
+          state, i == 1 ? vocabulary_->first_bytes(cursor.tokens_[0]) : vocabulary_->bytes(cursor.tokens_[i - 1]));
       cursor.states_[i] = state;
     }
     cursor.epoch_ = epoch_;
@@ -86,8 +98,10 @@ bool TokenMasker::accept(GrammarCursor& cursor, std::int32_t token) {
     cursor.tokens_.push_back(token);
     return true;
   }
-  const std::string_view bytes = vocabulary_->bytes(token);
-  const Id next = bytes.empty() ? Machine::kNothing : step_all(state, bytes);
+  const bool is_first = cursor.tokens_.empty();
+  const bool writes = !vocabulary_->bytes(token).empty();
+  const Id next = writes ? step_all(state, is_first ? vocabulary_->first_bytes(token) : vocabulary_->bytes(token))
+                         : Machine::kNothing;
   if (next == Machine::kNothing) return false;
   cursor.tokens_.push_back(token);
   cursor.states_.push_back(next);
@@ -103,6 +117,10 @@ void TokenMasker::rollback(GrammarCursor& cursor, std::size_t count) const {
 
 bool TokenMasker::may_end(GrammarCursor& cursor) { return cursor.ended_ || machine_.may_end(state_of(cursor)); }
 
+bool TokenMasker::must_end(GrammarCursor& cursor) {
+  return cursor.ended_ || state_of(cursor) == Machine::kEpsilon || machine_.must_end(state_of(cursor));
+}
+
 std::string TokenMasker::forced_bytes(GrammarCursor& cursor, std::size_t max_bytes) {
   std::string bytes;
   if (cursor.ended_) return bytes;
@@ -117,19 +135,26 @@ std::string TokenMasker::forced_bytes(GrammarCursor& cursor, std::size_t max_byt
 }
 
 void TokenMasker::fill_mask(GrammarCursor& cursor, std::span<std::uint64_t> mask) {
-  CORBEL_CHECK(mask.size() == vocabulary_->mask_words(), "a mask of ", mask.size(), " words for a vocabulary of ",
+  CORBEL_CHECK(mask.size() >= vocabulary_->mask_words(), "a mask of ", mask.size(), " words for a vocabulary of ",
                vocabulary_->size());
   std::fill(mask.begin(), mask.end(), 0);
   if (cursor.ended_) return;
+  mask = mask.first(vocabulary_->mask_words());
   make_room();
   const Id state = state_of(cursor);
-  if (const auto known = masks_.find(state); known != masks_.end()) {
-    std::copy(known->second.begin(), known->second.end(), mask.begin());
-    return;
-  }
+  const bool is_first = cursor.tokens_.empty() && !vocabulary_->first().empty();
+  if (is_first && !first_mask_.empty()) return copy_mask(first_mask_, mask);
+  if (const auto known = masks_.find(state); known != masks_.end() && !is_first) return copy_mask(known->second, mask);
   add_state(state, mask);
   if (machine_.may_end(state)) {
     for (const std::int32_t id : vocabulary_->end_ids()) set_bit(mask, id);
+  }
+  if (is_first) {
+    for (const TokenVocabulary::First& token : vocabulary_->first()) {
+      put_bit(mask, token.token, step_all(state, token.bytes) != Machine::kNothing);
+    }
+    first_mask_.assign(mask.begin(), mask.end());
+    return;
   }
   if (masks_.size() >= kRememberedMasks) masks_.clear();
   masks_.emplace(state, std::vector<std::uint64_t>(mask.begin(), mask.end()));
@@ -176,26 +201,34 @@ const TokenMasker::Head& TokenMasker::head_of(Id front) {
   return heads_.emplace(front, std::move(head)).first->second;
 }
 
+/// Goes down the trie from `root`, where `state` holds, and calls visit(node, state) at every node that is allowed.
+template <typename Visit>
+void TokenMasker::walk(const TokenTrie& trie, std::uint32_t root, Id state, Visit&& visit) {
+  path_[trie.nodes[root].depth] = state;
+  for (std::uint32_t i = root + 1; i < trie.nodes[root].skip;) {
+    const TokenTrie::Node& at = trie.nodes[i];
+    const Id next = machine_.step(path_[at.depth - 1U], at.byte);
+    if (next == Machine::kNothing) {
+      i = at.skip;
+      continue;
+    }
+    path_[at.depth] = next;
+    visit(i, next);
+    i = next == Machine::kEpsilon ? at.skip : i + 1;
+  }
+}
+
 TokenMasker::Head TokenMasker::make_head(Id front) {
   const Grammar::Node node = machine_.node(front);
   Head head;
   if (node.kind == Grammar::Kind::text && plain_strings_) head.plain = std::min(node.max, TokenVocabulary::kMaxPlain);
   head.trie = head.plain > 0 ? &vocabulary_->rest() : &vocabulary_->all();
   const TokenTrie& trie = *head.trie;
-  path_[0] = front;
-  for (std::uint32_t i = 1; i < trie.size();) {
-    const TokenTrie::Node& at = trie.nodes[i];
-    const Id state = machine_.step(path_[at.depth - 1U], at.byte);
-    if (state == Machine::kNothing) {
-      i = at.skip;
-      continue;
-    }
-    path_[at.depth] = state;
-    const std::uint32_t last = trie.nodes[i + 1].first_token;
-    for (std::uint32_t t = at.first_token; t < last; ++t) head.tokens.push_back(trie.tokens[t]);
-    if (machine_.may_end(state) && at.skip > i + 1) head.borders.push_back(i);
-    i = state == Machine::kEpsilon ? at.skip : i + 1;
-  }
+  walk(trie, 0, front, [&](std::uint32_t at, Id state) {
+    const std::uint32_t last = trie.nodes[at + 1].first_token;
+    for (std::uint32_t t = trie.nodes[at].first_token; t < last; ++t) head.tokens.push_back(trie.tokens[t]);
+    if (machine_.may_end(state) && trie.nodes[at].skip > at + 1) head.borders.push_back(at);
+  });
   if (head.tokens.size() > 2 * vocabulary_->mask_words()) {
     head.mask.assign(vocabulary_->mask_words(), 0);
     for (const std::int32_t token : head.tokens) set_bit(head.mask, token);
@@ -205,20 +238,10 @@ TokenMasker::Head TokenMasker::make_head(Id front) {
 }
 
 void TokenMasker::add_subtree(const TokenTrie& trie, std::uint32_t node, Id state, std::span<std::uint64_t> mask) {
-  const TokenTrie::Node& root = trie.nodes[node];
-  path_[root.depth] = state;
-  for (std::uint32_t i = node + 1; i < root.skip;) {
-    const TokenTrie::Node& at = trie.nodes[i];
-    const Id next = machine_.step(path_[at.depth - 1U], at.byte);
-    if (next == Machine::kNothing) {
-      i = at.skip;
-      continue;
-    }
-    path_[at.depth] = next;
-    const std::uint32_t last = trie.nodes[i + 1].first_token;
-    for (std::uint32_t t = at.first_token; t < last; ++t) set_bit(mask, trie.tokens[t]);
-    i = next == Machine::kEpsilon ? at.skip : i + 1;
-  }
+  walk(trie, node, state, [&](std::uint32_t at, Id) {
+    const std::uint32_t last = trie.nodes[at + 1].first_token;
+    for (std::uint32_t t = trie.nodes[at].first_token; t < last; ++t) set_bit(mask, trie.tokens[t]);
+  });
 }
 
 }  // namespace corbel

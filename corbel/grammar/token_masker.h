@@ -40,8 +40,8 @@ class TokenMasker {
 
   GrammarCursor start() const;
 
-  /// Sets the bit of each allowed token and clears all others. `mask` has vocabulary().mask_words() words. End ids are
-  /// allowed where the text may end; after one of them nothing is.
+  /// Sets the bit of each allowed token and clears all others. `mask` has vocabulary().mask_words() words or more. End
+  /// ids are allowed where the text may end; after one of them nothing is.
   void fill_mask(GrammarCursor& cursor, std::span<std::uint64_t> mask);
 
   /// Goes on by a token; false, and nothing changed, when it is not allowed.
@@ -52,6 +52,8 @@ class TokenMasker {
 
   /// May the text end here?
   bool may_end(GrammarCursor& cursor);
+  /// Must it? Nothing but an end may come next.
+  bool must_end(GrammarCursor& cursor);
 
   /// The bytes that must come next, at most `max_bytes`: while only one byte is possible and the text may not end.
   std::string forced_bytes(GrammarCursor& cursor, std::size_t max_bytes = 256);
@@ -83,6 +85,8 @@ class TokenMasker {
   void add_front(Id front, Id behind, std::span<std::uint64_t> mask);
   const Head& head_of(Id front);
   Head make_head(Id front);
+  template <typename Visit>
+  void walk(const TokenTrie& trie, std::uint32_t root, Id state, Visit&& visit);
   void add_subtree(const TokenTrie& trie, std::uint32_t node, Id state, std::span<std::uint64_t> mask);
   std::size_t mask_bytes() const { return masks_.size() * vocabulary_->mask_words() * 8; }
 
@@ -92,6 +96,7 @@ class TokenMasker {
   bool plain_strings_ = false;  // every plain token is allowed in a string that is long enough
   std::unordered_map<Id, Head> heads_;
   std::unordered_map<Id, std::vector<std::uint64_t>> masks_;  // of whole states
+  std::vector<std::uint64_t> first_mask_;                     // of the start, where first tokens write something else
   std::vector<Id> path_;                                      // states down the trie
   std::size_t head_bytes_ = 0;
   std::size_t max_bytes_ = std::size_t{96} << 20;

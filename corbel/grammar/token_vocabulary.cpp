@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "corbel/grammar/grammar.h"
 #include "corbel/text/unicode.h"
 
 namespace corbel {
@@ -53,7 +54,8 @@ std::uint32_t plain_characters(std::string_view token) {
 }  // namespace
 
 Result<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::make(std::vector<std::string> tokens,
-                                                                     std::vector<std::int32_t> end_ids) {
+                                                                     std::vector<std::int32_t> end_ids,
+                                                                     std::vector<First> first) {
   const std::shared_ptr<TokenVocabulary> made(new TokenVocabulary);
   TokenVocabulary& out = *made;
   for (const std::int32_t id : end_ids) {
@@ -63,8 +65,10 @@ Result<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::make(std::vector
     }
     tokens[static_cast<std::size_t>(id)].clear();
   }
+  std::erase_if(first, [&](const First& one) { return tokens[static_cast<std::size_t>(one.token)].empty(); });
   out.bytes_ = std::move(tokens);
   out.end_ids_ = std::move(end_ids);
+  out.first_ = std::move(first);
   const std::size_t words = out.mask_words();
   out.plain_masks_.assign((kMaxPlain + 1) * words, 0);
   std::vector<std::int32_t> order;
@@ -77,6 +81,7 @@ Result<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::make(std::vector
     out.max_token_bytes_ = std::max(out.max_token_bytes_, token.size());
     if (token.size() == 1) out.single_bytes_.add(static_cast<std::uint8_t>(token[0]));
     order.push_back(id);
+    if (token.front() == kSpecialByte) out.specials_.emplace_back(token.substr(1));
     const std::uint32_t characters = plain_characters(token);
     if (characters == 0) {
       rest.push_back(id);
@@ -95,6 +100,11 @@ Result<std::shared_ptr<const TokenVocabulary>> TokenVocabulary::make(std::vector
   out.all_ = make_trie(out.bytes_, order);
   out.rest_ = make_trie(out.bytes_, rest);
   return std::shared_ptr<const TokenVocabulary>(made);
+}
+
+std::string_view TokenVocabulary::first_bytes(std::int32_t token) const {
+  const auto found = std::ranges::lower_bound(first_, token, {}, &First::token);
+  return found != first_.end() && found->token == token ? std::string_view(found->bytes) : bytes(token);
 }
 
 bool TokenVocabulary::is_end(std::int32_t token) const {

@@ -29,10 +29,18 @@ struct TokenTrie {
 /// share one.
 class TokenVocabulary {
  public:
-  /// `tokens[id]` are the bytes that token writes; empty for special tokens and ids without one: these are never
-  /// allowed. `end_ids` end a text. Refuses an end id outside the vocabulary, a token of more than 60,000 bytes.
+  /// A token that writes something else when it comes first in a text.
+  struct First {
+    std::int32_t token = -1;
+    std::string bytes;
+  };
+
+  /// `tokens[id]` are the bytes that token writes; empty for ids without one: these are never allowed. Special tokens
+  /// begin with kSpecialByte. `end_ids` end a text. Refuses an end id outside the vocabulary, a token of more than
+  /// 60,000 bytes.
   static Result<std::shared_ptr<const TokenVocabulary>> make(std::vector<std::string> tokens,
-                                                             std::vector<std::int32_t> end_ids);
+                                                             std::vector<std::int32_t> end_ids,
+                                                             std::vector<First> first = {});
 
   std::int32_t size() const { return static_cast<std::int32_t>(bytes_.size()); }
   std::size_t mask_words() const {
@@ -42,6 +50,12 @@ class TokenVocabulary {
   std::span<const std::int32_t> end_ids() const { return end_ids_; }
   bool is_end(std::int32_t token) const;
   std::size_t max_token_bytes() const { return max_token_bytes_; }
+
+  std::span<const First> first() const { return first_; }  // ascending tokens
+  /// What `token` writes at the start of a text.
+  std::string_view first_bytes(std::int32_t token) const;
+  /// Spellings of special tokens: GrammarOptions::specials.
+  std::span<const std::string> specials() const { return specials_; }
 
   /// Bytes that are tokens of their own. A grammar over these can go on after any token (GrammarOptions::alphabet).
   const ByteSet& single_bytes() const { return single_bytes_; }
@@ -61,6 +75,8 @@ class TokenVocabulary {
 
   std::vector<std::string> bytes_;
   std::vector<std::int32_t> end_ids_;
+  std::vector<First> first_;
+  std::vector<std::string> specials_;
   std::size_t max_token_bytes_ = 0;
   ByteSet single_bytes_;
   ByteSet plain_bytes_;
