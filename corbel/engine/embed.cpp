@@ -69,13 +69,14 @@ Result<Embedder> Embedder::make(StepRunner& runner) {
   return Embedder(runner);
 }
 
-Result<void> Embedder::submit(EmbedRequest request) {
+Result<void> Embedder::check(const EmbedRequest& request) const {
   const TextModelInfo& model = runner_->model().info();
   const std::int64_t tokens = std::ssize(request.ids);
   if (tokens == 0) return fail(Code::bad_request, "the text has no tokens");
   if (tokens > runner_->limits().context_tokens) {
-    return fail(Code::bad_request, cat("the text has ", tokens, " tokens, the context ",
-                                       runner_->limits().context_tokens, "; nothing is cut off: split the text"));
+    return fail(Code::bad_request,
+                cat("the text has ", tokens, " tokens, the context ", runner_->limits().context_tokens,
+                    "; nothing is cut off: split the text or raise --context"));
   }
   if (const std::int64_t pages = pages_of_tokens(tokens); pages > pool_.total()) {
     return fail(Code::bad_request,
@@ -90,6 +91,11 @@ Result<void> Embedder::submit(EmbedRequest request) {
     return fail(Code::bad_request, cat("\"dimensions\" is ", request.options.dimensions, "; the model gives ",
                                        model.hidden, ", of which 1 to all can be kept"));
   }
+  return {};
+}
+
+Result<void> Embedder::submit(EmbedRequest request) {
+  CORBEL_TRY(check(request));
   waiting_.push_back(std::move(request));
   return {};
 }

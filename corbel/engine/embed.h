@@ -43,8 +43,10 @@ class Embedder {
   /// Refused: a runner that cannot give hidden states of all rows of a step (RunnerLimits::hidden_rows).
   static Result<Embedder> make(StepRunner& runner);
 
-  /// Queues the text. Refused: no tokens, ids outside the vocabulary, more tokens than the context (nothing is cut
+  /// What submit() would refuse: no tokens, ids outside the vocabulary, more tokens than the context (nothing is cut
   /// off in silence) or than the cache's pages hold, more dimensions than the model has.
+  Result<void> check(const EmbedRequest& request) const;
+  /// Queues the text.
   Result<void> submit(EmbedRequest request);
 
   /// Runs one step; false when there is nothing to run. What fails the whole step ends all texts in it with the error;

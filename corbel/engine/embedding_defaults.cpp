@@ -66,6 +66,7 @@ Result<void> read_modules(const NamedFiles& files, EmbeddingDefaults& defaults) 
   if (!files.has(kModules)) return files.has(kPooling) ? read_pooling(files, kPooling, defaults) : Result<void>();
   CORBEL_ASSIGN(const Json json, files.require_json(kModules, kMostBytes));
   if (!json.is_array()) return fail(Code::bad_file, cat(files.where(kModules), " is no array of modules"));
+  defaults.normalize = false;
   for (std::size_t i = 0; i < json.size(); ++i) {
     CORBEL_TRY(read_module(files, JsonFields(json[i], cat(files.where(kModules), ": module ", i)), defaults));
   }

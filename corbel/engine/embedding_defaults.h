@@ -11,7 +11,7 @@ namespace corbel {
 /// What a model's folder says about embedding, in the files of sentence-transformers.
 struct EmbeddingDefaults {
   std::optional<Pooling> pooling;                           // empty: the folder says nothing
-  bool normalize = false;                                   // modules.json has a Normalize
+  std::optional<bool> normalize;                            // whether modules.json has a Normalize; empty without one
   bool includes_prompt = true;                              // the mean is over the prompt's tokens, too
   std::int64_t max_tokens = 0;                              // sentence_bert_config.json; 0: it says nothing
   std::map<std::string, std::string, std::less<>> prompts;  // texts to put in front, by name
