@@ -15,6 +15,7 @@ int run_doctor(const std::vector<std::string>& arguments);
 int run_extract(const std::vector<std::string>& arguments);
 int run_inspect(const std::vector<std::string>& arguments);
 int run_parse(const std::vector<std::string>& arguments);
+int run_replay(const std::vector<std::string>& arguments);
 int run_run(const std::vector<std::string>& arguments);
 int run_template(const std::vector<std::string>& arguments);
 int run_tokenize(const std::vector<std::string>& arguments);
@@ -25,6 +26,7 @@ std::span<const Command> commands() {
       Command{"run", "answer one prompt", run_run},
       Command{"chat", "talk with a model", run_chat},
       Command{"batch", "answer a file of requests, many at once", run_batch},
+      Command{"replay", "make an answer again from its receipt, and compare", run_replay},
       Command{"embed", "turn texts into vectors", run_embed},
       Command{"bench", "measure prefill and decode beside what the machine could do", run_bench},
       Command{"compile", "turn a checkpoint into one quantized file that starts at once", run_compile},

@@ -163,6 +163,7 @@ double GenerateFigures::decode_tokens_per_second() const noexcept {
 Result<GenerateResult> generate(Session& session, const Tokenizer& tokenizer, std::span<const std::int32_t> prompt,
                                 const GenerateOptions& options, const GenerateObserver& observer) {
   CORBEL_TRY(options.sampling.validate());
+  if (observer.on_begin) observer.on_begin(prompt, options);
   return Generation(session, tokenizer, options, observer).run(prompt);
 }
 
