@@ -1,14 +1,18 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "apps/answer_report.h"
 #include "apps/command.h"
 #include "apps/generation_flags.h"
 #include "apps/json_lines.h"
 #include "apps/terminal.h"
+#include "corbel/base/mapped_file.h"
 #include "corbel/base/quote.h"
 #include "corbel/chat/chat_session.h"
+#include "corbel/engine/receipt.h"
+#include "corbel/engine/session_file.h"
 #include "corbel/format/model_path.h"
 
 namespace corbel::app {
@@ -20,6 +24,8 @@ struct RunFlags {
   std::string model;
   std::string quant;
   std::vector<std::string> prompt;
+  std::string receipt;  // files; empty: none
+  std::string state;
   GenerationFlags generation;
   DeviceChoice device;
 };
@@ -74,13 +80,47 @@ Result<GenerateResult> answer(OpenSession& open, const RunFlags& flags, const st
   return generate(*open.session, tokenizer, ids, own, observer);
 }
 
+Result<void> write_receipt(const std::string& path, const OpenSession& open, const ReceiptRequest& request,
+                           const GenerateResult& result) {
+  const ModelPackage& package = *open.model->loaded.package;
+  CORBEL_ASSIGN(const RunIdentity identity, identify_run(package, *open.runner));
+  Receipt receipt = make_receipt(identity, request, result);
+  receipt.corbel = CORBEL_VERSION;
+  receipt.model = package.description();
+  const std::string text = receipt_json(receipt).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return write_file_atomically(path, std::as_bytes(std::span(text)));
+}
+
+/// The conversation of an earlier run, where there is one.
+Result<void> load_state(const std::string& path, OpenSession& open) {
+  std::error_code error;
+  if (path.empty() || !std::filesystem::exists(path, error)) return {};
+  CORBEL_ASSIGN(const RunIdentity identity, identify_run(*open.model->loaded.package, *open.runner));
+  const auto loaded = load_session(path, identity, *open.session);
+  if (!loaded) return forward_failure(loaded);
+  return {};
+}
+
+Result<void> save_state(const std::string& path, const OpenSession& open) {
+  if (path.empty() || open.session->tokens().empty()) return {};
+  CORBEL_ASSIGN(const RunIdentity identity, identify_run(*open.model->loaded.package, *open.runner));
+  return save_session(path, identity, *open.session);
+}
+
 int run_prompt(const RunFlags& flags, const std::string& prompt) {
   catch_interrupts();
   auto open = open_session({flags.model, flags.quant}, flags.device, flags.generation.context);
   if (!open) return report(open.error());
+  if (const auto loaded = load_state(flags.state, **open); !loaded) return report(loaded.error());
   const GenerateOptions options = flags.generation.options((*open)->model->loaded.defaults);
   std::atomic<bool> writable = true;
+  ReceiptRequest begun;
   GenerateObserver observer{.cancel = &interrupted()};
+  if (!flags.receipt.empty()) {
+    observer.on_begin = [&](std::span<const std::int32_t> ids, const GenerateOptions& used) {
+      begun = receipt_request(ids, used, (*open)->runner->limits().context_tokens);
+    };
+  }
   if (!flags.generation.json) {
     observer.on_text = [&](std::string_view text) {
       if (writable && !print(text)) writable = false;
@@ -94,6 +134,11 @@ int run_prompt(const RunFlags& flags, const std::string& prompt) {
     writable = print("\n");
   }
   print_error_text(figures_line(result->figures));
+  if (!flags.receipt.empty()) {
+    const auto written = write_receipt(flags.receipt, **open, begun, *result);
+    if (!written) return report(written.error());
+  }
+  if (const auto saved = save_state(flags.state, **open); !saved) return report(saved.error());
   return !writable ? kFailed : result->finish == FinishReason::cancelled ? kInterrupted : kOk;
 }
 
@@ -107,6 +152,10 @@ int run_run(const std::vector<std::string>& arguments) {
   line.text("--model", flags.model,
             "artifact, GGUF file, folder, ORG/NAME in the Hugging Face cache or ~/models, or alias; without: built in");
   line.text("--quant", flags.quant, "pack a checkpoint's weights so, once, and keep them in the cache: w4, w8, ...");
+  line.text("--receipt", flags.receipt, "write what the answer came from to this file, for corbel replay");
+  line.text("--state", flags.state,
+            "go on from this file where it exists, and keep the conversation's cache in it: a prompt that begins like "
+            "the last one runs only what is new");
   flags.generation.add_flags(line);
   flags.device.add_flags(line);
   line.example("corbel run \"What is a KV cache?\"");

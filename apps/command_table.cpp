@@ -10,10 +10,12 @@ int run_bench(const std::vector<std::string>& arguments);
 int run_compile(const std::vector<std::string>& arguments);
 int run_combine(const std::vector<std::string>& arguments);
 int run_diff(const std::vector<std::string>& arguments);
+int run_embed(const std::vector<std::string>& arguments);
 int run_doctor(const std::vector<std::string>& arguments);
 int run_extract(const std::vector<std::string>& arguments);
 int run_inspect(const std::vector<std::string>& arguments);
 int run_parse(const std::vector<std::string>& arguments);
+int run_replay(const std::vector<std::string>& arguments);
 int run_run(const std::vector<std::string>& arguments);
 int run_template(const std::vector<std::string>& arguments);
 int run_tokenize(const std::vector<std::string>& arguments);
@@ -24,6 +26,8 @@ std::span<const Command> commands() {
       Command{"run", "answer one prompt", run_run},
       Command{"chat", "talk with a model", run_chat},
       Command{"batch", "answer a file of requests, many at once", run_batch},
+      Command{"replay", "make an answer again from its receipt, and compare", run_replay},
+      Command{"embed", "turn texts into vectors", run_embed},
       Command{"bench", "measure prefill and decode beside what the machine could do", run_bench},
       Command{"compile", "turn a checkpoint into one quantized file that starts at once", run_compile},
       Command{"inspect", "show what a model is made of; check an artifact", run_inspect},

@@ -49,6 +49,17 @@ void share_pages(const TextModel& model, std::int64_t sequences, RunnerLimits& l
     limits.pages = std::max(least, limits.pages / 2);
 }
 
+/// Limits for texts that become vectors: all rows' hidden states, no logits.
+void embed_in_company(const TextModel& model, RunnerLimits& limits, MemoryPlan& plan) {
+  constexpr std::int64_t kTexts = 64;  // fills steps with texts of a few tokens
+  limits.sequences = kTexts;
+  limits.step_rows = std::max(limits.step_rows, kTexts);
+  limits.logit_rows = 0;
+  limits.hidden_rows = limits.step_rows;
+  limits.pages = pages_of_tokens(limits.context_tokens) + kTexts + pages_of_tokens(limits.step_rows);
+  plan = plan_memory(model, limits, available_memory());
+}
+
 /// Before the first answer: it is what a long-lived process gains by.
 Result<void> move_weights(OpenModel& open) {
   const Artifact* artifact = open.loaded.package->artifact();
@@ -99,17 +110,21 @@ Result<std::unique_ptr<OpenModel>> open_model(const ModelChoice& model, const De
 
 namespace {
 
-/// For an engine of so many sequences; 0: for one session.
+/// What the runner is for.
+struct Use {
+  std::int64_t sequences = 0;  // of an engine; 0: one session
+  bool embeds = false;
+};
+
 Result<void> fill(OpenRunner& open, const ModelChoice& model, const DeviceChoice& choice,
-                  std::optional<std::int64_t> context_tokens, std::int64_t sequences) {
+                  std::optional<std::int64_t> context_tokens, const Use& use) {
   CORBEL_ASSIGN(open.device, open_device(choice));
   Device& device = *open.device.device;
   CORBEL_ASSIGN(open.model, open_model(model, choice, device));
   CORBEL_ASSIGN(RunnerLimits limits, choose_limits(open.model->loaded, context_tokens, open.memory));
-  if (sequences > 0) {
-    limits.logit_rows += kDraftLogitRows;
-    if (sequences > 1) share_pages(open.model->model(), sequences, limits, open.memory);
-  }
+  if (use.sequences > 0) limits.logit_rows += kDraftLogitRows;
+  if (use.sequences > 1) share_pages(open.model->model(), use.sequences, limits, open.memory);
+  if (use.embeds) embed_in_company(open.model->model(), limits, open.memory);
   if (errors_are_terminal()) print_error_text(open.memory.summary() + "\n");
   CORBEL_TRY(open.memory.check());
   CORBEL_ASSIGN(StepRunner runner, StepRunner::make(open.model->model(), device, limits));
@@ -122,14 +137,21 @@ Result<void> fill(OpenRunner& open, const ModelChoice& model, const DeviceChoice
 Result<std::unique_ptr<OpenRunner>> open_runner(const ModelChoice& model, const DeviceChoice& choice,
                                                 std::optional<std::int64_t> context_tokens, std::int64_t sequences) {
   auto open = std::make_unique<OpenRunner>();
-  CORBEL_TRY(fill(*open, model, choice, context_tokens, sequences));
+  CORBEL_TRY(fill(*open, model, choice, context_tokens, {.sequences = sequences}));
+  return open;
+}
+
+Result<std::unique_ptr<OpenRunner>> open_embedding_runner(const ModelChoice& model, const DeviceChoice& choice,
+                                                          std::optional<std::int64_t> context_tokens) {
+  auto open = std::make_unique<OpenRunner>();
+  CORBEL_TRY(fill(*open, model, choice, context_tokens, {.embeds = true}));
   return open;
 }
 
 Result<std::unique_ptr<OpenSession>> open_session(const ModelChoice& model, const DeviceChoice& choice,
                                                   std::optional<std::int64_t> context_tokens) {
   auto open = std::make_unique<OpenSession>();
-  CORBEL_TRY(fill(*open, model, choice, context_tokens, 0));
+  CORBEL_TRY(fill(*open, model, choice, context_tokens, {}));
   CORBEL_ASSIGN(open->session, Session::make(*open->runner));
   return open;
 }

@@ -63,6 +63,10 @@ struct OpenRunner {
 Result<std::unique_ptr<OpenRunner>> open_runner(const ModelChoice& model, const DeviceChoice& choice,
                                                 std::optional<std::int64_t> context_tokens, std::int64_t sequences);
 
+/// As open_runner(), for hidden states in place of logits: pages for one text of full context and some short ones.
+Result<std::unique_ptr<OpenRunner>> open_embedding_runner(const ModelChoice& model, const DeviceChoice& choice,
+                                                          std::optional<std::int64_t> context_tokens);
+
 /// A model ready to answer one conversation.
 struct OpenSession : OpenRunner {
   std::optional<Session> session;

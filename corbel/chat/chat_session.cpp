@@ -58,6 +58,7 @@ Result<GenerateResult> ChatSession::answer(const std::string& text, const Genera
   }
   CORBEL_TRY(options.check_prompt(std::ssize(ids)));
   const GenerateOptions own = chat_options(*format_, next.messages, ids, options);
+  if (observer.on_begin) observer.on_begin(ids, own);
   CORBEL_ASSIGN(GenerateResult result, generate(*engine_, engine_request(ids, own, observer), observer.cancel));
   if (result.finish == FinishReason::cancelled && result.text.empty()) return result;
   next.messages.push_back({"assistant", result.text});

@@ -169,6 +169,7 @@ Result<GenerateResult> generate(Session& session, const Tokenizer& tokenizer, st
                                 const GenerateOptions& options, const GenerateObserver& observer) {
   CORBEL_TRY(options.sampling.validate(session.model().info().vocab));
   CORBEL_TRY(options.limits().validate());
+  if (observer.on_begin) observer.on_begin(prompt, options);
   return Generation(session, tokenizer, options, observer).run(prompt);
 }
 

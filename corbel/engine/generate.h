@@ -79,7 +79,9 @@ GenerateOptions generate_options(const GenerationDefaults& defaults);
 /// Who watches a generation; all members may stay empty.
 struct GenerateObserver {
   std::function<void(std::string_view text)> on_text;  // whole characters, in order; together they are result.text
-  const std::atomic<bool>* cancel = nullptr;           // may be set by another thread or a signal
+  /// Once, before anything runs: what the answer comes from, after templates and their stop ids (receipt.h).
+  std::function<void(std::span<const std::int32_t> prompt, const GenerateOptions& options)> on_begin;
+  const std::atomic<bool>* cancel = nullptr;  // may be set by another thread or a signal
 };
 
 /// Answers `prompt` (all ids of the conversation; what the session has cached of it is not run again). The prompt and

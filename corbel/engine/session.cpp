@@ -71,6 +71,19 @@ Result<TensorView> Session::step(std::span<const std::int32_t> ids, bool wants_l
   return logits;
 }
 
+Result<void> Session::restore(std::span<const std::int32_t> ids,
+                              const std::function<Result<void>(const SequencePages& pages)>& fill) {
+  CORBEL_TRY(check(ids, static_cast<std::int64_t>(ids.size())));
+  rewind(0);
+  CORBEL_TRY(pool_.grow(pages_, static_cast<std::int64_t>(ids.size())));
+  if (const auto filled = fill(pages_); !filled) {
+    pool_.shrink(pages_, 0);
+    return forward_failure(filled);
+  }
+  tokens_.assign(ids.begin(), ids.end());
+  return {};
+}
+
 Result<TensorView> Session::prefill(std::span<const std::int32_t> ids, const std::atomic<bool>* cancel) {
   CORBEL_TRY(check(ids, static_cast<std::int64_t>(ids.size())));
   const auto cached = std::mismatch(tokens_.begin(), tokens_.end(), ids.begin(), ids.end()).first - tokens_.begin();

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -38,6 +39,14 @@ class Session {
   /// Tokens that the last prefill() ran; the others of its ids were cached.
   std::int64_t prefilled() const noexcept { return prefilled_; }
   const TextModel& model() const noexcept { return runner_->model(); }
+
+  /// Where the cached tokens' keys and values lie.
+  const SequencePages& pages() const noexcept { return pages_; }
+  StepRunner& runner() const noexcept { return *runner_; }
+  /// Makes `ids` the cached conversation without running them: `fill` puts their keys and values into the pages it
+  /// gets. Refused: what prefill() refuses. When `fill` fails, nothing is cached any more.
+  Result<void> restore(std::span<const std::int32_t> ids,
+                       const std::function<Result<void>(const SequencePages& pages)>& fill);
 
  private:
   explicit Session(StepRunner& runner);

@@ -22,6 +22,14 @@ std::int64_t measure_scratch(const TextModel& model, const StepBuffer& buffer, c
     const TensorView logits = arena.allocate(DType::f32, {logit_rows, model.info().vocab});
     model.forward(step, CacheView{layers}, logits, context);
     peak = std::max(peak, arena.peak_bytes());
+    if (limits.hidden_rows == 0) continue;
+    Arena for_hidden;
+    context.scratch = &for_hidden;
+    const std::int64_t hidden_rows = std::min(limits.hidden_rows, limits.step_rows);
+    const TensorView hidden = for_hidden.allocate(DType::f32, {hidden_rows, model.info().hidden});
+    model.forward_hidden(buffer.measure(limits.step_rows - decoding, decoding, hidden_rows), CacheView{layers}, hidden,
+                         context);
+    peak = std::max(peak, for_hidden.peak_bytes());
   }
   return static_cast<std::int64_t>(peak);
 }
@@ -111,21 +119,37 @@ TensorView StepRunner::forward(const StepInputs& step, const std::atomic<bool>* 
   Arena arena(scratch_memory_.data(), scratch_memory_.bytes());
   RunContext context{
       .device = device_, .scratch = &arena, .cancel = cancel, .tap_function = tap_function_, .tap_user = tap_user_};
+  if (last_output_ == Output::hidden) {
+    const TensorView rows = arena.allocate(DType::f32, {step.logit_rows, model_->info().hidden});
+    model_->forward_hidden(step, CacheView{layers_}, rows, context);
+    return rows;
+  }
   const TensorView logits = arena.allocate(DType::f32, {step.logit_rows, model_->info().vocab});
   model_->forward(step, CacheView{layers_}, logits, context);
   return logits;
 }
 
 Result<TensorView> StepRunner::run_unchecked(const StepPlan& plan, const std::atomic<bool>* cancel) {
+  return run_for(Output::logits, plan, cancel);
+}
+
+Result<TensorView> StepRunner::run_hidden(const StepPlan& plan, const std::atomic<bool>* cancel) {
+  CORBEL_CHECK(plan.logit_rows() <= limits_.hidden_rows, plan.logit_rows(), " hidden rows wanted, made for ",
+               limits_.hidden_rows);
+  return run_for(Output::hidden, plan, cancel);
+}
+
+Result<TensorView> StepRunner::run_for(Output output, const StepPlan& plan, const std::atomic<bool>* cancel) {
+  last_output_ = output;
   last_step_ = inputs_->write(plan);
   for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].page_table = last_step_.page_tables[group_of_layer_[i]];
 
-  const TensorView logits = forward(last_step_, cancel);
+  const TensorView rows = forward(last_step_, cancel);
   if (auto finished = device_->finish(); !finished) return forward_failure(finished, "step");
   if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) {
     return fail(Code::cancelled, "the step was cancelled");
   }
-  return logits;
+  return rows;
 }
 
 void StepRunner::copy_page(int group, std::int32_t from, std::int32_t to) noexcept {
@@ -144,7 +168,14 @@ std::string StepRunner::find_broken_module() {
   forward(last_step_, nullptr);
   (void)device_->finish();
   set_tap(watching, user);
-  return broken.name.empty() ? std::string("the logits") : cat('"', broken.name, '"');
+  if (!broken.name.empty()) return cat('"', broken.name, '"');
+  return last_output_ == Output::hidden ? "the hidden states" : "the logits";
+}
+
+std::span<std::byte> StepRunner::page(int group, std::int32_t page) const {
+  const std::int64_t bytes = model_->info().cache.groups[group].page_bytes();
+  CORBEL_CHECK(page >= 0 && page < limits_.pages, "page ", page, " of ", limits_.pages);
+  return {pools_[group].data() + page * bytes, static_cast<std::size_t>(bytes)};
 }
 
 Result<TensorView> StepRunner::run(const StepPlan& plan, const std::atomic<bool>* cancel) {

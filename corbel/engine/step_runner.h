@@ -15,6 +15,7 @@ namespace corbel {
 struct RunnerLimits {
   std::int64_t step_rows = 512;  // rows of one step, prefill and decode together
   std::int64_t logit_rows = 1;   // rows of one step whose logits may be wanted
+  std::int64_t hidden_rows = 0;  // rows of one step whose hidden states may be wanted
   std::int64_t sequences = 1;
   std::int64_t context_tokens = 2048;  // of one sequence
   std::int64_t pages = 0;              // of the pool, per cache group; 0: enough for all sequences at full context
@@ -43,8 +44,11 @@ class StepRunner {
 
   /// As run(), with logits as they are: who has many sequences in a step looks at each one's row.
   Result<TensorView> run_unchecked(const StepPlan& plan, const std::atomic<bool>* cancel = nullptr);
-  /// The first module whose output has a value that is not finite when the last plan is run once more; "the logits"
-  /// when no module has one. Changes nothing: the same cache entries are written again.
+  /// The wanted rows' hidden states after the final norm in place of logits: f32 [logit_rows, hidden], as they are,
+  /// valid until the next run. At most limits().hidden_rows rows may be wanted.
+  Result<TensorView> run_hidden(const StepPlan& plan, const std::atomic<bool>* cancel = nullptr);
+  /// The first module whose output has a value that is not finite when the last plan is run once more; "the logits" or
+  /// "the hidden states" when no module has one. Changes nothing: the same cache entries are written again.
   std::string find_broken_module();
 
   /// Makes page `to` of a cache group equal to page `from`, in the order of the runs around it.
@@ -56,13 +60,19 @@ class StepRunner {
   const RunnerLimits& limits() const { return limits_; }
   const RunnerMemory& memory() const { return memory_; }
   const TextModel& model() const { return *model_; }
+  const DeviceInfo& device() const { return device_->info(); }
   std::int64_t pages_per_sequence() const;
   /// Layer's cache, for export and copies; the page table is that of the last plan.
   const KvLayer& layer(int index) const { return layers_[index]; }
+  /// One page of a cache group, all its layers: [layers, page_bytes], opaque. Valid between runs, to be kept in a file
+  /// and put back into any page of the group.
+  std::span<std::byte> page(int group, std::int32_t page) const;
 
  private:
   StepRunner() = default;
+  enum class Output : std::uint8_t { logits, hidden };
   TensorView forward(const StepInputs& step, const std::atomic<bool>* cancel);
+  Result<TensorView> run_for(Output output, const StepPlan& plan, const std::atomic<bool>* cancel);
   const TextModel* model_ = nullptr;
   Device* device_ = nullptr;
   RunnerLimits limits_;
@@ -74,6 +84,7 @@ class StepRunner {
   DeviceMemory scratch_memory_;
   std::unique_ptr<StepBuffer> inputs_;
   StepInputs last_step_;
+  Output last_output_ = Output::logits;
   TapFunction tap_function_ = nullptr;
   void* tap_user_ = nullptr;
 };

@@ -6,6 +6,7 @@
 
 #include "corbel/base/disk_names.h"
 #include "corbel/base/quote.h"
+#include "corbel/format/bare_names.h"
 #include "corbel/format/gguf_model.h"
 #include "corbel/format/hf_folder.h"
 
@@ -27,7 +28,8 @@ class FolderPackage final : public ModelPackage {
   Result<std::shared_ptr<const TensorSource>> tensors() const override {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (tensors_ == nullptr) {
-      CORBEL_ASSIGN(tensors_, open_hf_folder(folder_));
+      CORBEL_ASSIGN(std::shared_ptr<const TensorSource> tensors, open_hf_folder(folder_));
+      tensors_ = with_full_names(std::move(tensors));
     }
     return tensors_;
   }
@@ -183,7 +185,8 @@ Result<std::shared_ptr<const ModelPackage>> open_model_package(const fs::path& g
 }
 
 Result<std::vector<ArtifactPlan::File>> files_to_carry(const NamedFiles& files) {
-  // What loaders and readers of tokenizers look for (model/loader.cpp, text/tokenizer_folder.cpp, chat_template.h).
+  // What loaders and readers of tokenizers look for (model/loader.cpp, text/tokenizer_folder.cpp, chat_template.h,
+  // engine/embedding_defaults.cpp).
   constexpr std::string_view kNames[] = {"config.json",
                                          "generation_config.json",
                                          "tokenizer_config.json",
@@ -196,7 +199,11 @@ Result<std::vector<ArtifactPlan::File>> files_to_carry(const NamedFiles& files) 
                                          "tokenizer.gguf",
                                          "vocab.json",
                                          "merges.txt",
-                                         "sentencepiece.bpe.model"};
+                                         "sentencepiece.bpe.model",
+                                         "modules.json",
+                                         "1_Pooling/config.json",
+                                         "config_sentence_transformers.json",
+                                         "sentence_bert_config.json"};
   // With a tokenizer.json nothing reads the older forms of the same tokenizer.
   const bool complete = files.has("tokenizer.json") || files.has("tokenizer.json.gz");
   constexpr std::string_view kOlder[] = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model",

@@ -23,6 +23,10 @@ class CausalLmModel final : public TextModel {
                   RunContext& context) const noexcept override {
     model_.run_layers(first, count, step, hidden, cache, context);
   }
+  void final_hidden(const StepInputs& step, const TensorView& hidden, const TensorView& rows,
+                    RunContext& context) const noexcept override {
+    model_.final_hidden(step, hidden, rows, context);
+  }
   void head(const StepInputs& step, const TensorView& hidden, const TensorView& logits,
             RunContext& context) const noexcept override {
     model_.head(step, hidden, logits, context);
@@ -106,6 +110,7 @@ Result<std::unique_ptr<TextModel>> make_causal_lm_model(CausalLmDescription desc
   CORBEL_TRY(store->check_all_used(description.ignored));
 
   TextModelInfo info{.family = std::string(family), .architecture = source.architecture};
+  info.strategy = source.options.strategy;
   info.vocab = model.spec().head.vocab;
   info.hidden = model.spec().embedding.hidden;
   info.layers = static_cast<int>(model.spec().layers.size());

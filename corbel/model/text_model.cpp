@@ -17,4 +17,13 @@ void TextModel::forward(const StepInputs& step, const CacheView& cache, const Te
   if (!context.cancelled()) head(step, hidden, logits, context);
 }
 
+void TextModel::forward_hidden(const StepInputs& step, const CacheView& cache, const TensorView& rows,
+                               RunContext& context) const noexcept {
+  const ArenaScope scope(*context.scratch);
+  const TensorView hidden = context.allocate(DType::f32, {step.rows, info().hidden});
+  embed(step, hidden, context);
+  run_layers(0, info().layers, step, hidden, cache, context);
+  if (!context.cancelled()) final_hidden(step, hidden, rows, context);
+}
+
 }  // namespace corbel

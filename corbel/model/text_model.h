@@ -40,10 +40,11 @@ struct TextModelInfo {
   std::int64_t vocab = 0;
   std::int64_t hidden = 0;
   int layers = 0;
-  std::int64_t max_positions = 0;  // tokens the model was made for
-  bool rope_by_length = false;     // rotary scaling looks at the sequence's length (dynamic, longrope)
-  std::int64_t weight_bytes = 0;   // mapped
-  std::int64_t owned_bytes = 0;    // private copies (norms, biases)
+  std::int64_t max_positions = 0;          // tokens the model was made for
+  Strategy strategy = Strategy::balanced;  // how it is run: moves bits
+  bool rope_by_length = false;             // rotary scaling looks at the sequence's length (dynamic, longrope)
+  std::int64_t weight_bytes = 0;           // mapped
+  std::int64_t owned_bytes = 0;            // private copies (norms, biases)
   std::int64_t parameters = 0;
   // What a step must do at least: for limits that measurements are held against.
   std::int64_t step_read_bytes = 0;  // weights that any step reads (all but an untied embedding table)
@@ -65,6 +66,9 @@ class TextModel {
   /// Layers first .. first + count - 1, in place.
   virtual void run_layers(int first, int count, const StepInputs& step, const TensorView& hidden,
                           const CacheView& cache, RunContext& context) const noexcept = 0;
+  /// The step's wanted rows after the final norm: f32 [logit_rows, hidden]. What head() makes logits of.
+  virtual void final_hidden(const StepInputs& step, const TensorView& hidden, const TensorView& rows,
+                            RunContext& context) const noexcept = 0;
   /// Final norm and logits f32 [logit_rows, vocab] of the step's wanted rows.
   virtual void head(const StepInputs& step, const TensorView& hidden, const TensorView& logits,
                     RunContext& context) const noexcept = 0;
@@ -76,6 +80,9 @@ class TextModel {
   /// embed, all layers, head.
   void forward(const StepInputs& step, const CacheView& cache, const TensorView& logits,
                RunContext& context) const noexcept;
+  /// embed, all layers, final_hidden: rows f32 [logit_rows, hidden].
+  void forward_hidden(const StepInputs& step, const CacheView& cache, const TensorView& rows,
+                      RunContext& context) const noexcept;
 };
 
 }  // namespace corbel

@@ -96,13 +96,19 @@ void CausalLm::run_layers(int first, int count, const StepInputs& step, const Te
   }
 }
 
+void CausalLm::final_hidden(const StepInputs& step, const TensorView& hidden, const TensorView& rows,
+                            RunContext& context) const noexcept {
+  if (step.logit_rows == 0) return;
+  gather_({hidden, step.logit_index, rows}, context);
+  prefill_forward({rows, rows}, spec_.final_norm, NormImplConfig{}, final_norm_, context);
+}
+
 void CausalLm::head(const StepInputs& step, const TensorView& hidden, const TensorView& logits,
                     RunContext& context) const noexcept {
   if (step.logit_rows == 0) return;
   const ArenaScope scope(*context.scratch);
   const TensorView rows = context.allocate(DType::f32, {step.logit_rows, spec_.embedding.hidden});
-  gather_({hidden, step.logit_index, rows}, context);
-  prefill_forward({rows, rows}, spec_.final_norm, NormImplConfig{}, final_norm_, context);
+  final_hidden(step, hidden, rows, context);
   prefill_forward({rows, logits}, spec_.head, config_.head, head_, context);
 }
 

@@ -46,7 +46,10 @@ class CausalLm {
   /// Layers first .. first + count - 1, in place.
   void run_layers(int first, int count, const StepInputs& step, const TensorView& hidden, const CacheView& cache,
                   RunContext& context) const noexcept;
-  /// The wanted rows of `hidden`: normalized, then logits f32 [logit_rows, vocab].
+  /// The wanted rows of `hidden`, normalized: f32 [logit_rows, hidden], what logits are made of.
+  void final_hidden(const StepInputs& step, const TensorView& hidden, const TensorView& rows,
+                    RunContext& context) const noexcept;
+  /// final_hidden(), then logits f32 [logit_rows, vocab].
   void head(const StepInputs& step, const TensorView& hidden, const TensorView& logits,
             RunContext& context) const noexcept;
 

@@ -29,6 +29,7 @@ struct TinyModelChoice {
   std::string device = "cpu";
   std::string level;
   int threads = 1;
+  ModelOptions options = {};
 };
 
 /// Fails the test and returns null when the model does not load.
@@ -46,7 +47,7 @@ inline std::unique_ptr<TinyModel> load_tiny_model(const TinyModelChoice& choice)
   }
   if (tiny->device == nullptr) return nullptr;
   const auto folder = std::filesystem::path(CORBEL_SOURCE_DIR) / "models" / choice.folder;  // or an absolute path
-  auto loaded = load_text_model(folder, *tiny->device, linked_model_families());
+  auto loaded = load_text_model(folder, *tiny->device, linked_model_families(), choice.options);
   EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().message);
   if (!loaded) return nullptr;
   tiny->loaded = *std::move(loaded);
