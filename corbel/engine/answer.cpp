@@ -9,6 +9,11 @@ double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::
   return std::chrono::duration<double>(to - from).count();
 }
 
+AnswerLogprobs logprobs_of(std::span<const float> logits, std::int32_t chosen, std::int32_t top, Logprobs& logprobs) {
+  const Logprobs::Row row = logprobs.of(logits, chosen, top);
+  return {row.chosen, row.rank, {row.top.begin(), row.top.end()}};
+}
+
 }  // namespace
 
 Answer::Answer(const Tokenizer& tokenizer, const EngineRequest& request, std::uint64_t group, std::uint32_t choice,
@@ -16,6 +21,10 @@ Answer::Answer(const Tokenizer& tokenizer, const EngineRequest& request, std::ui
     : request_(&request), group_(group), sampling_(request.sampling), text_(tokenizer, request.limits) {
   sampling_.choice = choice;
   result_.choice = choice;
+  if (request.constraint != nullptr) constraint_ = request.constraint->start();
+  if (request.logprobs >= 0) result_.logprobs.reserve(static_cast<std::size_t>(most_tokens));
+  sequence.wants_prompt_logits = choice == 0 && request.prompt_logprobs >= 0;
+  if (sequence.wants_prompt_logits) result_.prompt_logprobs.resize(request.prompt.size() - 1);
   sequence.priority = request.priority;
   sequence.salt = request.prefix_salt;
   sequence.shares_prefix = request.shares_prefix;
@@ -35,8 +44,25 @@ Answer::Answer(const Tokenizer& tokenizer, const EngineRequest& request, std::ui
   result_.figures.prompt_tokens = std::ssize(request.prompt);
 }
 
-Answer::State Answer::take(std::span<const float> logits, Sampler& sampler) {
-  const std::int32_t id = sampler.sample({.logits = logits, .history = history_, .prompt_tokens = std::ssize(request_->prompt), .options = sampling_, .position = history_.size(), .banned_ids = text_.banned_ids()});
+void Answer::take_prompt(std::int64_t position, std::span<const float> logits, TokenChooser& chooser) {
+  if (position + 1 >= std::ssize(request_->prompt)) return;
+  result_.prompt_logprobs[position] =
+      logprobs_of(logits, request_->prompt[position + 1], request_->prompt_logprobs, chooser.logprobs);
+}
+
+Answer::State Answer::take(std::span<const float> logits, TokenChooser& chooser) {
+  std::span<const std::uint64_t> allowed;
+  if (constraint_) {
+    constraint_->fill_mask(chooser.mask);
+    allowed = chooser.mask;
+  }
+  const std::int32_t id = chooser.sampler.sample({.logits = logits,
+                                                  .history = history_,
+                                                  .prompt_tokens = std::ssize(request_->prompt),
+                                                  .options = sampling_,
+                                                  .position = history_.size(),
+                                                  .allowed = allowed,
+                                                  .banned_ids = text_.banned_ids()});
   GenerateFigures& figures = result_.figures;
   if (result_.ids.empty()) {
     first_token_ = Clock::now();
@@ -54,8 +80,17 @@ Answer::State Answer::take(std::span<const float> logits, Sampler& sampler) {
   result_.ids.push_back(id);
   const AnswerText::State state = text_.push(id, piece_);
   result_.text += piece_;
-  if (request_->on_text) request_->on_text({.choice = result_.choice, .text = piece_, .id = id});
+  const bool told = request_->logprobs >= 0;
+  if (told) result_.logprobs.push_back(logprobs_of(logits, id, request_->logprobs, chooser.logprobs));
+  if (request_->on_text) {
+    request_->on_text(
+        {.choice = result_.choice, .text = piece_, .id = id, .logprobs = told ? &result_.logprobs.back() : nullptr});
+  }
   if (state == AnswerText::State::stopped) return State::stopped;
+  if (constraint_) {
+    CORBEL_CHECK(constraint_->accept(id), "token ", id, " was allowed and is refused");
+    if (constraint_->must_end()) return State::stopped;
+  }
   return state == AnswerText::State::full ? State::full : State::goes_on;
 }
 
@@ -103,6 +138,8 @@ GenerateResult Answer::finish(FinishReason reason) {
     if (request_->on_text) request_->on_text({.choice = result_.choice, .text = rest});
   }
   result_.finish = reason;
+  result_.stop_id = text_.stop_id();
+  if (text_.stop_string() != nullptr) result_.stop_string = *text_.stop_string();
   GenerateFigures& figures = result_.figures;
   figures.generated_tokens = std::ssize(result_.ids);
   figures.cached_tokens = sequence.prefix_tokens;

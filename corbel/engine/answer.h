@@ -17,7 +17,9 @@ class Answer {
   enum class State { goes_on, stopped, full };  // full: max_tokens
 
   /// The next token from f32 logits [vocab]: into the sequence, the text and the result.
-  State take(std::span<const float> logits, Sampler& sampler);
+  State take(std::span<const float> logits, TokenChooser& chooser);
+  /// The logprobs of the prompt's token behind `position`, from the logits there.
+  void take_prompt(std::int64_t position, std::span<const float> logits, TokenChooser& chooser);
   std::int32_t last_token() const noexcept { return history_.back(); }
 
   /// The sequence's tokens for a context that was full: without the oldest half of what follows the kept ones.
@@ -47,6 +49,7 @@ class Answer {
   SamplingOptions sampling_;
   AnswerText text_;
   std::string piece_;
+  std::optional<ConstraintCursor> constraint_;
   std::vector<std::int32_t> history_;  // prompt and answer; `sequence.tokens` may have slid
   std::int64_t repeats_ = 0;           // of the last token
   std::optional<DraftLookup> lookup_;

@@ -23,7 +23,7 @@ Engine::Engine(StepRunner& runner, const Tokenizer& tokenizer, const EngineOptio
       options_(options),
       scheduler_(runner.model(), runner.limits(), {.prefix_cache = options.prefix_cache, .stretch = options.stretch},
                  [this](int group, std::int32_t from, std::int32_t to) { runner_->copy_page(group, from, to); }),
-      sampler_(runner.model().info().vocab) {
+      chooser_(runner.model().info().vocab) {
   delivered_.reserve(static_cast<std::size_t>(runner.limits().sequences));
 }
 
@@ -44,6 +44,11 @@ Result<void> Engine::check(const EngineRequest& request) const {
   }
   if (request.choices < 1 || request.choices > kMostChoices)
     return fail(Code::bad_request, cat("choices is ", request.choices, "; it must be 1 to ", kMostChoices));
+  for (const auto& [name, count] :
+       {std::pair{"logprobs", request.logprobs}, {"prompt_logprobs", request.prompt_logprobs}}) {
+    if (count > kMostTopLogprobs)
+      return fail(Code::bad_request, cat(name, " is ", count, "; it must be at most ", kMostTopLogprobs));
+  }
   // The last token of an answer is never run.
   const bool any = request.fills_context || request.on_full == OnFull::slide;
   const std::int64_t answer = any ? 1 : std::max<std::int64_t>(request.limits.max_tokens, 1);
@@ -157,7 +162,7 @@ void Engine::fork_others(Answer& first, std::span<const float> logits) {
   for (std::size_t choice = 1; choice < group.answers.size(); ++choice) {
     Answer& other = *group.answers[choice];
     other.admit();
-    const Answer::State state = other.take(logits, sampler_);
+    const Answer::State state = other.take(logits, chooser_);
     other.sequence.prefix_tokens = first.sequence.prefix_tokens;
     if (state == Answer::State::goes_on && !is_full(other.sequence)) {
       scheduler_.fork(first.sequence, other.sequence);
@@ -167,22 +172,40 @@ void Engine::fork_others(Answer& first, std::span<const float> logits) {
   }
 }
 
+/// Fails the answer's request when the row is not finite.
+bool Engine::check_row(Answer& answer, std::span<const float> logits) {
+  if (all_finite(logits)) return true;
+  fail_group(answer.group(), {Code::device_failed, cat("NaN or infinity after ", answer.sequence.length(),
+                                                       " tokens: ", runner_->find_broken_module(),
+                                                       " is the first module whose output is not finite")});
+  return false;
+}
+
+/// Rows of a prompt whose logprobs are wanted; false when they have failed the request.
+bool Engine::deliver_prompt(Answer& answer, const Delivery& delivery, const Rows<const float>& rows) {
+  Sequence& sequence = answer.sequence;
+  const std::int64_t first = sequence.cached - delivery.rows;  // position of the first of them
+  for (std::int64_t row = 0; row < delivery.rows; ++row) {
+    const std::span<const float> logits(rows[delivery.first_row + row], chooser_.vocab());
+    if (!check_row(answer, logits)) return false;
+    answer.take_prompt(first + row, logits, chooser_);
+  }
+  sequence.wants_prompt_logits = sequence.cached < sequence.length();
+  return true;
+}
+
 void Engine::deliver(Answer& answer, const Delivery& delivery, const Rows<const float>& rows) {
   Sequence& sequence = answer.sequence;
+  if (sequence.wants_prompt_logits && !deliver_prompt(answer, delivery, rows)) return;
   if (sequence.cached < sequence.length()) return;  // a part of a prompt
   std::int64_t accepted = 0;
   Answer::State state = Answer::State::goes_on;
   const std::int64_t first = delivery.first_row + delivery.rows - 1 - delivery.drafted;
   for (std::int64_t at = 0; at <= delivery.drafted; ++at) {
-    const std::span<const float> logits(rows[first + at], static_cast<std::size_t>(runner_->model().info().vocab));
-    if (!all_finite(logits)) {
-      const auto broken = fail(Code::device_failed, cat("NaN or infinity after ", sequence.length(),
-                                                        " tokens: ", runner_->find_broken_module(),
-                                                        " is the first module whose output is not finite"));
-      return fail_group(answer.group(), broken.error);
-    }
+    const std::span<const float> logits(rows[first + at], chooser_.vocab());
+    if (!check_row(answer, logits)) return;
     if (!answer.has_tokens() && answer.request().choices > 1) fork_others(answer, logits);
-    state = answer.take(logits, sampler_);
+    state = answer.take(logits, chooser_);
     const bool right = at < delivery.drafted && answer.last_token() == sequence.draft[at];
     if (right) ++accepted;
     if (!right || state != Answer::State::goes_on || is_full(sequence) || interrupted()) break;

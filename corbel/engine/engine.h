@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "corbel/engine/constraint.h"
 #include "corbel/engine/draft_lookup.h"
 #include "corbel/engine/generate.h"
 #include "corbel/engine/scheduler.h"
@@ -17,8 +18,9 @@ namespace corbel {
 /// Text of an answer as it comes.
 struct AnswerPiece {
   std::uint32_t choice = 0;
-  std::string_view text;  // whole characters; may be empty: held back, or of a token without text
-  std::int32_t id = -1;   // the token that was chosen; -1: the rest that was held back
+  std::string_view text;                     // whole characters; may be empty: held back, or of a token without text
+  std::int32_t id = -1;                      // the token that was chosen; -1: the rest that was held back
+  const AnswerLogprobs* logprobs = nullptr;  // of the token, where asked for
 };
 
 /// One answer wanted, or several to one prompt.
@@ -26,9 +28,12 @@ struct EngineRequest {
   std::vector<std::int32_t> prompt;
   SamplingOptions sampling;
   AnswerLimits limits;
-  std::int32_t choices = 1;   // answers to the prompt, which is run once; each draws numbers of its own
-  std::int32_t priority = 0;  // higher goes first; waiting 256 steps counts like one level
-  std::string prefix_salt;    // prefixes are shared among equal salts
+  std::int32_t choices = 1;                // answers to the prompt, which is run once; each draws numbers of its own
+  std::shared_ptr<Constraint> constraint;  // what an answer must look like; null: anything
+  std::int32_t logprobs = -1;         // so many likeliest tokens beside each chosen one (kMostTopLogprobs); -1: none
+  std::int32_t prompt_logprobs = -1;  // the same for the prompt's tokens, with the first choice
+  std::int32_t priority = 0;          // higher goes first; waiting 256 steps counts like one level
+  std::string prefix_salt;            // prefixes are shared among equal salts
   bool shares_prefix = true;
   bool drafts = true;             // may guess tokens and run them ahead
   bool fills_context = false;     // max_tokens may be more than the context has room for: then the answer fills it
@@ -67,6 +72,22 @@ struct EngineFigures {
 };
 
 class Answer;
+
+/// What all answers of an engine choose their tokens with.
+struct TokenChooser {
+  explicit TokenChooser(std::int64_t vocab)
+      : sampler(vocab),
+        logprobs(vocab),
+        mask(static_cast<std::size_t>((vocab + 63) / 64)),
+        vocab_(static_cast<std::size_t>(vocab)) {}
+  Sampler sampler;
+  Logprobs logprobs;
+  std::vector<std::uint64_t> mask;  // of tokens that a constraint allows
+  std::size_t vocab() const noexcept { return vocab_; }
+
+ private:
+  std::size_t vocab_;
+};
 
 /// Many answers at once on one model: schedule, run, sample, deliver. What an answer says depends on its request alone:
 /// not on its company, nor on chunks, preemption, shared prefixes or drafts. One thread; callbacks come from step() and
@@ -114,6 +135,8 @@ class Engine {
   void end_overdue();
   void handle_failure(const Error& error);
   void deliver(Answer& answer, const Delivery& delivery, const Rows<const float>& rows);
+  bool deliver_prompt(Answer& answer, const Delivery& delivery, const Rows<const float>& rows);
+  bool check_row(Answer& answer, std::span<const float> logits);
   void fork_others(Answer& first, std::span<const float> logits);
   bool is_full(const Sequence& sequence) const;
   bool interrupted() const noexcept { return interrupt_ != nullptr && interrupt_->load(std::memory_order_relaxed); }
@@ -125,7 +148,7 @@ class Engine {
   const Tokenizer* tokenizer_;
   EngineOptions options_;
   Scheduler scheduler_;
-  Sampler sampler_;
+  TokenChooser chooser_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Group>> groups_;
   std::unordered_map<std::uint64_t, Answer*> by_sequence_;
   std::vector<Delivery> delivered_;               // scratch of step()

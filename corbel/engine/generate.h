@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "corbel/engine/answer_text.h"
+#include "corbel/engine/logprobs.h"
 #include "corbel/engine/sampler.h"
 #include "corbel/engine/session.h"
 #include "corbel/model/loader.h"
@@ -64,12 +65,23 @@ struct GenerateFigures {
   double decode_tokens_per_second() const noexcept;  // 0 when only one token was generated
 };
 
+/// What the model said about one token (Logprobs says what the numbers are).
+struct AnswerLogprobs {
+  TokenLogprob chosen;
+  std::int64_t rank = 0;  // of the chosen token, from 1
+  std::vector<TokenLogprob> top;
+};
+
 struct GenerateResult {
   std::vector<std::int32_t> ids;  // a stop id included
   std::string text;
   FinishReason finish = FinishReason::stop;
-  std::uint32_t choice = 0;           // of several answers to one prompt
-  std::vector<std::string> warnings;  // what the caller should know, in plain words
+  std::uint32_t choice = 0;                     // of several answers to one prompt
+  std::int32_t stop_id = -1;                    // that ended it; -1: none did
+  std::string stop_string;                      // that ended it; empty: none did
+  std::vector<AnswerLogprobs> logprobs;         // of each of ids, where asked for
+  std::vector<AnswerLogprobs> prompt_logprobs;  // of each token of the prompt but the first, where asked for
+  std::vector<std::string> warnings;            // what the caller should know, in plain words
   GenerateFigures figures;
 };
 

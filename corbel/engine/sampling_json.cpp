@@ -12,8 +12,8 @@ namespace {
 
 /// A member under the name it has in JSON. A member of another type needs an alternative and a reader below.
 template <typename T>
-using Member = std::variant<double T::*, std::int64_t T::*, std::uint64_t T::*, std::uint32_t T::*,
-                            std::vector<std::int32_t> T::*, std::vector<std::string> T::*>;
+using Member = std::variant<double T::*, std::int64_t T::*, std::uint64_t T::*, std::uint32_t T::*, bool T::*,
+                            std::vector<std::int32_t> T::*, std::vector<std::string> T::*, std::vector<TokenBias> T::*>;
 template <typename T>
 struct Field {
   std::string_view name;
@@ -25,7 +25,14 @@ constexpr auto kSampling = std::to_array<Field<SamplingOptions>>({
     {"top_k", &SamplingOptions::top_k},
     {"top_p", &SamplingOptions::top_p},
     {"min_p", &SamplingOptions::min_p},
+    {"typical_p", &SamplingOptions::typical_p},
     {"repetition_penalty", &SamplingOptions::repetition_penalty},
+    {"presence_penalty", &SamplingOptions::presence_penalty},
+    {"frequency_penalty", &SamplingOptions::frequency_penalty},
+    {"penalty_window", &SamplingOptions::penalty_window},
+    {"xtc_probability", &SamplingOptions::xtc_probability},
+    {"xtc_threshold", &SamplingOptions::xtc_threshold},
+    {"logit_bias", &SamplingOptions::logit_bias},
     {"seed", &SamplingOptions::seed},
     {"choice", &SamplingOptions::choice},
 });
@@ -34,6 +41,9 @@ constexpr auto kLimits = std::to_array<Field<AnswerLimits>>({
     {"max_tokens", &AnswerLimits::max_tokens},
     {"stop_ids", &AnswerLimits::stop_ids},
     {"stop", &AnswerLimits::stop_strings},
+    {"min_tokens", &AnswerLimits::min_tokens},
+    {"ignore_eos", &AnswerLimits::ignore_eos},
+    {"include_stop_string", &AnswerLimits::include_stop_string},
 });
 
 struct Anything {
@@ -61,7 +71,7 @@ Result<void> read_value(const JsonFields& fields, std::string_view key, double& 
 }
 
 template <typename T>
-  requires std::is_integral_v<T>
+  requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
 Result<void> read_value(const JsonFields& fields, std::string_view key, T& value) {
   const Json& json = fields.json().at(std::string(key));
   const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.get<std::uint64_t>())
@@ -85,11 +95,40 @@ Result<void> read_value(const JsonFields& fields, std::string_view key, std::vec
   return {};
 }
 
+Result<void> read_value(const JsonFields& fields, std::string_view key, bool& value) {
+  const Json& json = fields.json().at(std::string(key));
+  if (!json.is_boolean()) return wrong(fields, key, "true or false");
+  value = json.get<bool>();
+  return {};
+}
+
+Result<void> read_value(const JsonFields& fields, std::string_view key, std::vector<TokenBias>& value) {
+  const Json& json = fields.json().at(std::string(key));
+  if (!json.is_array()) return wrong(fields, key, "an array of pairs of a token id and a number");
+  for (const Json& pair : json) {
+    const bool fits = pair.is_array() && pair.size() == 2 && pair[0].is_number_integer() && pair[1].is_number() &&
+                      std::in_range<std::int32_t>(pair[0].get<std::int64_t>());
+    if (!fits) return wrong(fields, key, "an array of pairs of a token id and a number");
+    value.push_back({pair[0].get<std::int32_t>(), pair[1].get<float>()});
+  }
+  return {};
+}
+
+template <typename T>
+Json value_json(const T& value) {
+  return value;
+}
+Json value_json(const std::vector<TokenBias>& bias) {
+  Json json = Json::array();
+  for (const TokenBias& one : bias) json.push_back({one.id, one.bias});
+  return json;
+}
+
 template <typename T>
 Json write_all(const T& values, std::span<const Field<T>> table) {
   Json json = Json::object();
   for (const Field<T>& field : table)
-    json[field.name] = std::visit([&](const auto member) { return Json(values.*member); }, field.member);
+    json[field.name] = std::visit([&](const auto member) { return value_json(values.*member); }, field.member);
   return json;
 }
 
@@ -125,6 +164,7 @@ Json sampling_json(const SamplingOptions& options) { return write_all<SamplingOp
 
 Result<SamplingOptions> read_sampling(const JsonFields& fields) {
   CORBEL_ASSIGN(SamplingOptions options, read_all<SamplingOptions>(fields, kSampling));
+  options.sort_bias();
   if (const auto valid = options.validate(); !valid) return forward_failure(valid, fields.source());
   return options;
 }
@@ -133,7 +173,7 @@ Json limits_json(const AnswerLimits& limits) { return write_all<AnswerLimits>(li
 
 Result<AnswerLimits> read_limits(const JsonFields& fields) {
   CORBEL_ASSIGN(AnswerLimits limits, read_all<AnswerLimits>(fields, kLimits));
-  if (limits.max_tokens < 0) return wrong(fields, "max_tokens", "0 or more");
+  if (const auto valid = limits.validate(); !valid) return forward_failure(valid, fields.source());
   return limits;
 }
 

@@ -129,7 +129,7 @@ TEST_F(Generate, TheSecondTurnSaysWhatAFreshSessionSays) {
 TEST_F(Generate, ThePenaltySeesTheAnswerSoFar) {
   prompt_.resize(1);
   GenerateOptions options;
-  options.sampling.repetition_penalty = 1e9;  // a token that occurred never wins against one that did not
+  options.sampling.repetition_penalty = 100.0;  // a token that occurred never wins against one that did not
   options.max_tokens = 15;
   std::vector<std::int32_t> ids = run(options).ids;
   ids.push_back(prompt_[0]);
