@@ -4,6 +4,7 @@
 BUILD  := build/release
 JOBS   ?= $(shell nproc)
 PROMPT ?= What is a KV cache?
+SOAK_CONFIG := $(or $(CONFIG),../shared/data/configs/bench_llama-3.2-1b.json)
 
 # The compiler cache stays inside the tree unless you keep one elsewhere; hits survive moving the tree.
 export CCACHE_DIR     ?= $(CURDIR)/build/ccache
@@ -12,7 +13,7 @@ export CCACHE_NOHASHDIR ?= 1
 export NINJA_STATUS = [%f/%t, %e s] #
 
 .DEFAULT_GOAL := help
-.PHONY: run build test test-all sanitize bench lint fuzz fuzz-tokenizer fuzz-template golden clean setup help
+.PHONY: run build test test-all soak sanitize bench lint fuzz fuzz-tokenizer fuzz-template golden clean setup help
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -34,7 +35,14 @@ test-all: ## every test, again under sanitizers, and the fuzz targets (an hour)
 	@tools/setup.sh build test
 	@tools/build.sh release all
 	@tools/test.py $(BUILD) --jobs $(JOBS)
-	@$(MAKE) --no-print-directory sanitize fuzz
+	@$(MAKE) --no-print-directory soak sanitize fuzz
+
+soak: ## REQUESTS (10000) random requests through engines of random shapes, each compared with a session alone; then 500 on CONFIG's shape
+	@tools/setup.sh build test
+	@tools/build.sh release corbel_soak
+	@$(BUILD)/tests/engine/corbel_soak --requests $(or $(REQUESTS),10000)
+	@if [ -f "$(SOAK_CONFIG)" ]; then $(BUILD)/tests/engine/corbel_soak --requests 500 --config "$(SOAK_CONFIG)"; \
+	 else echo "skipped the 4-bit shape: no $(SOAK_CONFIG) (CONFIG=path of a config.json)"; fi
 
 sanitize: ## the quick tests under address + undefined, then under thread sanitizer
 	@tools/setup.sh build test

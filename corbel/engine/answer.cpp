@@ -143,6 +143,7 @@ GenerateResult Answer::finish(FinishReason reason) {
   GenerateFigures& figures = result_.figures;
   figures.generated_tokens = std::ssize(result_.ids);
   figures.cached_tokens = sequence.prefix_tokens;
+  figures.restarts = sequence.restarts;
   figures.prefilled_tokens = figures.generated_tokens > 0 ? figures.prompt_tokens - figures.cached_tokens : 0;
   if (figures.generated_tokens > 0) figures.decode_seconds = seconds_between(first_token_, Clock::now());
   return std::move(result_);

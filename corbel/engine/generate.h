@@ -55,6 +55,7 @@ struct GenerateFigures {
   std::int64_t cached_tokens = 0;     // of the prompt, kept from before
   std::int64_t prefilled_tokens = 0;  // of the prompt, run now
   std::int64_t generated_tokens = 0;  // a stop id included
+  std::int64_t restarts = 0;          // times that its cache was lost and made again
   double prefill_seconds = 0.0;
   double decode_seconds = 0.0;       // of all generated tokens but the first
   double first_token_seconds = 0.0;  // from the call to the first token

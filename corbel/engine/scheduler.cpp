@@ -82,6 +82,7 @@ void Scheduler::restart(Sequence& sequence) {
   if (!sequence.runs()) return;
   std::erase_if(given_, [&](const Given& given) { return given.sequence == &sequence; });
   stop(sequence);
+  ++sequence.restarts;
   add(sequence);
 }
 

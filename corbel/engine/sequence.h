@@ -30,6 +30,7 @@ struct Sequence {
   bool was_admitted = false;
   std::int64_t prefix_tokens = 0;  // found in the cache when it was first admitted
   std::int64_t waited_steps = 0;   // since it last was given rows
+  std::int64_t restarts = 0;       // times that it lost its pages and ran its tokens again
 
   std::int64_t length() const noexcept { return static_cast<std::int64_t>(tokens.size()); }
   bool runs() const noexcept { return slot >= 0; }

@@ -1,5 +1,4 @@
 #pragma once
-#include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -36,7 +35,7 @@ inline Tokenizer make_byte_tokenizer() {
                      {"decoder", byte_level},
                      {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", Json::array()}}}};
   auto made = Tokenizer::from_json(file.dump(), "byte tokenizer");
-  EXPECT_TRUE(made) << (made ? "" : made.error().message);
+  CORBEL_CHECK(made.has_value(), made.error().message);
   return *std::move(made);
 }
 
