@@ -29,7 +29,7 @@ class EngineOutput : public EngineTest {
     EXPECT_EQ(found.rank, 1 + std::ranges::count_if(logits, [&](float logit) { return logit > logits[chosen]; }));
     for (std::size_t i = 0; i < found.top.size(); ++i) {
       EXPECT_NEAR(found.top[i].logprob, expected[found.top[i].id], 2e-5);
-      if (i > 0) EXPECT_LE(found.top[i].logprob, found.top[i - 1].logprob);
+      EXPECT_LE(found.top[i].logprob, found.top[i > 0 ? i - 1 : 0].logprob);
     }
     EXPECT_NEAR(found.top.front().logprob, *std::ranges::max_element(expected), 2e-5);
   }

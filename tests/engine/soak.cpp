@@ -47,14 +47,17 @@ struct SoakCase {
 /// What kind of requests and engines there are.
 struct Range {
   std::int64_t cases = 600;      // different ones; each is used several times
-  std::int64_t long_share = 35;  // of a hundred
+  std::int64_t long_share = 65;  // of a hundred
   std::int64_t long_tokens = 2060;
   std::int64_t long_answer = 230;
   std::int64_t short_tokens = 200;
   std::int64_t short_answer = 60;
   std::int64_t context = 2432;
   std::int64_t most_sequences = 16;
-  std::int64_t spare_pages = 24;  // at most, beyond those of one sequence
+  // Pages beyond those of one sequence: two long requests begin side by side, and only one of them can grow.
+  std::int64_t least_spare_pages = 32;
+  std::int64_t more_spare_pages = 4;
+  std::int64_t steps_per_cancel = 400;
 };
 
 double seconds_now() {
@@ -126,8 +129,8 @@ void Soak::make_cases() {
     if (below(3) == 0) sampling.top_p = 0.9;
     if (below(3) == 0) sampling.repetition_penalty = below(2) == 0 ? 0.3 : 1.2;
     one.options.max_tokens = 1 + below(is_long ? range_.long_answer : range_.short_answer);
-    if (is_long) one.options.max_tokens += 64;
-    if (below(4) == 0) one.options.stop_strings = {"ab", "Q"};
+    if (is_long) one.options.max_tokens = 64 + range_.long_answer;
+    if (!is_long && below(4) == 0) one.options.stop_strings = {"ab", "Q"};
     cases_.push_back(std::move(one));
   }
 }
@@ -181,13 +184,13 @@ void Soak::submit(Engine& engine) {
 
 void Soak::run_engine(std::int64_t requests) {
   RunnerLimits limits;
-  limits.sequences = 1 + below(range_.most_sequences);
+  limits.sequences = 2 + below(range_.most_sequences);
   const std::int64_t rows[] = {7, 64, 200, 512};
   limits.step_rows = std::max(rows[below(4)], limits.sequences);
   limits.logit_rows = limits.sequences + below(20);
   limits.context_tokens = range_.context;
   const std::int64_t longest = range_.long_share > 0 ? range_.long_tokens + range_.long_answer + 64 : range_.context;
-  limits.pages = pages_of_tokens(longest) + below(range_.spare_pages);
+  limits.pages = pages_of_tokens(longest) + range_.least_spare_pages + below(range_.more_spare_pages);
   auto runner = StepRunner::make(model_, device_, limits);
   CORBEL_CHECK(runner.has_value(), runner.error().message);
   const Drafts drafts[] = {Drafts::none, Drafts::where_they_pay, Drafts::always};
@@ -205,7 +208,7 @@ void Soak::run_engine(std::int64_t requests) {
       submit(engine);
       ++submitted;
     }
-    if (below(40) == 0) engine.cancel(in_flight_[below(std::ssize(in_flight_))]);
+    if (below(range_.steps_per_cancel) == 0) engine.cancel(in_flight_[below(std::ssize(in_flight_))]);
     engine.step();
     show("together", ended_, flags_.requests);
   }
@@ -307,7 +310,9 @@ Result<bool> soak(const SoakFlags& flags) {
              .short_tokens = 90,
              .short_answer = 24,
              .context = 256,
-             .spare_pages = 20};
+             .least_spare_pages = 0,
+             .more_spare_pages = 20,
+             .steps_per_cancel = 60};
     CORBEL_ASSIGN(const std::unique_ptr<TextModel> model, open_model(flags, *device));
     return Soak(*model, *device, flags, range).run();
   }
