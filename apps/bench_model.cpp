@@ -81,27 +81,6 @@ double seconds_at_peak(const Operations& operations, const MachineLimits& limits
          static_cast<double>(operations.int8) / int8_peak;
 }
 
-/// Seconds that arithmetic alone takes.
-double arithmetic_seconds(const TextModelInfo& info, std::int64_t rows, std::int64_t logit_rows, double visible_keys,
-                          const MachineLimits& limits) {
-  return seconds_at_peak(info.ops_per_row, limits) * static_cast<double>(rows) +
-         seconds_at_peak(info.ops_per_logit_row, limits) * static_cast<double>(logit_rows) +
-         seconds_at_peak(info.attention_ops_per_key, limits) * visible_keys;
-}
-
-double memory_seconds(const TextModelInfo& info, double cached_tokens, const MachineLimits& limits) {
-  const double kv = static_cast<double>(info.cache.bytes_per_page()) / kPageTokens * cached_tokens;
-  return (static_cast<double>(info.step_read_bytes) + kv) / limits.read_bytes_per_s;
-}
-
-void finish_row(BenchRow& row, double arithmetic, double memory) {
-  row.bound = arithmetic >= memory ? "arithmetic" : "memory";
-  row.tok_per_s = static_cast<double>(row.tokens * row.batch) / row.seconds;
-  const double least = std::max(arithmetic, memory);
-  row.limit = least > 0.0 ? static_cast<double>(row.tokens * row.batch) / least : 0.0;
-  row.fraction_of_limit = row.limit > 0.0 ? row.tok_per_s / row.limit : 0.0;
-}
-
 Result<BenchRow> bench_prefill(Bench& bench, const TextModel& model, Device& device, std::int64_t tokens,
                                const BenchSettings& settings) {
   BenchRow row{.name = "prefill", .tokens = tokens};
@@ -144,6 +123,26 @@ Result<BenchRow> bench_decode(Bench& bench, const TextModel& model, Device& devi
 }
 
 }  // namespace
+
+double arithmetic_seconds(const TextModelInfo& info, std::int64_t rows, std::int64_t logit_rows, double visible_keys,
+                          const MachineLimits& limits) {
+  return seconds_at_peak(info.ops_per_row, limits) * static_cast<double>(rows) +
+         seconds_at_peak(info.ops_per_logit_row, limits) * static_cast<double>(logit_rows) +
+         seconds_at_peak(info.attention_ops_per_key, limits) * visible_keys;
+}
+
+double memory_seconds(const TextModelInfo& info, double cached_tokens, const MachineLimits& limits) {
+  const double kv = static_cast<double>(info.cache.bytes_per_page()) / kPageTokens * cached_tokens;
+  return (static_cast<double>(info.step_read_bytes) + kv) / limits.read_bytes_per_s;
+}
+
+void finish_row(BenchRow& row, double arithmetic, double memory) {
+  row.bound = arithmetic >= memory ? "arithmetic" : "memory";
+  row.tok_per_s = static_cast<double>(row.tokens * row.batch) / row.seconds;
+  const double least = std::max(arithmetic, memory);
+  row.limit = least > 0.0 ? static_cast<double>(row.tokens * row.batch) / least : 0.0;
+  row.fraction_of_limit = row.limit > 0.0 ? row.tok_per_s / row.limit : 0.0;
+}
 
 Result<std::vector<BenchRow>> bench_model(const TextModel& model, Device& device, const BenchSettings& settings) {
   std::int64_t longest = settings.decode_tokens > 0 ? settings.depth_tokens + settings.decode_tokens : 1;

@@ -25,11 +25,21 @@ struct BenchRow {
   double limit =
       0.0;  // tok/s at the measured limits: arithmetic for prefill; the slower of arithmetic and memory for decode
   double fraction_of_limit = 0.0;
-  std::string bound;     // "arithmetic" or "memory"
-  MachineLimits limits;  // probed right before the row
+  std::string bound;             // "arithmetic" or "memory"
+  MachineLimits limits;          // probed right before the row
+  double first_token_p50 = 0.0;  // seconds; of requests that arrive at once
+  double first_token_p95 = 0.0;
 };
 
 /// Runs prompts of fixed token ids on the model and times whole rows. Cache pages are written as in real use.
 Result<std::vector<BenchRow>> bench_model(const TextModel& model, Device& device, const BenchSettings& settings);
+
+/// Seconds that arithmetic alone takes: so many rows, rows of logits, and keys that rows see, at the measured peaks.
+double arithmetic_seconds(const TextModelInfo& info, std::int64_t rows, std::int64_t logit_rows, double visible_keys,
+                          const MachineLimits& limits);
+/// Seconds that one step takes to read the weights and so many cached tokens.
+double memory_seconds(const TextModelInfo& info, double cached_tokens, const MachineLimits& limits);
+/// Sets rate, limit and fraction from row.seconds and the least that both would take.
+void finish_row(BenchRow& row, double arithmetic, double memory);
 
 }  // namespace corbel::app

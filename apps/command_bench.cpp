@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "apps/bench_arrivals.h"
 #include "apps/bench_model.h"
 #include "apps/command.h"
 #include "apps/device_setup.h"
@@ -29,7 +30,7 @@ struct BenchFlags {
   std::string head_quant;  // of embedding and head
   bool huge_pages = false;
   std::vector<std::string> prefill, batch;
-  std::optional<std::int64_t> decode, depth, repeat;
+  std::optional<std::int64_t> decode, depth, repeat, arrive, arrive_prompt;
   DeviceChoice device;
 };
 
@@ -131,6 +132,9 @@ std::string rows_text(const std::vector<BenchRow>& rows) {
     text +=
         format("%-8s %7lld %6lld %10.1f %10.1f %9.2f  %s\n", row.name.c_str(), static_cast<long long>(row.tokens),
                static_cast<long long>(row.batch), row.tok_per_s, row.limit, row.fraction_of_limit, row.bound.c_str());
+    if (row.first_token_p50 > 0.0)
+      text += format("  first tokens after %.2f s (half of them), %.2f s (95%%)\n", row.first_token_p50,
+                     row.first_token_p95);
   }
   return text;
 }
@@ -146,6 +150,8 @@ Json rows_json(const std::vector<BenchRow>& rows) {
                     {"fraction_of_limit", row.fraction_of_limit},
                     {"bound", row.bound},
                     {"seconds", row.seconds},
+                    {"first_token_p50_s", row.first_token_p50},
+                    {"first_token_p95_s", row.first_token_p95},
                     {"limits", limits_json(row.limits)}});
   }
   return list;
@@ -178,7 +184,18 @@ Result<void> bench(const BenchFlags& flags) {
   CORBEL_ASSIGN(const OpenDevice open, open_device(flags.device));
   if (flags.only_limits) return bench_limits(flags, *open.device);
   CORBEL_ASSIGN(const BenchSubject subject, open_subject(flags, *open.device));
-  CORBEL_ASSIGN(const auto rows, bench_model(subject.text_model(), *open.device, settings));
+  std::vector<BenchRow> rows;
+  if (!flags.prefill.empty() || !flags.batch.empty() || !flags.arrive) {
+    CORBEL_ASSIGN(rows, bench_model(subject.text_model(), *open.device, settings));
+  }
+  if (flags.arrive) {
+    const ArrivalSettings arrivals{.requests = *flags.arrive,
+                                   .prompt_tokens = flags.arrive_prompt.value_or(100),
+                                   .answer_tokens = flags.decode.value_or(64),
+                                   .repeats = settings.repeats};
+    CORBEL_ASSIGN(BenchRow row, bench_arrivals(subject.text_model(), *open.device, arrivals));
+    rows.push_back(std::move(row));
+  }
   const TextModelInfo& info = subject.text_model().info();
   const DeviceInfo& device = open.device->info();
   if (flags.json) {
@@ -220,14 +237,19 @@ int run_bench(const std::vector<std::string>& arguments) {
   line.integer("decode", flags.decode, "tokens to decode (default 64)");
   line.texts("batch", flags.batch, "sequences decoded together; repeatable (default 1)");
   line.integer("depth", flags.depth, "context before the first decoded token (default 0)");
+  line.integer("arrive", flags.arrive, "requests that arrive at the engine at once, --decode tokens each");
+  line.integer("arrive-prompt", flags.arrive_prompt, "tokens of their prompts (default 100)");
   line.integer("repeat", flags.repeat, "runs per row, the median counts (default 3)");
   line.toggle("limits", flags.only_limits, "measure the machine alone");
   line.toggle("json", flags.json, "for machines");
   flags.device.add_flags(line);
   line.example("corbel bench --config config.json --dummy-weights --prefill 512 --decode 64 --json");
   if (const auto code = line.parse(arguments)) return *code;
-  for (const auto& [flag, value] :
-       {std::pair{"decode", flags.decode}, {"repeat", flags.repeat}, {"depth", flags.depth}}) {
+  for (const auto& [flag, value] : {std::pair{"decode", flags.decode},
+                                    {"repeat", flags.repeat},
+                                    {"depth", flags.depth},
+                                    {"arrive", flags.arrive},
+                                    {"arrive-prompt", flags.arrive_prompt}}) {
     if (value && (*value < (std::string_view(flag) == "depth" ? 0 : 1) || *value > (1 << 20))) {
       print_error(cat("--", flag, " is ", *value, "; expected 1 to 1048576"));
       return kWrongUsage;

@@ -35,6 +35,12 @@ def limit_of(shape, entry, limits):
         linear_peak = limits["f32_ops_per_s"]
     attention_peak = limits["bf16_ops_per_s"] or limits["f32_ops_per_s"]
     tokens, batch = entry["tokens"], entry["batch"]
+    if entry["metric"] == "arrive":
+        prompt, every = peers.ARRIVE_PROMPT, peers.ARRIVE_PROMPT + tokens
+        seconds = ((shape.linear_ops_per_row() * batch * (every - 1) + shape.head_ops_per_row() * batch * tokens) / linear_peak
+                   + shape.attention_ops_per_key() * batch * every * (every + 1) / 2 / attention_peak)
+        memory = tokens * (entry["read_bytes"] + shape.kv_bytes_per_token() * batch * (prompt + tokens / 2)) / limits["read_bytes_per_s"]
+        return tokens * batch / max(seconds, memory), "arithmetic" if seconds > memory else "memory"
     if entry["metric"] == "prefill":
         rows, head_rows, keys, steps, cached = tokens, 1, tokens * (tokens + 1) / 2, 1, 0
     else:
@@ -57,7 +63,7 @@ class Record:
     def start_shape(self, shape):
         self.shapes[shape.name] = shape
 
-    def _add(self, shape, entry, tok_per_s, limits):
+    def _add(self, shape, entry, tok_per_s, limits, first_token_s=None):
         key = tuple(entry[part] for part in ("shape", "engine", "format", "mode", "metric", "tokens", "batch"))
         row = self.rows.setdefault(key, {**entry, "samples": [], "fractions": [], "limits": []})
         limit, row["bound"] = limit_of(shape, entry, limits)
@@ -66,6 +72,9 @@ class Record:
         row["limits"].append({name: limits[name] for name in ("read_bytes_per_s", "int8_ops_per_s", "bf16_ops_per_s",
                                                               "f32_ops_per_s")})
         row["tok_per_s"] = statistics.median(row["samples"])
+        if first_token_s is not None:
+            row.setdefault("first_token_samples", []).append(first_token_s)
+            row["first_token_s"] = statistics.median(row["first_token_samples"])
         row["fraction_of_limit"] = statistics.median(row["fractions"])
 
     def add_ours(self, shape, quant, rows, report):
@@ -75,13 +84,13 @@ class Record:
         for row, result in zip(rows, report["results"]):
             entry = {"shape": shape.name, "engine": "corbel", "format": quant, "mode": report["profile"], "class": kind,
                      "metric": row.metric, "tokens": row.tokens, "batch": row.batch, "read_bytes": read_bytes}
-            self._add(shape, entry, row.tok_per_s, result["limits"])
+            self._add(shape, entry, row.tok_per_s, result["limits"], row.first_token_s)
 
     def add_peer(self, shape, name, form, mode, rows, limits, read_bytes, bits):
         for row in rows:
             entry = {"shape": shape.name, "engine": name, "format": form, "mode": mode, "class": peers.class_of(bits),
                      "metric": row.metric, "tokens": row.tokens, "batch": row.batch, "read_bytes": read_bytes}
-            self._add(shape, entry, row.tok_per_s, limits)
+            self._add(shape, entry, row.tok_per_s, limits, row.first_token_s)
 
     def add_tried(self, shape, name, form, mode, row):
         self.tried.append({"shape": shape.name, "engine": name, "format": form, "mode": mode, "metric": row.metric,
@@ -95,7 +104,7 @@ class Record:
         path = pathlib.Path(self.args.json or self.root / "bench/results" / f"engine-{self.begun:%Y%m%d-%H%M}-{commit}.json")
         path.parent.mkdir(parents=True, exist_ok=True)
         settings = {name: value for name, value in vars(self.args).items()
-                    if name in ("threads", "prefill", "batch", "decode", "repeat", "quant", "peer_formats")}
+                    if name in ("threads", "prefill", "batch", "decode", "arrive", "repeat", "quant", "peer_formats")}
         report = {"what": "bench/engine", "date": self.begun.isoformat(timespec="seconds"), "commit": commit,
                   "changed_files": bool(git(self.root, "status", "--porcelain", "--untracked-files=no")),
                   "machine": machine(), "settings": settings, "rows": list(self.rows.values()), "tried": self.tried}
@@ -132,15 +141,15 @@ def print_shape(record, shape):
         here = [row for row in rows if (row["metric"], row["batch"], row["tokens"]) == (metric, batch, tokens)]
         for row in sorted(here, key=lambda row: (row["engine"] != "corbel", row["class"], -row["tok_per_s"])):
             lines.append([f"{metric} {tokens} x{batch}", row["engine"], f"{row['format']} {row['mode']}",
-                          f"{row['tok_per_s']:.1f}", f"{(max(row['samples']) / min(row['samples']) - 1) * 50:.1f}",
+                          f"{row['tok_per_s']:.1f}", f"{row['first_token_s']:.2f}" if "first_token_s" in row else "", f"{(max(row['samples']) / min(row['samples']) - 1) * 50:.1f}",
                           f"{row['read_bytes'] / 1e6:.0f}",
                           f"{100 * row['fraction_of_limit']:.0f}% {row['bound'][:3]}",
                           f"{statistics.median(one['read_bytes_per_s'] for one in row['limits']) / 1e9:.1f}",
                           *ratios(row, here)])
     print(f"\n{shape.name}, {record.args.threads} threads, medians of {record.args.repeat} turns")
     engines = sorted({row["engine"] for row in rows if row["engine"] != "corbel"})
-    print_table(["row", "engine", "format", "tok/s", "+-%", "MB", "of limit", "GB/s", *(f"/ {name}" for name in engines)],
-                [line[:8] + [line[8].get(name, "") for name in engines] for line in lines])
+    print_table(["row", "engine", "format", "tok/s", "first s", "+-%", "MB", "of limit", "GB/s", *(f"/ {name}" for name in engines)],
+                [line[:9] + [line[9].get(name, "") for name in engines] for line in lines])
 
 
 def ratios(row, here):

@@ -13,16 +13,21 @@ REPACKING_PEER = {"formats": ["IQ4_KS", "IQ4_KS:head=iq4_ks", "Q4_0", "Q4_K_M", 
 PLAIN_PEER = {"formats": ["Q4_0", "Q4_K_M", "Q8_0", "bf16"], "modes": {"plain": []}}
 
 
+ARRIVE_PROMPT = 100  # tokens of the prompts of requests that arrive at once
+
+
 def class_of(bits):
     """Formats are compared with formats of about as many bits per weight."""
     return "4-bit" if bits < 6.5 else "8-bit" if bits < 12 else "16-bit" if bits < 24 else "32-bit"
 
 
 class Row:
-    """One figure of one run: metric "prefill" or "decode"; tokens of the prompt, or decoded per sequence."""
+    """One figure of one run: metric "prefill", "decode" or "arrive" (requests at once, prompts of ARRIVE_PROMPT tokens);
+    tokens of the prompt, or decoded per sequence."""
 
-    def __init__(self, metric, tokens, batch, tok_per_s):
+    def __init__(self, metric, tokens, batch, tok_per_s, first_token_s=None):
         self.metric, self.tokens, self.batch, self.tok_per_s = metric, tokens, batch, tok_per_s
+        self.first_token_s = first_token_s
 
     def key(self):
         return self.metric, self.tokens, self.batch
@@ -65,6 +70,9 @@ class Peer:
             measured += self._bench(model, mode, prompts, single, threads)
         if wide:
             measured += self._batched(model, mode, wide, threads)
+        for metric, tokens, batch in rows:
+            if metric == "arrive":
+                measured += self._batched(model, mode, [(tokens, batch)], threads, ARRIVE_PROMPT)
         return measured
 
     @staticmethod
@@ -84,10 +92,12 @@ class Peer:
                             entry["avg_ts"]))
         return rows
 
-    def _batched(self, model, mode, wide, threads):
+    def _batched(self, model, mode, wide, threads, prompt=1):
+        """Decoding side by side; with longer prompts all of it counts, as for requests that arrive at once: the program
+        runs all prompts, then decodes, so that the first tokens come when the prompts are through."""
         tokens, batches = wide[0][0], [batch for _, batch in wide]
-        context = max(512, max(batches) * (tokens + 1))
-        command = [self.batched(), "-m", model, "-c", context, "-b", 2048, "-ub", 512, "-npp", 1, "-ntg", tokens, "-npl",
+        context = max(512, max(batches) * (tokens + prompt))
+        command = [self.batched(), "-m", model, "-c", context, "-b", 2048, "-ub", 512, "-npp", prompt, "-ntg", tokens, "-npl",
                    ",".join(map(str, batches)), "-t", threads, "-fa", "on",
                    *[part for part in self.modes[mode] if part != "1"]]
         done = self._run(command)
@@ -95,7 +105,11 @@ class Peer:
         for line in (done.stdout + "\n" + done.stderr).splitlines():
             cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
             if len(cells) == 10 and re.fullmatch(r"\d+", cells[2]):
-                rows.append(Row("decode", int(cells[1]), int(cells[2]), float(cells[7])))
+                batch, decoded = int(cells[2]), int(cells[1])
+                if prompt == 1:
+                    rows.append(Row("decode", decoded, batch, float(cells[7])))
+                else:
+                    rows.append(Row("arrive", decoded, batch, batch * decoded / float(cells[8]), float(cells[4])))
         if not rows:
             raise SystemExit(f"{self.batched()} printed no table:\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
         return rows
@@ -119,9 +133,10 @@ class Corbel:
         command = [self.program, "bench", "--config", config, "--dummy-weights", "--quant", kind, "--json", "--threads",
                    threads, "--repeat", 1, *(["--head-quant", head] if head else [])]
         for metric, tokens, batch in rows:
-            command += ["--prefill", tokens] if metric == "prefill" else ["--batch", batch, "--decode", tokens]
+            command += {"prefill": ["--prefill", tokens], "decode": ["--batch", batch, "--decode", tokens],
+                        "arrive": ["--arrive", batch, "--arrive-prompt", ARRIVE_PROMPT, "--decode", tokens]}[metric]
         report = json.loads(run_program(without_repeated(command, "--decode")).stdout)
-        return [Row(row["name"], row["tokens"], row["batch"], row["tok_per_s"]) for row in report["results"]], report
+        return [Row(row["name"], row["tokens"], row["batch"], row["tok_per_s"], row["first_token_p50_s"] or None) for row in report["results"]], report
 
 
 def without_repeated(command, flag):
