@@ -105,31 +105,46 @@ bool Answer::slide() {
   return true;
 }
 
-std::int64_t Answer::draft(const StepPacer* pacer, std::int64_t decoding, std::int64_t rows) {
+/// No more than the answer may still have: its last token is never run.
+std::int64_t Answer::most_drafted() const noexcept {
+  const std::int64_t most = request_->limits.max_tokens;
+  return most > 0 ? most - std::ssize(result_.ids) - 1 : DraftPolicy::kMostTokens;
+}
+
+std::int64_t Answer::draft(const DraftPolicy::Step* step) {
   sequence.draft.clear();
   if (!lookup_) return 0;
   const DraftLookup::Match match = lookup_->find(history_);
   if (match.length == 0) return 0;
   std::int64_t tokens = DraftPolicy::kMostTokens;
-  if (pacer != nullptr) tokens = policy_.tokens_worth(match.length, *pacer, decoding, rows);
+  if (step != nullptr) tokens = policy_.tokens_worth(match.length, *step);
   if (tokens == 0) {
     policy_.pass(match.length);
     return 0;
   }
-  tokens = std::min(tokens, std::ssize(history_) - match.next);
-  // The last token of an answer is never run.
-  if (const std::int64_t most = request_->limits.max_tokens; most > 0)
-    tokens = std::min(tokens, most - std::ssize(result_.ids) - 1);
+  tokens = std::min({tokens, std::ssize(history_) - match.next, most_drafted()});
+  if (tokens <= 0) return 0;
   match_length_ = match.length;
   const auto from = history_.begin() + match.next;
   sequence.draft.assign(from, from + tokens);
   return tokens;
 }
 
+std::int64_t Answer::guesses_worth(const DraftPolicy::Step* step) {
+  if (!lookup_) return 0;
+  std::int64_t tokens = DraftPolicy::kMostTokens;
+  if (step != nullptr) tokens = guess_policy_.tokens_worth(DraftPolicy::kOfModel, *step);
+  if (tokens == 0) guess_policy_.pass(DraftPolicy::kOfModel);
+  match_length_ = 0;
+  return std::max<std::int64_t>(0, std::min(tokens, most_drafted()));
+}
+
 void Answer::learn(std::int64_t drafted, std::int64_t accepted) {
   ++result_.figures.steps;
   sequence.draft.clear();
-  if (drafted > 0) policy_.learn(match_length_, drafted, accepted);
+  if (drafted == 0) return;
+  if (match_length_ > 0) return policy_.learn(match_length_, drafted, accepted);
+  guess_policy_.learn(DraftPolicy::kOfModel, drafted, accepted);
 }
 
 GenerateResult Answer::finish(FinishReason reason) {

@@ -21,14 +21,17 @@ class Answer {
   /// The logprobs of the prompt's token behind `position`, from the logits there.
   void take_prompt(std::int64_t position, std::span<const float> logits, TokenChooser& chooser);
   std::int32_t last_token() const noexcept { return history_.back(); }
+  std::span<const std::int32_t> history() const noexcept { return history_; }
 
   /// The sequence's tokens for a context that was full: without the oldest half of what follows the kept ones.
   /// False when what is kept fills it.
   bool slide();
 
   /// Sets the sequence's draft, and returns its tokens: what followed the last time its newest tokens were seen, as far
-  /// as it pays beside `rows` rows of `decoding` sequences; without a pacer as far as it goes.
-  std::int64_t draft(const StepPacer* pacer, std::int64_t decoding, std::int64_t rows);
+  /// as it pays beside the step's rows; without a step as far as it goes.
+  std::int64_t draft(const DraftPolicy::Step* step);
+  /// How many tokens of a model's guesses are worth their rows, where the text itself gave none; all without a step.
+  std::int64_t guesses_worth(const DraftPolicy::Step* step);
   void learn(std::int64_t drafted, std::int64_t accepted);
 
   void admit() { admitted_ = Clock::now(); }
@@ -43,6 +46,7 @@ class Answer {
 
  private:
   using Clock = std::chrono::steady_clock;
+  std::int64_t most_drafted() const noexcept;
 
   const EngineRequest* request_;
   std::uint64_t group_;
@@ -54,7 +58,8 @@ class Answer {
   std::int64_t repeats_ = 0;           // of the last token
   std::optional<DraftLookup> lookup_;
   DraftPolicy policy_;
-  std::int64_t match_length_ = 0;  // of the draft at hand
+  DraftPolicy guess_policy_;       // of a draft model
+  std::int64_t match_length_ = 0;  // of the draft at hand; 0: a model guessed it
   GenerateResult result_;
   Clock::time_point submitted_ = Clock::now();
   Clock::time_point admitted_;

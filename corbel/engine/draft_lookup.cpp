@@ -48,16 +48,17 @@ std::size_t DraftPolicy::place_of(std::int64_t match_length) noexcept {
   return static_cast<std::size_t>(std::ranges::upper_bound(lengths, match_length) - lengths);
 }
 
-std::int64_t DraftPolicy::tokens_worth(std::int64_t match_length, const StepPacer& pacer, std::int64_t decoding,
-                                       std::int64_t rows) const noexcept {
+std::int64_t DraftPolicy::tokens_worth(std::int64_t match_length, const Step& step) const noexcept {
+  const StepPacer& pacer = step.pacer;
   const Odds& odds = odds_[place_of(match_length)];
   const double right = odds.right / odds.tried;
-  const double token_seconds = pacer.decode_seconds(rows) / static_cast<double>(decoding);
+  const double token_seconds = pacer.decode_seconds(step.rows) / static_cast<double>(step.decoding);
   // Rows must pay with a margin: what steps cost is known to a few percent.
   constexpr double kMargin = 1.2;
   std::int64_t tokens = 0;
   for (double likely = right; tokens < kMostTokens; likely *= right, ++tokens) {
-    const double added = pacer.decode_seconds(rows + tokens + 1) - pacer.decode_seconds(rows + tokens);
+    const std::int64_t rows = step.rows + tokens;
+    const double added = pacer.decode_seconds(rows + 1) - pacer.decode_seconds(rows) + step.guess_seconds;
     if (likely < 0.05 || likely * token_seconds < kMargin * added) break;
   }
   return tokens;

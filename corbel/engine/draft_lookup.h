@@ -39,10 +39,17 @@ class DraftLookup {
 class DraftPolicy {
  public:
   static constexpr std::int64_t kMostTokens = 15;
+  static constexpr std::int64_t kOfModel = 8;  // in place of a match's length: a draft model's guess
 
-  /// Tokens to draft for one of `decoding` sequences whose step has `rows` rows so far.
-  std::int64_t tokens_worth(std::int64_t match_length, const StepPacer& pacer, std::int64_t decoding,
-                            std::int64_t rows) const noexcept;
+  /// What a draft is weighed against.
+  struct Step {
+    const StepPacer& pacer;
+    std::int64_t decoding = 1;   // sequences that decode
+    std::int64_t rows = 1;       // of the step so far
+    double guess_seconds = 0.0;  // that guessing one token takes
+  };
+  /// Tokens to draft for one of the step's sequences.
+  std::int64_t tokens_worth(std::int64_t match_length, const Step& step) const noexcept;
   /// A draft of `drafted` tokens was run, the first `accepted` of them were right.
   void learn(std::int64_t match_length, std::int64_t drafted, std::int64_t accepted) noexcept;
   /// A match was not worth a draft: what is held against its length fades, so that it gets another chance.
@@ -54,8 +61,8 @@ class DraftPolicy {
     double right;
   };
   static std::size_t place_of(std::int64_t match_length) noexcept;
-  // By the length of the match: 3, 4, 5 to 7, 8 to 15, 16 and more. What is assumed at first counts like that many
-  // tries.
+  // By the length of the match; a model's guesses count as one of their own length (kOfModel): 3, 4, 5 to 7, 8 to 15,
+  // 16 and more. What is assumed at first counts like that many tries.
   static constexpr std::array<Odds, 5> kAssumed = {{{4.0, 1.6}, {4.0, 2.0}, {4.0, 2.6}, {4.0, 3.2}, {4.0, 3.6}}};
   std::array<Odds, 5> odds_ = kAssumed;
 };

@@ -68,25 +68,25 @@ StepPacer pacer_of(double row_ms) {
 TEST(DraftPolicy, DraftsAsFarAsRowsPay) {
   DraftPolicy policy;
   for (int i = 0; i < 40; ++i) policy.learn(16, 10, 9);
-  const std::int64_t cheap = policy.tokens_worth(16, pacer_of(0.1), 1, 1);
-  const std::int64_t dear = policy.tokens_worth(16, pacer_of(3.0), 1, 1);
+  const std::int64_t cheap = policy.tokens_worth(16, {pacer_of(0.1), 1, 1});
+  const std::int64_t dear = policy.tokens_worth(16, {pacer_of(3.0), 1, 1});
   EXPECT_GT(cheap, 10);
   EXPECT_GT(dear, 0);
   EXPECT_LT(dear, cheap);
-  EXPECT_EQ(policy.tokens_worth(16, pacer_of(12.0), 1, 1), 0);  // a row costs more than a step
+  EXPECT_EQ(policy.tokens_worth(16, {pacer_of(12.0), 1, 1}), 0);  // a row costs more than a step
   // Of many sequences each token is cheap already: rows that cost the same pay less.
-  EXPECT_LT(policy.tokens_worth(16, pacer_of(3.0), 8, 8), dear);
+  EXPECT_LT(policy.tokens_worth(16, {pacer_of(3.0), 8, 8}), dear);
 }
 
 TEST(DraftPolicy, WrongGuessesStopDraftsAndTimeGivesThemAnotherChance) {
   DraftPolicy policy;
   const StepPacer pacer = pacer_of(1.0);
-  EXPECT_GT(policy.tokens_worth(3, pacer, 1, 1), 0);
+  EXPECT_GT(policy.tokens_worth(3, {pacer, 1, 1}), 0);
   for (int i = 0; i < 20; ++i) policy.learn(3, 2, 0);
-  EXPECT_EQ(policy.tokens_worth(3, pacer, 1, 1), 0);
-  EXPECT_GT(policy.tokens_worth(16, pacer, 1, 1), 0);  // other lengths have odds of their own
+  EXPECT_EQ(policy.tokens_worth(3, {pacer, 1, 1}), 0);
+  EXPECT_GT(policy.tokens_worth(16, {pacer, 1, 1}), 0);  // other lengths have odds of their own
   int passed = 0;
-  while (policy.tokens_worth(3, pacer, 1, 1) == 0 && passed < 1000) {
+  while (policy.tokens_worth(3, {pacer, 1, 1}) == 0 && passed < 1000) {
     policy.pass(3);
     ++passed;
   }

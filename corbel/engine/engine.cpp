@@ -25,6 +25,7 @@ Engine::Engine(StepRunner& runner, const Tokenizer& tokenizer, const EngineOptio
                  [this](int group, std::int32_t from, std::int32_t to) { runner_->copy_page(group, from, to); }),
       chooser_(runner.model().info().vocab) {
   delivered_.reserve(static_cast<std::size_t>(runner.limits().sequences));
+  guessed_.reserve(static_cast<std::size_t>(runner.limits().sequences));
 }
 
 Engine::~Engine() {
@@ -142,12 +143,22 @@ void Engine::end_overdue() {
 void Engine::propose_drafts() {
   std::int64_t decoding = 0;
   for (const Sequence* const sequence : scheduler_.running_sequences()) decoding += sequence->decodes() ? 1 : 0;
-  std::int64_t rows = decoding;
-  for (const Sequence* const sequence : scheduler_.running_sequences()) {
+  DraftPolicy::Step step{scheduler_.pacer(), decoding, decoding};
+  const bool always = options_.drafts == Drafts::always;
+  guessed_.clear();
+  for (Sequence* const sequence : scheduler_.running_sequences()) {
     if (!sequence->decodes()) continue;
     Answer& answer = *by_sequence_.find(sequence->id)->second;
-    rows += answer.draft(options_.drafts == Drafts::always ? nullptr : &scheduler_.pacer(), decoding, rows);
+    step.guess_seconds = 0.0;
+    std::int64_t tokens = answer.draft(always ? nullptr : &step);
+    if (tokens == 0 && options_.draft_model != nullptr) {
+      step.guess_seconds = options_.draft_model->token_seconds() / static_cast<double>(decoding);
+      tokens = answer.guesses_worth(always ? nullptr : &step);
+      if (tokens > 0) guessed_.push_back({sequence->slot, answer.history(), tokens, &sequence->draft});
+    }
+    step.rows += tokens;
   }
+  if (!guessed_.empty()) options_.draft_model->propose(guessed_);
 }
 
 /// A model has one token more than fits: it was never run.

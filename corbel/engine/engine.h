@@ -10,6 +10,7 @@
 
 #include "corbel/engine/constraint.h"
 #include "corbel/engine/draft_lookup.h"
+#include "corbel/engine/draft_model.h"
 #include "corbel/engine/generate.h"
 #include "corbel/engine/scheduler.h"
 
@@ -54,7 +55,8 @@ inline constexpr std::int64_t kDraftLogitRows = 16;
 struct EngineOptions {
   bool prefix_cache = true;
   Drafts drafts = Drafts::where_they_pay;
-  double stretch = 1.8;  // a step with rows of prompts may take so many times what decoding alone takes
+  DraftModel* draft_model = nullptr;  // guesses where the text itself has no match; null: nobody does
+  double stretch = 1.8;               // a step with rows of prompts may take so many times what decoding alone takes
 };
 
 struct EngineFigures {
@@ -152,6 +154,7 @@ class Engine {
   std::unordered_map<std::uint64_t, std::unique_ptr<Group>> groups_;
   std::unordered_map<std::uint64_t, Answer*> by_sequence_;
   std::vector<Delivery> delivered_;               // scratch of step()
+  std::vector<DraftModel::Wanted> guessed_;       // scratch
   std::vector<std::uint64_t> overdue_;            // scratch
   std::vector<std::uint64_t> cancelled_;          // by callbacks of the step at hand
   const std::atomic<bool>* interrupt_ = nullptr;  // of the step at hand

@@ -109,6 +109,35 @@ TEST_F(EngineFeatures, DraftsSaveStepsAndChangeNothing) {
   }
 }
 
+TEST_F(EngineFeatures, ADraftModelSavesStepsAndChangesNothing) {
+  open("llama/goldens/mha_f32");
+  const auto other = load_tiny_model({.folder = "llama/goldens/act_gelu_f32"});
+  ASSERT_EQ(other->model().info().vocab, tiny_->model().info().vocab);
+  const std::vector<Wanted> all = some_requests(*tiny_, 12, 3);
+  std::vector<Said> expected;
+  for (const Wanted& wanted : all) expected.push_back(alone(wanted));
+  // The model itself guesses right wherever it is greedy; another one hardly ever.
+  for (const TinyModel* const guesser : {tiny_.get(), other.get()}) {
+    for (const std::int64_t sequences : {1, 4}) {
+      RunnerLimits with = limits(sequences, 64, 9);
+      with.logit_rows += 20;
+      const auto run = runner(with);
+      auto draft = DraftModel::make(guesser->model(), *guesser->device, sequences, kContext);
+      ASSERT_TRUE(draft);
+      Engine engine(*run, tokenizer_, {.drafts = Drafts::always, .draft_model = &*draft});
+      std::vector<Said> found(all.size());
+      for (std::size_t i = 0; i < all.size(); ++i) ASSERT_TRUE(engine.submit(request_of(all[i], found[i])));
+      while (engine.step()) continue;
+      EXPECT_EQ(found, expected);
+      const EngineFigures figures = engine.figures();
+      EXPECT_GT(figures.drafted_tokens, 500);
+      if (guesser == tiny_.get()) {
+        EXPECT_GT(figures.accepted_tokens, 60);
+      }
+    }
+  }
+}
+
 TEST_F(EngineFeatures, AFullContextSlidesAsASessionsDoes) {
   open("llama/goldens/mha_f32");
   TinySession session(*tiny_, {.step_rows = 64, .context_tokens = 96});
