@@ -19,15 +19,18 @@ bool likelier(const TokenLogprob& a, const TokenLogprob& b) noexcept {
 
 /// ln of the sum of exp(logit - top).
 double log_total(std::span<const float> logits, std::span<const float> highest, float top) {
-  constexpr float kNoMass = -29.0F;  // 2^40 exp(-29) < 1/2
   std::uint64_t total = 0;
+  float masses[kLogitBlock];
   for (std::size_t block = 0; block < highest.size(); ++block) {
-    if (highest[block] - top <= kNoMass) continue;
+    if (highest[block] < top + kNoMass) continue;
     const std::span<const float> values = logits.subspan(block * kLogitBlock);
     if (std::ssize(values) >= kLogitBlock) {
-      total += block_mass(values.data(), top);
+      total += fill_masses(values.data(), top, masses);
     } else {
-      for (const float value : values) total += mass_of(value - top);
+      float tail[kLogitBlock];
+      std::ranges::fill(tail, kNone);
+      std::ranges::copy(values, tail);
+      total += fill_masses(tail, top, masses);
     }
   }
   return std::log(static_cast<double>(total) / static_cast<double>(kHighestMass));

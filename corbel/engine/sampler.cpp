@@ -5,13 +5,14 @@
 #include <cmath>
 #include <functional>
 #include <limits>
-
-#include "corbel/engine/sampler_passes.h"
+#include <numeric>
+#include <utility>
 
 namespace corbel {
 namespace {
 
 constexpr float kNone = -std::numeric_limits<float>::infinity();
+constexpr float kLowest = std::numeric_limits<float>::lowest();  // -infinity may not be chosen
 /// Added to bounds that are computed with logarithms: more than their rounding.
 constexpr double kMargin = 1e-3;
 
@@ -50,7 +51,9 @@ Sampler::Sampler(std::int64_t vocab) : vocab_(vocab), history_(vocab) {
   highest_.resize(blocks);
   ordered_.resize(blocks);
   mass_.resize(blocks);
-  list_.resize(blocks * kLogitBlock);
+  masses_.resize(blocks * kLogitBlock);
+  bucket_weights_.resize(ScoreBuckets::kBelow + 1);
+  ranked_.reserve(blocks * kLogitBlock);
 }
 
 bool Sampler::is_allowed(const SampleInput& input, std::int32_t id) const {
@@ -127,91 +130,116 @@ void Sampler::score(const SampleInput& input) {
   score(unbanned);
 }
 
-/// mass_ and total_ of the whole row.
-void Sampler::sum_masses() {
-  constexpr float kNoMass = -29.0F;  // 2^40 exp(-29) < 1/2
-  total_ = 0;
+void Sampler::add_up() noexcept { total_ = std::accumulate(mass_.begin(), mass_.end(), std::uint64_t{0}); }
+
+/// Masses of the blocks that have a score of at least `least`; the others have none.
+void Sampler::fill(float least) {
+  least = std::max(least, top_ + kNoMass);
   for (std::size_t block = 0; block < mass_.size(); ++block) {
-    const bool counts = highest_[block] - top_ > kNoMass;
-    mass_[block] = counts ? block_mass(scores_.data() + block * kLogitBlock, top_) : 0;
-    total_ += mass_[block];
+    mass_[block] = highest_[block] >= least ? fill_masses(scores_of(block), top_, masses_of(block)) : 0;
   }
+  add_up();
 }
 
-/// Lists the tokens with scores of at least `least` that can be drawn at all.
-void Sampler::gather(float least) {
-  double masses[kLogitBlock];
-  std::size_t count = 0;
+/// The fewest tokens, highest scores first, whose weights reach `limit`. Scores below `least` are not needed for that.
+Sampler::Cut Sampler::find_cut(float least, std::uint64_t limit, Weight weight) {
+  constexpr float kMostDepth = 40.0F;  // deeper scores share the last bucket
+  const float depth = std::min(kMostDepth, top_ - least);
+  buckets_ = {top_, static_cast<float>(ScoreBuckets::kLast) / std::max(depth, 1e-30F), least};
+  std::ranges::fill(bucket_weights_, 0);
+  std::int32_t buckets[kLogitBlock];
   for (std::size_t block = 0; block < highest_.size(); ++block) {
-    if (highest_[block] == kNone || highest_[block] < least) continue;
-    const std::size_t begin = block * kLogitBlock;
-    block_masses(scores_.data() + begin, top_, masses);
-    for (std::size_t i = 0; i < kLogitBlock; ++i) {
-      const float score = scores_[begin + i];
-      list_[count] = {static_cast<std::int32_t>(begin + i), likeliest_first(score),
-                      static_cast<std::uint64_t>(masses[i])};
-      count += static_cast<std::size_t>(score >= least && masses[i] > 0.0);
+    if (highest_[block] < least) continue;
+    buckets_.find(scores_of(block), buckets);
+    if (weight == Weight::one) {
+      for (const std::int32_t bucket : buckets) ++bucket_weights_[static_cast<std::size_t>(bucket)];
+    } else if (mass_[block] > 0) {
+      const float* const masses = masses_of(block);
+      for (std::size_t i = 0; i < kLogitBlock; ++i) {
+        bucket_weights_[static_cast<std::size_t>(buckets[i])] += static_cast<std::int64_t>(masses[i]);
+      }
     }
   }
-  is_listed_ = true;
-  keep_listed(count);
+  std::int32_t bucket = 0;
+  while (bucket < ScoreBuckets::kLast && bucket_weights_[static_cast<std::size_t>(bucket)] < limit) {
+    limit -= bucket_weights_[static_cast<std::size_t>(bucket++)];
+  }
+  list_bucket(bucket, weight);
+  if (ranked_.empty()) return {least, static_cast<std::int32_t>(vocab_)};
+  const std::int32_t id = cut_.find(ranked_, limit).id;
+  return {scores_[static_cast<std::size_t>(id)], id};
 }
 
-/// The first `count` of the list, and their mass.
-void Sampler::keep_listed(std::size_t count) {
-  listed_ = count;
-  total_ = 0;
-  for (const SamplerCandidate& candidate : listed()) total_ += candidate.mass;
+/// ranked_: the tokens of one bucket.
+void Sampler::list_bucket(std::int32_t bucket, Weight weight) {
+  ranked_.clear();
+  std::int32_t buckets[kLogitBlock];
+  for (std::size_t block = 0; block < highest_.size(); ++block) {
+    if (highest_[block] < buckets_.least || (weight == Weight::mass && mass_[block] == 0)) continue;
+    buckets_.find(scores_of(block), buckets);
+    for (std::size_t i = 0; i < kLogitBlock; ++i) {
+      if (buckets[i] != bucket) continue;
+      const std::size_t id = block * kLogitBlock + i;
+      ranked_.push_back({static_cast<std::int32_t>(id), highest_first(scores_[id]),
+                         weight == Weight::one ? 1 : static_cast<std::uint64_t>(masses_[id])});
+    }
+  }
+}
+
+/// Masses beyond the cut become 0.
+void Sampler::keep(const Cut& cut) {
+  for (std::size_t block = 0; block < mass_.size(); ++block) {
+    if (mass_[block] == 0) continue;
+    if (highest_[block] < cut.score) {
+      mass_[block] = 0;
+      continue;
+    }
+    const float* const scores = scores_of(block);
+    float* const masses = masses_of(block);
+    for (std::size_t i = kLogitBlock; i-- > 0 && static_cast<std::int64_t>(block * kLogitBlock + i) > cut.id;) {
+      if (scores[i] == cut.score) masses[i] = 0.0F;
+    }
+    mass_[block] = keep_scores(scores, cut.score, masses);
+  }
+  add_up();
+}
+
+void Sampler::keep_likely(double min_p) {
+  const auto least = static_cast<float>(min_p * static_cast<double>(kHighestMass));
+  for (std::size_t block = 0; block < mass_.size(); ++block) {
+    if (mass_[block] > 0) mass_[block] = keep_masses(least, masses_of(block));
+  }
+  add_up();
 }
 
 /// A bound that at least `count` scores reach: so many blocks have one.
 float Sampler::least_of_top_k(std::int64_t count) {
-  if (count > std::ssize(highest_)) return kNone;
+  if (count > std::ssize(highest_)) return kLowest;
   std::ranges::copy(highest_, ordered_.begin());
   const auto place = ordered_.begin() + (count - 1);
   std::nth_element(ordered_.begin(), place, ordered_.end(), std::greater());
-  return *place;
+  return std::max(*place, kLowest);
 }
 
-/// A bound so low that all scores below it together have less than the share 1 - `kept` of the mass. Half of it: masses
-/// are rounded.
+/// A bound so low that all scores below it together have less than the share 1 - `kept` of the mass.
 float Sampler::least_before_tail(double kept) const {
-  const double tail = (1.0 - kept) * static_cast<double>(total_) / static_cast<double>(2 * vocab_);
+  const double tail = (1.0 - kept) * static_cast<double>(total_) / static_cast<double>(vocab_);
   return static_cast<float>(static_cast<double>(top_) + log_mass(tail) - kMargin);
 }
 
-/// Mean of score - top_ over what remains, by mass.
-double Sampler::mean_below() const {
-  double sum = 0.0;
-  if (is_listed_) {
-    for (const SamplerCandidate& candidate : listed()) {
-      sum += static_cast<double>(candidate.mass) *
-             static_cast<double>(scores_[static_cast<std::size_t>(candidate.id)] - top_);
-    }
-  } else {
-    for (std::size_t block = 0; block < mass_.size(); ++block) {
-      if (mass_[block] > 0) sum += block_mass_below(scores_.data() + block * kLogitBlock, top_);
-    }
-  }
-  return sum / static_cast<double>(total_);
-}
-
+/// Scores become distances from the average surprise, negated.
 void Sampler::keep_typical(double share) {
-  const double log_total = log_mass(static_cast<double>(total_));
-  const double entropy = log_total - mean_below();
-  const std::uint64_t limit = part_of(share, total_);
-  if (!is_listed_) {
-    // Tokens of the tail surprise more than the average by at least this; when the likeliest ones surprise less by
-    // more, the order may reach into the tail, and all are listed.
-    const float least = least_before_tail(share);
-    const double tail_distance = log_total - static_cast<double>(least - top_) - entropy;
-    gather(tail_distance > entropy ? least : kNone);
+  double sum = 0.0;
+  for (std::size_t block = 0; block < mass_.size(); ++block) {
+    if (mass_[block] > 0) sum += sum_mass_distance(scores_of(block), top_, masses_of(block));
   }
-  for (SamplerCandidate& candidate : listed()) {
-    const double below = scores_[static_cast<std::size_t>(candidate.id)] - top_;
-    candidate.key = std::bit_cast<std::uint32_t>(static_cast<float>(std::abs(log_total - below - entropy)));
+  // A token's surprise is ln(total) - (score - top); the entropy is its mean. The difference has no ln(total) in it.
+  const auto center = static_cast<float>(static_cast<double>(top_) + sum / static_cast<double>(total_));
+  for (std::size_t block = 0; block < mass_.size(); ++block) {
+    highest_[block] = mass_[block] > 0 ? negate_distances(scores_of(block), center, masses_of(block)) : kNone;
   }
-  keep_listed(cut_.keep_mass(listed(), limit));
+  top_ = highest_of(highest_);
+  keep(find_cut(kLowest, part_of(share, total_), Weight::mass));
 }
 
 /// XTC: now and then, of the tokens that reach the threshold, only the least likely one remains.
@@ -220,59 +248,49 @@ void Sampler::leave_out_likeliest(const SampleInput& input) {
   const double drawn = uniform({options.seed, options.choice, input.position, DrawPurpose::leave_out_likeliest});
   if (drawn >= options.xtc_probability) return;
   const std::uint64_t least = part_of(options.xtc_threshold, total_);
-  if (!is_listed_) gather(kNone);
-  std::size_t survivor = listed_;
-  for (std::size_t i = 0; i < listed_; ++i) {
-    if (list_[i].mass < least) continue;
-    if (survivor == listed_ || list_[i].mass <= list_[survivor].mass) survivor = i;
+  float* survivor = nullptr;  // the mass of the least likely one so far; of equal ones the higher id
+  for (std::size_t block = 0; block < mass_.size(); ++block) {
+    if (mass_[block] < least) continue;
+    for (float& mass : std::span(masses_of(block), kLogitBlock)) {
+      if (static_cast<std::uint64_t>(mass) < least) continue;
+      if (survivor == nullptr) {
+        survivor = &mass;
+        continue;
+      }
+      float& gone = mass <= *survivor ? *std::exchange(survivor, &mass) : mass;
+      mass_[static_cast<std::size_t>(&gone - masses_.data()) / kLogitBlock] -= static_cast<std::uint64_t>(gone);
+      gone = 0.0F;
+    }
   }
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < listed_; ++i) {
-    if (list_[i].mass < least || i == survivor) list_[kept++] = list_[i];
-  }
-  keep_listed(kept);
+  add_up();
 }
 
 void Sampler::filter(const SampleInput& input) {
   const SamplingOptions& options = input.options;
-  is_listed_ = false;
   if (options.top_k > 0 && options.top_k < vocab_) {
-    gather(least_of_top_k(options.top_k));
-    keep_listed(cut_.keep_count(listed(), static_cast<std::uint64_t>(options.top_k)));
-  } else if (options.top_p < 1.0 || options.min_p == 0.0) {
-    sum_masses();
+    const Cut cut = find_cut(least_of_top_k(options.top_k), static_cast<std::uint64_t>(options.top_k), Weight::one);
+    fill(cut.score);
+    keep(cut);
+  } else if (options.top_p == 1.0 && options.min_p > 0.0) {
+    fill(static_cast<float>(static_cast<double>(top_) + std::log(options.min_p) - kMargin));
+  } else {
+    fill(kLowest);
   }
-  if (options.top_p < 1.0) {
-    const std::uint64_t limit = part_of(options.top_p, total_);
-    if (!is_listed_) gather(least_before_tail(options.top_p));
-    keep_listed(cut_.keep_mass(listed(), limit));
-  }
-  if (options.min_p > 0.0) {
-    if (!is_listed_) gather(static_cast<float>(static_cast<double>(top_) + std::log(options.min_p) - kMargin));
-    const double least = options.min_p * static_cast<double>(kHighestMass);
-    const auto gone = std::ranges::remove_if(
-        listed(), [=](const SamplerCandidate& candidate) { return static_cast<double>(candidate.mass) < least; });
-    keep_listed(static_cast<std::size_t>(gone.begin() - listed().begin()));
-  }
+  if (options.top_p < 1.0)
+    keep(find_cut(least_before_tail(options.top_p), part_of(options.top_p, total_), Weight::mass));
+  if (options.min_p > 0.0) keep_likely(options.min_p);
   if (options.typical_p < 1.0) keep_typical(options.typical_p);
   if (options.xtc_probability > 0.0) leave_out_likeliest(input);
 }
 
-/// The first token at which the masses of what remains, ascending by id, add up to more than a part of the whole.
+/// The first token at which the masses, ascending by id, add up to more than a part of the whole.
 std::int32_t Sampler::draw(std::uint64_t word) const {
   std::uint64_t rest = uniform_below(word, total_);
-  if (is_listed_) {
-    std::size_t i = 0;
-    while (rest >= list_[i].mass) rest -= list_[i++].mass;
-    return list_[i].id;
-  }
   std::size_t block = 0;
   while (rest >= mass_[block]) rest -= mass_[block++];
-  double masses[kLogitBlock];
-  block_masses(scores_.data() + block * kLogitBlock, top_, masses);
-  std::size_t i = 0;
-  for (; rest >= static_cast<std::uint64_t>(masses[i]); ++i) rest -= static_cast<std::uint64_t>(masses[i]);
-  return static_cast<std::int32_t>(block * kLogitBlock + i);
+  std::size_t id = block * kLogitBlock;
+  while (rest >= static_cast<std::uint64_t>(masses_[id])) rest -= static_cast<std::uint64_t>(masses_[id++]);
+  return static_cast<std::int32_t>(id);
 }
 
 std::int32_t Sampler::sample(const SampleInput& input) {
@@ -294,10 +312,14 @@ std::int32_t Sampler::sample(const SampleInput& input) {
 std::span<const Sampler::Candidate> Sampler::candidates(const SampleInput& input) {
   score(input);
   filter(input);
-  if (!is_listed_) gather(kNone);
   candidates_.clear();
-  for (const SamplerCandidate& candidate : listed()) {
-    candidates_.push_back({candidate.id, static_cast<double>(candidate.mass) / static_cast<double>(total_)});
+  for (std::size_t block = 0; block < mass_.size(); ++block) {
+    if (mass_[block] == 0) continue;
+    for (std::size_t id = block * kLogitBlock; id < (block + 1) * kLogitBlock; ++id) {
+      if (masses_[id] == 0.0F) continue;
+      const double share = static_cast<double>(masses_[id]) / static_cast<double>(total_);
+      candidates_.push_back({static_cast<std::int32_t>(id), share});
+    }
   }
   return candidates_;
 }

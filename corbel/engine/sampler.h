@@ -7,6 +7,7 @@
 #include "corbel/engine/random_bits.h"
 #include "corbel/engine/sampler_cut.h"
 #include "corbel/engine/sampler_history.h"
+#include "corbel/engine/sampler_passes.h"
 #include "corbel/engine/sampling_options.h"
 
 namespace corbel {
@@ -56,30 +57,40 @@ class Sampler {
   void change_scores(const SampleInput& input);
   void set_score(std::int32_t id, float score);
 
+  /// What a filter leaves: scores above `score`, and of those equal to it ids up to `id`.
+  struct Cut {
+    float score;
+    std::int32_t id;
+  };
+  enum class Weight { one, mass };  // what a token counts where a cut is looked for
   void filter(const SampleInput& input);
-  void sum_masses();
-  void gather(float least);
-  void keep_listed(std::size_t count);
-  float least_of_top_k(std::int64_t count);
-  float least_before_tail(double kept) const;
-  double mean_below() const;
+  void fill(float least);
+  Cut find_cut(float least, std::uint64_t limit, Weight weight);
+  void list_bucket(std::int32_t bucket, Weight weight);
+  void keep(const Cut& cut);
+  void keep_likely(double min_p);
   void keep_typical(double share);
   void leave_out_likeliest(const SampleInput& input);
+  float least_of_top_k(std::int64_t count);
+  float least_before_tail(double kept) const;
+  void add_up() noexcept;
   std::int32_t draw(std::uint64_t word) const;
-  std::span<SamplerCandidate> listed() { return {list_.data(), listed_}; }
-  std::span<const SamplerCandidate> listed() const { return {list_.data(), listed_}; }
+
+  float* scores_of(std::size_t block) noexcept { return scores_.data() + block * kLogitBlock; }
+  float* masses_of(std::size_t block) noexcept { return masses_.data() + block * kLogitBlock; }
 
   std::int64_t vocab_;
-  float divisor_ = 1.0F;                // the temperature
-  std::vector<float> scores_;           // [blocks * 64] after penalties and temperature; -infinity: may not be chosen
-  std::vector<float> highest_;          // [blocks] of scores_; where it is -infinity the scores are not set
-  std::vector<float> ordered_;          // [blocks] scratch
-  std::vector<std::uint64_t> mass_;     // [blocks] while the whole row remains
-  float top_ = 0.0F;                    // the highest score
-  std::uint64_t total_ = 0;             // mass of what remains
-  bool is_listed_ = false;              // what remains is listed(), no longer the whole row
-  std::vector<SamplerCandidate> list_;  // [blocks * 64]
-  std::size_t listed_ = 0;
+  float divisor_ = 1.0F;             // the temperature
+  std::vector<float> scores_;        // [blocks * 64] after penalties and temperature; -infinity: may not be chosen
+  std::vector<float> highest_;       // [blocks] of scores_; where it is -infinity the scores are not set
+  std::vector<float> ordered_;       // [blocks] scratch
+  float top_ = 0.0F;                 // the highest score
+  std::vector<float> masses_;        // [blocks * 64] of what remains; not set where mass_ is 0
+  std::vector<std::uint64_t> mass_;  // [blocks]
+  std::uint64_t total_ = 0;
+  std::vector<std::uint64_t> bucket_weights_;
+  ScoreBuckets buckets_{};
+  std::vector<RankedToken> ranked_;  // scratch of find_cut
   SamplerCut cut_;
   SamplerHistory history_;
   std::vector<Candidate> candidates_;

@@ -5,31 +5,28 @@
 
 namespace corbel {
 
-/// A token that may be drawn.
-struct SamplerCandidate {
+/// What a cut looks at.
+struct RankedToken {
   std::int32_t id = 0;
-  std::uint32_t key = 0;   // rank: candidates with lower keys go first
-  std::uint64_t mass = 0;  // mass_of (sampler_passes.h)
+  std::uint32_t key = 0;     // tokens with lower keys go first
+  std::uint64_t weight = 0;  // of the token
 };
 
-/// Of two logits the larger one has the lower key; -0 and 0 have the same.
-std::uint32_t likeliest_first(float logit) noexcept;
+/// Of two scores the higher one has the lower key; -0 and 0 have the same.
+std::uint32_t highest_first(float score) noexcept;
 
-/// Keeps the fewest candidates, lowest keys first, whose masses reach `limit`; of equal keys those that stand first.
-/// Their order stays. Linear in the candidates: digits of keys are counted, nothing is sorted. Owns its scratch memory.
+/// Finds which tokens go first until their weights reach a limit. Linear: the digits of keys are counted, nothing is
+/// sorted. Owns its scratch memory.
 class SamplerCut {
  public:
   SamplerCut() : sums_(kDigits) {}
-  /// limit > 0. All stay when they do not reach it. Moves those that stay to the front and returns their number.
-  std::size_t keep_mass(std::span<SamplerCandidate> candidates, std::uint64_t limit);
-  /// The same with `count` > 0 candidates instead of a mass.
-  std::size_t keep_count(std::span<SamplerCandidate> candidates, std::uint64_t count);
+  /// The last token needed, lowest keys first, of equal keys those that stand first in `tokens`. REQUIRES: limit > 0
+  /// and tokens not empty. When all together do not reach the limit, the last one in that order.
+  const RankedToken& find(std::span<const RankedToken> tokens, std::uint64_t limit);
 
  private:
   static constexpr int kDigitBits = 11;
   static constexpr std::size_t kDigits = std::size_t{1} << kDigitBits;
-  template <typename Weight>
-  std::size_t keep(std::span<SamplerCandidate> candidates, std::uint64_t limit, Weight weight);
 
   std::vector<std::uint64_t> sums_;  // weight of each digit
 };

@@ -1,6 +1,7 @@
 #include "corbel/engine/sampler_passes.h"
 
 #include <bit>
+#include <cmath>
 #include <limits>
 
 #include "corbel/ops/exp_constants.h"
@@ -9,12 +10,11 @@ namespace corbel {
 namespace {
 
 constexpr float kNone = -std::numeric_limits<float>::infinity();
-constexpr float kLowest = -80.0F;  // 2^n stays a normal number; the mass is 0 long before
 
 inline float higher(float a, float b) noexcept { return a < b ? b : a; }
 
-/// exp(x) for kLowest <= x <= 0 as ExpConstants says, each product and sum rounded.
-inline float exp_below(float x) noexcept {
+/// 2^40 exp(x) for -80 <= x <= 0 as ExpConstants says, each product and sum rounded.
+inline float scaled_exp(float x) noexcept {
   using C = ExpConstants;
   constexpr float kRound = 0x1.8p23F;  // adding it rounds to an integer, which then stands in the low bits
   constexpr std::int32_t kRoundBits = std::bit_cast<std::int32_t>(kRound);
@@ -27,27 +27,11 @@ inline float exp_below(float x) noexcept {
   p = p * r + C::kC2;
   p = p * r + 1.0F;
   p = p * r + 1.0F;
-  const std::int32_t exponent = std::bit_cast<std::int32_t>(shifted) - kRoundBits + 127;
+  const std::int32_t exponent = std::bit_cast<std::int32_t>(shifted) - kRoundBits + (127 + 40);
   return p * std::bit_cast<float>(exponent << 23);
 }
 
-inline double mass_as_double(float likelihood) noexcept {
-  constexpr double kRound = 0x1.8p52;  // adding and subtracting it rounds to an integer
-  return (static_cast<double>(likelihood) * static_cast<double>(kHighestMass) + kRound) - kRound;
-}
-
-/// Loops of one thing each: that is what compilers make vectors of.
-struct Block {
-  float below[kLogitBlock];
-  double mass[kLogitBlock];
-
-  Block(const float* logits, float highest) noexcept {
-    for (int i = 0; i < kLogitBlock; ++i) below[i] = higher(logits[i] - highest, kLowest);
-    for (int i = 0; i < kLogitBlock; ++i) mass[i] = mass_as_double(exp_below(below[i]));
-  }
-};
-
-/// Halves upon halves, in a fixed order.
+/// Halves upon halves: loops without a chain, which compilers make vectors of.
 template <int kCount>
 inline double sum(double* values) noexcept {
   if constexpr (kCount == 1) return values[0];
@@ -64,32 +48,70 @@ inline float highest_value(float* values) noexcept {
   return highest_value<kHalf>(values);
 }
 
+/// Exact: whole numbers below 2^46.
+inline std::uint64_t sum_masses(const float* masses) noexcept {
+  constexpr int kHalf = kLogitBlock / 2;
+  double sums[kHalf];
+  for (int i = 0; i < kHalf; ++i) sums[i] = static_cast<double>(masses[i]) + static_cast<double>(masses[i + kHalf]);
+  return static_cast<std::uint64_t>(sum<kHalf>(sums));
+}
+
 }  // namespace
 
-std::uint64_t mass_of(float below) noexcept {
-  return static_cast<std::uint64_t>(mass_as_double(exp_below(higher(below, kLowest))));
+// Loops of one thing each: with two of them GCC 12 makes branches instead of vectors.
+
+std::uint64_t fill_masses(const float* scores, float highest, float* masses) noexcept {
+  constexpr float kLowest = -80.0F;  // 2^n stays a normal number
+  constexpr float kWhole = 0x1p23F;  // from here on floats are whole; adding it rounds those below
+  float distances[kLogitBlock];
+  for (int i = 0; i < kLogitBlock; ++i) distances[i] = higher(scores[i] - highest, kLowest);
+  float exact[kLogitBlock];
+  for (int i = 0; i < kLogitBlock; ++i) exact[i] = scaled_exp(distances[i]);
+  for (int i = 0; i < kLogitBlock; ++i) masses[i] = (exact[i] + kWhole) - kWhole;
+  for (int i = 0; i < kLogitBlock; ++i) masses[i] = exact[i] < kWhole ? masses[i] : exact[i];
+  return sum_masses(masses);
 }
 
-void block_masses(const float* block, float highest, double* masses) noexcept {
-  const Block values(block, highest);
-  for (int i = 0; i < kLogitBlock; ++i) masses[i] = values.mass[i];
+std::uint64_t keep_scores(const float* scores, float least, float* masses) noexcept {
+  for (int i = 0; i < kLogitBlock; ++i) masses[i] = scores[i] < least ? 0.0F : masses[i];
+  return sum_masses(masses);
 }
 
-std::uint64_t block_mass(const float* block, float highest) noexcept {
-  Block values(block, highest);
-  return static_cast<std::uint64_t>(sum<kLogitBlock>(values.mass));
+std::uint64_t keep_masses(float least, float* masses) noexcept {
+  for (int i = 0; i < kLogitBlock; ++i) masses[i] = masses[i] < least ? 0.0F : masses[i];
+  return sum_masses(masses);
 }
 
-double block_mass_below(const float* block, float highest) noexcept {
-  Block values(block, highest);
-  for (int i = 0; i < kLogitBlock; ++i) values.mass[i] *= static_cast<double>(values.below[i]);
-  return sum<kLogitBlock>(values.mass);
+double sum_mass_distance(const float* scores, float highest, const float* masses) noexcept {
+  float distances[kLogitBlock];
+  for (int i = 0; i < kLogitBlock; ++i) distances[i] = higher(scores[i] - highest, kNoMass);
+  double products[kLogitBlock];
+  for (int i = 0; i < kLogitBlock; ++i)
+    products[i] = static_cast<double>(masses[i]) * static_cast<double>(distances[i]);
+  return sum<kLogitBlock>(products);
 }
 
-float block_highest(const float* block) noexcept {
+float negate_distances(float* scores, float center, const float* masses) noexcept {
+  float distances[kLogitBlock];
+  for (int i = 0; i < kLogitBlock; ++i) distances[i] = -std::fabs(scores[i] - center);
+  for (int i = 0; i < kLogitBlock; ++i) scores[i] = masses[i] == 0.0F ? kNone : distances[i];
+  return block_highest(scores);
+}
+
+void ScoreBuckets::find(const float* scores, std::int32_t* buckets) const noexcept {
+  constexpr auto kMost = static_cast<float>(kLast);
+  const float lowest = least;
+  for (int i = 0; i < kLogitBlock; ++i) {
+    const float depth = (origin - scores[i]) * per_unit;
+    const auto bucket = static_cast<std::int32_t>(depth < kMost ? depth : kMost);
+    buckets[i] = scores[i] < lowest ? kBelow : bucket;
+  }
+}
+
+float block_highest(const float* scores) noexcept {
   constexpr int kHalf = kLogitBlock / 2;
   float values[kHalf];
-  for (int i = 0; i < kHalf; ++i) values[i] = higher(block[i], block[i + kHalf]);
+  for (int i = 0; i < kHalf; ++i) values[i] = higher(scores[i], scores[i + kHalf]);
   return highest_value<kHalf>(values);
 }
 
