@@ -90,16 +90,16 @@ std::string well_formed(FuzzedDataProvider& data, const StepRunner& runner) {
                       {"tokens", count},
                       {"tokens_checksum", to_string(checksum_of(ids))},
                       {"groups", groups}};
-  const std::array<const char*, 8> places = {"/tokens",
-                                             "/groups/0/layers",
-                                             "/groups/0/window",
-                                             "/groups/1/kv_heads",
-                                             "/groups/1/head_dim",
-                                             "/groups/0/page_bytes",
-                                             "/run/context_tokens",
-                                             "/groups"};
+  constexpr std::array<const char*, 7> kPlaces = {"/tokens",
+                                                  "/groups/0/layers",
+                                                  "/groups/0/window",
+                                                  "/groups/1/kv_heads",
+                                                  "/groups/1/head_dim",
+                                                  "/groups/0/page_bytes",
+                                                  "/run/context_tokens"};
   for (int i = data.ConsumeIntegralInRange(0, 2); i > 0; --i)
-    description[Json::json_pointer(data.PickValueInArray(places))] = data.ConsumeIntegral<std::int64_t>();
+    description[Json::json_pointer(data.PickValueInArray(kPlaces))] = data.ConsumeIntegral<std::int64_t>();
+  if (data.ConsumeIntegral<std::uint8_t>() == 0) description["groups"] = data.ConsumeIntegral<std::int64_t>();
   const std::string text = description.dump();
   std::string head = "corbel.sequence\n" + number_bytes(1) + number_bytes(static_cast<std::uint32_t>(text.size()));
   head += checksum_bytes(head + text);
