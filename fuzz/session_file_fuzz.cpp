@@ -66,7 +66,8 @@ std::string checksum_bytes(std::string_view bytes) {
 std::string well_formed(FuzzedDataProvider& data, const StepRunner& runner) {
   const auto count = data.ConsumeIntegralInRange<std::int64_t>(1, kContext + 8);
   std::vector<std::int32_t> tokens(static_cast<std::size_t>(count));
-  for (std::int32_t& token : tokens) token = data.ConsumeIntegralInRange<std::int32_t>(-1, kVocab);
+  for (std::int32_t& token : tokens)
+    token = data.ConsumeIntegralInRange<std::int32_t>(0, kVocab);  // the last one is wrong
   const std::string_view ids(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(std::int32_t));
   std::string sections(ids);
   Json groups = Json::array();
