@@ -109,7 +109,8 @@ Result<std::vector<EmbedText>> read_texts(const std::vector<std::string>& words)
 /// What the flags leave open comes from the model's folder.
 struct Recipe {
   EmbedOptions options;
-  std::string prompt;  // in front of every text
+  std::string prompt;            // in front of every text
+  std::int64_t most_tokens = 0;  // of a text, by the model's files; 0: the context
 };
 
 Result<Recipe> choose_recipe(const EmbedFlags& flags, const EmbeddingDefaults& defaults) {
@@ -119,6 +120,7 @@ Result<Recipe> choose_recipe(const EmbedFlags& flags, const EmbeddingDefaults& d
                                                      : defaults.pooling.value_or(Pooling::last);
   recipe.options.normalize = flags.normalize || (!flags.no_normalize && defaults.normalize.value_or(true));
   recipe.options.dimensions = flags.dimensions.value_or(0);
+  if (!flags.context) recipe.most_tokens = defaults.max_tokens;
   const std::string& name = flags.prompt.empty() ? defaults.default_prompt : flags.prompt;
   if (name.empty()) return recipe;
   const auto prompt = defaults.prompts.find(name);
@@ -174,6 +176,11 @@ class EmbedRun {
       auto ids = open_.model->tokenizer->encode(recipe.prompt + text.text);
       if (!ids) return forward_failure(ids, text.source);
       tokens_ += std::ssize(*ids);
+      if (recipe.most_tokens > 0 && std::ssize(*ids) > recipe.most_tokens)
+        return fail(Code::bad_request,
+                    cat(text.source, ": the text has ", ids->size(), " tokens, the model takes ", recipe.most_tokens,
+                        " (sentence_bert_config.json, \"max_seq_length\"); "
+                        "nothing is cut off: split the text, or say --context"));
       EmbedRequest request{.ids = *std::move(ids), .options = recipe.options};
       if (const auto valid = embedder_.check(request); !valid) return forward_failure(valid, text.source);
       ids_.push_back(std::move(request.ids));

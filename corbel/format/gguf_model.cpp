@@ -151,7 +151,9 @@ Result<Texts> make_texts(const GgufKeys& keys, const disk_names::GgufArchitectur
   CORBEL_ASSIGN(const Json config, make_gguf_config(keys, architecture, tensors, factors));
   CORBEL_ASSIGN(const Json generation, make_gguf_generation_config(keys.header()));
   CORBEL_ASSIGN(const Json tokenizer, make_gguf_tokenizer_config(keys.header()));
+  CORBEL_ASSIGN(const Json pooling, make_gguf_pooling_config(keys));
   texts["config.json"] = as_file(config);
+  if (!pooling.is_null()) texts["1_Pooling/config.json"] = as_file(pooling);
   texts["generation_config.json"] = as_file(generation);
   texts["tokenizer_config.json"] = as_file(tokenizer);
   if (tokenizer.contains("chat_template") && tokenizer["chat_template"].is_string())

@@ -251,6 +251,21 @@ Json scaling_of(const Draft& draft, const std::vector<float>& divisors) {
   return parse_json(*(*model)->text("config.json"), "config.json")->value("rope_scaling", Json());
 }
 
+TEST(GgufModel, ThePoolingBecomesAFileWhereTheFileSaysOne) {
+  const auto pooling_of = [](std::optional<std::uint32_t> type) {
+    Draft draft;
+    if (type) draft.with(g::u32("llama.pooling_type", *type));
+    const std::string bytes = draft.bytes();
+    const auto model = read(bytes);
+    return model ? (*model)->text("1_Pooling/config.json").value_or("none") : model.error().message;
+  };
+  EXPECT_EQ(pooling_of(std::nullopt), "none");
+  EXPECT_EQ(pooling_of(0), "none");
+  for (const auto& [type, mode] : {std::pair{1, "mean"}, {2, "cls"}, {3, "lasttoken"}, {4, "rank"}})
+    EXPECT_EQ(Json::parse(pooling_of(type))["pooling_mode"], mode);
+  EXPECT_THAT(pooling_of(5), HasSubstr("llama.pooling_type"));
+}
+
 TEST(GgufModel, DivisorsOfUnknownOriginBecomeListsAndOnesNothing) {
   EXPECT_TRUE(scaling_of(with_divisors({1, 1}), {1, 1}).is_null());
   const Json lists = scaling_of(with_divisors({1, 1}), {2.5F, 1});

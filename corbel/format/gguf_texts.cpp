@@ -76,6 +76,12 @@ Result<Json> make_gguf_generation_config(const GgufHeader& header) {
   return config;
 }
 
+Result<Json> make_gguf_pooling_config(const GgufKeys& keys) {
+  constexpr std::string_view kModes[] = {"", "mean", "cls", "lasttoken", "rank"};  // by "pooling_type"
+  CORBEL_ASSIGN(const std::int64_t type, keys.header().get_int(keys.key("pooling_type"), 0, 0, std::ssize(kModes) - 1));
+  return type == 0 ? Json() : Json{{"pooling_mode", kModes[type]}};
+}
+
 namespace {
 
 /// "chat_template": a string, or a list of names and templates where the file has several; null without any.

@@ -58,8 +58,8 @@ class GgufFiles final : public NamedFiles {
   bool has(std::string_view name) const override { return model_.text(name).has_value(); }
   std::vector<std::string> names() const override {
     std::vector<std::string> names;
-    for (const char* name :
-         {"chat_template.jinja", "config.json", "generation_config.json", "tokenizer.gguf", "tokenizer_config.json"}) {
+    for (const char* name : {"1_Pooling/config.json", "chat_template.jinja", "config.json", "generation_config.json",
+                             "tokenizer.gguf", "tokenizer_config.json"}) {
       if (has(name)) names.emplace_back(name);
     }
     return names;
