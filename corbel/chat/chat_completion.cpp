@@ -134,6 +134,9 @@ Result<void> CompletionReader::read_sampling(std::uint64_t seed) {
   sampling.repetition_penalty = fields_.number("repetition_penalty", sampling.repetition_penalty);
   sampling.presence_penalty = fields_.number("presence_penalty", sampling.presence_penalty);
   sampling.frequency_penalty = fields_.number("frequency_penalty", sampling.frequency_penalty);
+  sampling.penalty_window = fields_.integer("penalty_window", sampling.penalty_window);
+  sampling.xtc_probability = fields_.number("xtc_probability", sampling.xtc_probability);
+  sampling.xtc_threshold = fields_.number("xtc_threshold", sampling.xtc_threshold);
   const bool draws = sampling.temperature > 0.0;
   sampling.seed = static_cast<std::uint64_t>(fields_.integer("seed", draws ? static_cast<std::int64_t>(seed) : 0));
   out_.request.choices = static_cast<std::int32_t>(fields_.integer("n", 1));
@@ -185,6 +188,7 @@ Result<void> CompletionReader::read_limits() {
   out_.request.priority = static_cast<std::int32_t>(fields_.integer("priority", 0));
   out_.request.prefix_salt = fields_.text("cache_salt", "");
   if (!fields_.boolean("ignore_eos", false)) limits.stop_ids = model_.stop_ids();
+  limits.include_stop_string = fields_.boolean("include_stop_str_in_output", false);
   limits.shown_ids = model_.reasoning_ids();
   if (out_.reading.reads_calls) {
     limits.shown_ids.insert(limits.shown_ids.end(), model_.call_ids().begin(), model_.call_ids().end());

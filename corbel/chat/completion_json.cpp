@@ -70,10 +70,10 @@ Json token_json(std::int32_t id, double logprob, const Tokenizer& tokenizer) {
 
 }  // namespace
 
-Json logprobs_json(std::span<const AnswerLogprob> logprobs, const Tokenizer& tokenizer) {
+Json logprobs_json(std::span<const AnswerLogprobs> logprobs, const Tokenizer& tokenizer) {
   Json content = Json::array();
-  for (const AnswerLogprob& one : logprobs) {
-    Json token = token_json(one.id, one.logprob, tokenizer);
+  for (const AnswerLogprobs& one : logprobs) {
+    Json token = token_json(one.chosen.id, one.chosen.logprob, tokenizer);
     token["top_logprobs"] = Json::array();
     for (const TokenLogprob& other : one.top)
       token["top_logprobs"].push_back(token_json(other.id, other.logprob, tokenizer));
@@ -159,7 +159,7 @@ void CompletionStream::add_deltas(std::uint32_t choice, std::vector<AnswerDelta>
 }
 
 std::vector<Json> CompletionStream::push(std::uint32_t choice, std::string_view text,
-                                         std::span<const AnswerLogprob> logprobs) {
+                                         std::span<const AnswerLogprobs> logprobs) {
   CORBEL_CHECK(choice < choices_.size(), "choice ", choice, " of ", choices_.size());
   std::vector<Json> chunks;
   Choice& at = choices_[choice];

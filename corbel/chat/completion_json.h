@@ -21,7 +21,7 @@ Json chat_completion_json(const ChatCompletion& completion, const ChatModel& mod
                           std::span<const GenerateResult> results, const CompletionHead& head);
 
 /// {"content": [{"token", "logprob", "bytes", "top_logprobs"}]} of tokens with their log-probabilities.
-Json logprobs_json(std::span<const AnswerLogprob> logprobs, const Tokenizer& tokenizer);
+Json logprobs_json(std::span<const AnswerLogprobs> logprobs, const Tokenizer& tokenizer);
 
 /// Tells a completion in objects "chat.completion.chunk": of every choice its role first, then what its text says
 /// (content, reasoning_content, tool_calls), then why it ended; the usage last, where the request asks for it. Joined
@@ -31,7 +31,7 @@ class CompletionStream {
   CompletionStream(const ChatCompletion& completion, const ChatModel& model, CompletionHead head);
 
   /// A piece of a choice's text; nothing when it is withheld. Pieces of choices may come in any order.
-  std::vector<Json> push(std::uint32_t choice, std::string_view text, std::span<const AnswerLogprob> logprobs = {});
+  std::vector<Json> push(std::uint32_t choice, std::string_view text, std::span<const AnswerLogprobs> logprobs = {});
   /// The choice's end, after its last piece.
   std::vector<Json> end(const GenerateResult& result);
   /// After the end of all choices.
@@ -41,7 +41,7 @@ class CompletionStream {
   struct Choice {
     ChoiceReader reader;
     bool begun = false;
-    std::vector<AnswerLogprob> logprobs;  // of tokens whose text is withheld
+    std::vector<AnswerLogprobs> logprobs;  // of tokens whose text is withheld
   };
   Json chunk(std::uint32_t choice, Json delta) const;
   void add_deltas(std::uint32_t choice, std::vector<AnswerDelta> deltas, std::vector<Json>& chunks);
