@@ -216,7 +216,8 @@ class Batch {
 
   CompletionHead head_of(std::int64_t index) const {
     return {.id = cat("chatcmpl-", to_string(checksum_of(lines_[index].custom_id)).substr(0, 24)),
-            .fingerprint = open_.device.device->info().profile()};
+            .fingerprint = open_.device.device->info().profile(),
+            .tells_cached = false};
   }
   double passed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 

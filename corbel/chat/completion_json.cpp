@@ -40,11 +40,18 @@ void add_warnings(const ChoiceReader& reader, const GenerateResult& result, std:
   if (result.finish == FinishReason::timeout) add("the answer was cut off when its time was over");
 }
 
-Json usage_json(std::int64_t prompt, std::int64_t cached, std::int64_t generated) {
-  return {{"prompt_tokens", prompt},
-          {"completion_tokens", generated},
-          {"total_tokens", prompt + generated},
-          {"prompt_tokens_details", {{"cached_tokens", cached}}}};
+Json usage_json(const GenerateFigures& figures, std::int64_t generated, const CompletionHead& head) {
+  Json usage = {{"prompt_tokens", figures.prompt_tokens},
+                {"completion_tokens", generated},
+                {"total_tokens", figures.prompt_tokens + generated}};
+  if (head.tells_cached) usage["prompt_tokens_details"] = {{"cached_tokens", figures.cached_tokens}};
+  return usage;
+}
+
+/// Of all tokens but the id that ended the answer, as OpenAI's API tells them.
+std::span<const AnswerLogprobs> told_logprobs(const GenerateResult& result) {
+  const std::span<const AnswerLogprobs> all = result.logprobs;
+  return result.stop_id >= 0 && !all.empty() ? all.first(all.size() - 1) : all;
 }
 
 Json message_json(const ChoiceReader& reader, const CompletionHead& head, std::uint32_t choice) {
@@ -59,13 +66,18 @@ Json message_json(const ChoiceReader& reader, const CompletionHead& head, std::u
   return message;
 }
 
-Json token_json(std::int32_t id, double logprob, const Tokenizer& tokenizer) {
-  constexpr double kLeast = -9999.0;  // what OpenAI's API says of what cannot be
+/// As many digits as tell it from other floats.
+double shortest(float value) {
+  constexpr float kLeast = -9999.0F;  // what OpenAI's API says of what cannot be
+  return Json::parse(cat(std::max(value, kLeast))).get<double>();
+}
+
+Json token_json(std::int32_t id, float logprob, const Tokenizer& tokenizer) {
   std::string bytes;
   tokenizer.append_bytes(id, false, bytes);
   Json list = Json::array();
   for (const char c : bytes) list.push_back(static_cast<std::uint8_t>(c));
-  return {{"token", replace_invalid_utf8(bytes)}, {"logprob", std::max(logprob, kLeast)}, {"bytes", std::move(list)}};
+  return {{"token", replace_invalid_utf8(bytes)}, {"logprob", shortest(logprob)}, {"bytes", std::move(list)}};
 }
 
 }  // namespace
@@ -97,7 +109,7 @@ Json chat_completion_json(const ChatCompletion& completion, const ChatModel& mod
     choices.push_back(
         {{"index", i},
          {"message", message_json(reader, head, static_cast<std::uint32_t>(i))},
-         {"logprobs", completion.wants_logprobs ? logprobs_json(result.logprobs, model.tokenizer()) : Json()},
+         {"logprobs", completion.wants_logprobs ? logprobs_json(told_logprobs(result), model.tokenizer()) : Json()},
          {"finish_reason", finish_name(result.finish, !reader.calls().empty())}});
   }
   const GenerateFigures figures = results.empty() ? GenerateFigures() : results.front().figures;
@@ -106,7 +118,7 @@ Json chat_completion_json(const ChatCompletion& completion, const ChatModel& mod
                {"created", head.created_unix},
                {"model", completion.model},
                {"choices", std::move(choices)},
-               {"usage", usage_json(figures.prompt_tokens, figures.cached_tokens, generated)},
+               {"usage", usage_json(figures, generated, head)},
                {"system_fingerprint", head.fingerprint}};
   if (!warnings.empty()) json["warnings"] = std::move(warnings);
   return json;
@@ -172,6 +184,8 @@ std::vector<Json> CompletionStream::end(const GenerateResult& result) {
   CORBEL_CHECK(result.choice < choices_.size(), "choice ", result.choice, " of ", choices_.size());
   std::vector<Json> chunks;
   Choice& at = choices_[result.choice];
+  const bool has_end = result.stop_id >= 0 && !at.logprobs.empty() && at.logprobs.back().chosen.id == result.stop_id;
+  if (has_end) at.logprobs.pop_back();
   add_deltas(result.choice, at.reader.finish(), chunks);
   std::vector<std::string> warnings;
   add_warnings(at.reader, result, warnings);
@@ -185,8 +199,7 @@ std::vector<Json> CompletionStream::end(const GenerateResult& result) {
   chunks.push_back(std::move(last));
   generated_tokens_ += result.figures.generated_tokens;
   if (result.choice == 0) {
-    prompt_tokens_ = result.figures.prompt_tokens;
-    cached_tokens_ = result.figures.cached_tokens;
+    figures_ = result.figures;
   }
   return chunks;
 }
@@ -195,7 +208,7 @@ std::vector<Json> CompletionStream::finish() const {
   if (!completion_->wants_usage) return {};
   Json json = chunk(0, Json::object());
   json["choices"] = Json::array();
-  json["usage"] = usage_json(prompt_tokens_, cached_tokens_, generated_tokens_);
+  json["usage"] = usage_json(figures_, generated_tokens_, head_);
   return {std::move(json)};
 }
 

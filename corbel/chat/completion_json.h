@@ -14,6 +14,7 @@ struct CompletionHead {
   std::string id;                 // "chatcmpl-..."
   std::string fingerprint;        // the numerics profile
   std::int64_t created_unix = 0;  // seconds; 0 where the same request is to give the same bytes
+  bool tells_cached = true;       // how much of the prompt was found in the cache, which depends on the company
 };
 
 /// The object "chat.completion". `results` are those of all choices, in their order.
@@ -50,8 +51,7 @@ class CompletionStream {
   const ChatModel* model_;
   CompletionHead head_;
   std::vector<Choice> choices_;
-  std::int64_t prompt_tokens_ = 0;
-  std::int64_t cached_tokens_ = 0;
+  GenerateFigures figures_;  // of the first choice
   std::int64_t generated_tokens_ = 0;
   std::vector<std::string> warnings_;
 };
