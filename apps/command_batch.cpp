@@ -15,7 +15,7 @@
 #include "corbel/base/mapped_file.h"
 #include "corbel/base/output_file.h"
 #include "corbel/base/quote.h"
-#include "corbel/chat/chat_completion.h"
+#include "corbel/chat/completion_json.h"
 
 namespace corbel::app {
 namespace {
@@ -174,9 +174,9 @@ std::string record_of(const std::string& custom_id, int status, Json body) {
 /// The file's requests through the engine, so many at once.
 class Batch {
  public:
-  Batch(OpenRunner& open, const ChatFormat& format, const std::vector<BatchLine>& lines, BatchOutput& output)
+  Batch(OpenRunner& open, const ChatModel& chat, const std::vector<BatchLine>& lines, BatchOutput& output)
       : open_(open),
-        chat_(format),
+        chat_(chat),
         lines_(lines),
         output_(output),
         engine_(*open.runner, *open.model->tokenizer, {.stretch = std::numeric_limits<double>::infinity()}),
@@ -207,6 +207,18 @@ class Batch {
   }
 
  private:
+  /// A request under way, and the choices that have ended.
+  struct Asked {
+    ChatCompletion completion;
+    std::vector<GenerateResult> results;
+    std::int64_t ended = 0;
+  };
+
+  CompletionHead head_of(std::int64_t index) const {
+    return {.id = cat("chatcmpl-", to_string(checksum_of(lines_[index].custom_id)).substr(0, 24)),
+            .fingerprint = open_.device.device->info().profile(),
+            .tells_cached = false};
+  }
   double passed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
   void put(std::int64_t index, int status, Json body) {
@@ -221,16 +233,22 @@ class Batch {
     std::uint64_t seed = 0;
     const Checksum sum = checksum_of(line.custom_id);
     std::memcpy(&seed, sum.bytes.data(), sizeof seed);
-    auto parsed = read_chat_completion(line.body, chat_, open_.model->loaded.defaults, seed >> 11);
+    auto parsed = read_chat_completion(line.body, chat_, seed >> 11);
+    if (parsed && parsed->wants_stream)
+      parsed = fail(Code::bad_request, "\"stream\" is true; a batch gives whole answers");
     if (!parsed) return put(index, 400, chat_error_json(parsed.error()));
-    const auto completion = std::make_shared<ChatCompletion>(*std::move(parsed));
-    EngineRequest request = completion->request;
-    request.on_end = [this, index, completion](const GenerateResult& result) {
-      --in_flight_;
+    const auto asked = std::make_shared<Asked>();
+    asked->completion = *std::move(parsed);
+    EngineRequest request = asked->completion.request;
+    asked->results.resize(static_cast<std::size_t>(request.choices));
+    request.on_end = [this, index, asked](GenerateResult result) {
       tokens_ += result.figures.generated_tokens;
-      prompt_tokens_ += result.figures.prompt_tokens;
-      const std::string id = cat("chatcmpl-", to_string(checksum_of(lines_[index].custom_id)).substr(0, 24));
-      put(index, 200, chat_completion_json(*completion, result, id, open_.device.device->info().profile()));
+      if (result.choice == 0) prompt_tokens_ += result.figures.prompt_tokens;
+      const std::uint32_t choice = result.choice;
+      asked->results[choice] = std::move(result);
+      if (++asked->ended < std::ssize(asked->results)) return;
+      --in_flight_;
+      put(index, 200, chat_completion_json(asked->completion, chat_, asked->results, head_of(index)));
     };
     request.on_error = [this, index](const Error& error) {
       --in_flight_;
@@ -255,7 +273,7 @@ class Batch {
   }
 
   OpenRunner& open_;
-  const ChatFormat& chat_;
+  const ChatModel& chat_;
   const std::vector<BatchLine>& lines_;
   BatchOutput& output_;
   Engine engine_;
@@ -274,13 +292,14 @@ Result<std::string> run_file(const BatchFlags& flags, const std::string& model, 
   CORBEL_ASSIGN(const std::vector<BatchLine> lines, read_lines(file));
   CORBEL_ASSIGN(const std::unique_ptr<OpenRunner> open,
                 open_runner({model, flags.quant}, flags.device, flags.context, flags.concurrency.value_or(16)));
-  CORBEL_ASSIGN(const ChatFormat format,
-                ChatFormat::load(open->model->loaded.package->files(), *open->model->tokenizer));
+  CORBEL_ASSIGN(
+      const std::unique_ptr<ChatModel> chat,
+      ChatModel::load(open->model->loaded.package->files(), *open->model->tokenizer, open->model->loaded.defaults));
   CORBEL_ASSIGN(BatchOutput output,
                 BatchOutput::open(flags.output, to_string(run_key(lines, *open, flags.device.strategy)), lines));
   std::string text;
   if (output.done() > 0) text = cat("went on after ", output.done(), " answers of an earlier run\n");
-  Batch batch(*open, format, lines, output);
+  Batch batch(*open, *chat, lines, output);
   CORBEL_TRY(batch.run());
   CORBEL_TRY(output.finish());
   return text + batch.summary();

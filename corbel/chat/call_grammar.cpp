@@ -53,7 +53,6 @@ Source json_call(const ToolSpec& tool) {
     parts.push_back(space());
   };
   parts.push_back(Source::literal("{"));
-  parts.push_back(optional(Source::regex(R"("tool_call_id": ?"\d{1,3}", ?)")));
   key({R"("name")", R"("tool_name")"});
   parts.push_back(Source::literal(json_quoted(tool.name) + ","));
   parts.push_back(space());

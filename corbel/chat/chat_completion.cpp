@@ -1,128 +1,303 @@
 #include "corbel/chat/chat_completion.h"
 
 #include <algorithm>
-#include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "corbel/base/quote.h"
+#include "corbel/chat/call_grammar.h"
+#include "corbel/chat/request_fields.h"
+#include "corbel/chat/response_format.h"
 
 namespace corbel {
 namespace {
 
-constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
-constexpr std::size_t kMostStops = 64;
+constexpr std::size_t kMaxStops = 64;
+constexpr std::size_t kMaxStopBytes = 4096;
+constexpr std::size_t kMaxBiases = 4096;
+constexpr std::size_t kPromptEnd = 512;  // bytes that tell what a prompt has opened
 
-constexpr std::array<std::string_view, 12> kHonoured = {
-    "model",      "messages", "temperature",           "top_p",   "top_k", "min_p", "seed", "repetition_penalty",
-    "max_tokens", "stop",     "max_completion_tokens", "priority"};
+/// One request being read.
+class CompletionReader {
+ public:
+  CompletionReader(const ChatFields& fields, const ChatModel& model, ChatCompletion& out)
+      : fields_(fields), model_(model), out_(out) {}
 
-/// A field that is accepted only with the value that asks for nothing.
-struct Idle {
-  std::string_view field;
-  std::string_view value;  // JSON
+  Result<void> read(std::uint64_t seed) {
+    out_.model = fields_.text("model", "");
+    out_.warnings = fields_.warnings();
+    CORBEL_TRY(read_tools());
+    CORBEL_TRY(read_prompt());
+    CORBEL_TRY(read_sampling(seed));
+    CORBEL_TRY(read_limits());
+    CORBEL_TRY(read_delivery());
+    return read_constraint();
+  }
+
+ private:
+  Result<void> read_tools();
+  Result<void> read_prompt();
+  Result<void> read_sampling(std::uint64_t seed);
+  Result<void> read_bias();
+  Result<void> read_limits();
+  Result<void> read_stops();
+  Result<void> read_delivery();
+  Result<void> read_constraint();
+  Result<std::string> render(const Json* tools, const Json* variables) const;
+  Result<GrammarSource> grammar_of_calls() const;
+
+  const ChatFields& fields_;
+  const ChatModel& model_;
+  ChatCompletion& out_;
+  std::vector<ToolSpec> tools_;
+  ToolChoice choice_;
 };
-constexpr std::array<Idle, 11> kIdle = {{{"n", "1"},
-                                         {"stream", "false"},
-                                         {"logprobs", "false"},
-                                         {"top_logprobs", "0"},
-                                         {"presence_penalty", "0"},
-                                         {"frequency_penalty", "0"},
-                                         {"logit_bias", "{}"},
-                                         {"response_format", R"({"type":"text"})"},
-                                         {"tools", "[]"},
-                                         {"tool_choice", "\"none\""},
-                                         {"store", "false"}}};
-// Say something about the caller, not about the answer.
-constexpr std::array<std::string_view, 3> kAboutCallers = {"user", "metadata", "safety_identifier"};
 
-Result<void> check_fields(const Json& body) {
-  for (const auto& [key, value] : body.items()) {
-    if (value.is_null() || std::ranges::find(kHonoured, key) != kHonoured.end() ||
-        std::ranges::find(kAboutCallers, key) != kAboutCallers.end())
-      continue;
-    const auto idle = std::ranges::find(kIdle, key, &Idle::field);
-    if (idle == kIdle.end())
-      return fail(Code::bad_request, cat("\"", clip(key), "\" is not a field that is known here"));
-    if (value != Json::parse(idle->value))
-      return fail(Code::bad_request,
-                  cat("\"", key, "\" is ", clip(value.dump()), "; only ", idle->value, " is supported"));
+Failure refuse(std::string_view field, std::string_view why) {
+  return fail(Code::bad_request, cat('"', field, "\" ", why));
+}
+
+Result<void> CompletionReader::read_tools() {
+  const Json* listed = fields_.find("tools");
+  if (listed != nullptr) {
+    CORBEL_ASSIGN(tools_, corbel::read_tools(*listed));
+  }
+  const Json* choice = fields_.find("tool_choice");
+  CORBEL_ASSIGN(choice_, read_tool_choice(choice == nullptr ? Json() : *choice, tools_));
+  AnswerReading& reading = out_.reading;
+  reading.format = &model_.answers();
+  if (choice_.kind == ToolChoice::Kind::none || tools_.empty()) return {};
+  reading.tools = *listed;
+  reading.reads_calls = true;
+  reading.one_call = !fields_.boolean("parallel_tool_calls", true);
+  reading.needs_call = choice_.forces_a_call();
+  if (choice_.forces_a_call()) return {};
+  for (const ToolSpec& tool : tools_) {
+    if (!tool.strict) continue;
+    out_.warnings.push_back(cat('"', tool.path,
+                                ".strict\" holds where \"tool_choice\" is \"required\" or names the tool; ",
+                                "in an answer that may be a text, arguments are as the model writes them"));
   }
   return {};
 }
 
-Result<void> read_sampling(const JsonFields& fields, std::uint64_t seed, SamplingOptions& sampling) {
-  CORBEL_ASSIGN(sampling.temperature, fields.get_number("temperature", sampling.temperature));
-  CORBEL_ASSIGN(sampling.top_k, fields.get_int("top_k", sampling.top_k, 0, kMostTokens));
-  CORBEL_ASSIGN(sampling.top_p, fields.get_number("top_p", sampling.top_p));
-  CORBEL_ASSIGN(sampling.min_p, fields.get_number("min_p", sampling.min_p));
-  CORBEL_ASSIGN(sampling.repetition_penalty, fields.get_number("repetition_penalty", sampling.repetition_penalty));
-  constexpr std::int64_t kMostSeed = std::int64_t{1} << 62;
-  const auto drawn = static_cast<std::int64_t>(seed & (kMostSeed - 1));
-  CORBEL_ASSIGN(const std::int64_t chosen,
-                fields.get_int("seed", sampling.temperature > 0.0 ? drawn : 0, -kMostSeed, kMostSeed));
-  sampling.seed = static_cast<std::uint64_t>(chosen);
-  return sampling.validate();
+Result<std::string> CompletionReader::render(const Json* tools, const Json* variables) const {
+  const ChatRequest chat{.messages = fields_.find("messages"), .tools = tools, .variables = variables};
+  auto prompt = model_.format().render(chat);
+  if (prompt || !refused_field(prompt.error().message).empty()) return prompt;
+  return refuse("messages", cat("cannot be made into a prompt: ", prompt.error().message));
 }
 
-Result<void> read_limits(const JsonFields& fields, AnswerLimits& limits) {
-  CORBEL_ASSIGN(const std::int64_t older, fields.get_int("max_tokens", limits.max_tokens, 1, kMostTokens));
-  CORBEL_ASSIGN(limits.max_tokens, fields.get_int("max_completion_tokens", older, 1, kMostTokens));
-  CORBEL_ASSIGN(limits.stop_strings, fields.get_strings("stop"));
-  if (limits.stop_strings.size() > kMostStops)
-    return fail(Code::bad_request, cat("\"stop\" has ", limits.stop_strings.size(), " texts; at most ", kMostStops));
+Result<void> CompletionReader::read_prompt() {
+  if (!fields_.has("messages")) return refuse("messages", "is missing; it must be a list of messages");
+  Json variables = Json::object();
+  std::string_view named = "reasoning_effort";
+  if (const Json* given = fields_.find("chat_template_kwargs"); given != nullptr) {
+    variables = *given;
+    named = "chat_template_kwargs";
+    for (const char* own : {"messages", "tools", "add_generation_prompt"}) {
+      if (variables.contains(own))
+        return refuse(cat("chat_template_kwargs.", own), "is set by the request's own fields");
+    }
+  }
+  if (fields_.has("reasoning_effort")) variables["reasoning_effort"] = fields_.text("reasoning_effort", "");
+  const Json* tools = out_.reading.tools.is_null() ? nullptr : &out_.reading.tools;
+  CORBEL_ASSIGN(const std::string prompt, render(tools, &variables));
+  const auto is_unread = [&](const Json* other_tools, const Json* other_variables) {
+    const auto other = render(other_tools, other_variables);
+    return other && *other == prompt;
+  };
+  if (tools != nullptr && is_unread(nullptr, &variables)) {
+    out_.warnings.emplace_back(
+        "\"tools\" is left out of the prompt by the model's chat template: the model does not see them");
+  }
+  if (!variables.empty() && is_unread(tools, nullptr)) {
+    out_.warnings.push_back(cat('"', named, "\" changes nothing: the model's chat template does not read it"));
+  }
+  auto ids = model_.format().encode_prompt(prompt);
+  if (!ids) return refuse("messages", cat("cannot be made into a prompt: ", ids.error().message));
+  out_.request.prompt = *std::move(ids);
+  out_.reading.prompt_end = prompt.substr(prompt.size() - std::min(prompt.size(), kPromptEnd));
+  const auto fits = generate_options(model_.defaults()).check_prompt(std::ssize(out_.request.prompt));
+  if (!fits) return refuse("messages", cat("is too long: ", fits.error().message));
+  return {};
+}
+
+Result<void> CompletionReader::read_sampling(std::uint64_t seed) {
+  SamplingOptions& sampling = out_.request.sampling;
+  sampling = generate_options(model_.defaults()).sampling;
+  sampling.temperature = fields_.number("temperature", sampling.temperature);
+  sampling.top_k = std::max<std::int64_t>(fields_.integer("top_k", sampling.top_k), 0);
+  sampling.top_p = fields_.number("top_p", sampling.top_p);
+  sampling.min_p = fields_.number("min_p", sampling.min_p);
+  sampling.typical_p = fields_.number("typical_p", sampling.typical_p);
+  sampling.repetition_penalty = fields_.number("repetition_penalty", sampling.repetition_penalty);
+  sampling.presence_penalty = fields_.number("presence_penalty", sampling.presence_penalty);
+  sampling.frequency_penalty = fields_.number("frequency_penalty", sampling.frequency_penalty);
+  sampling.penalty_window = fields_.integer("penalty_window", sampling.penalty_window);
+  sampling.xtc_probability = fields_.number("xtc_probability", sampling.xtc_probability);
+  sampling.xtc_threshold = fields_.number("xtc_threshold", sampling.xtc_threshold);
+  const bool draws = sampling.temperature > 0.0;
+  sampling.seed = static_cast<std::uint64_t>(fields_.integer("seed", draws ? static_cast<std::int64_t>(seed) : 0));
+  out_.request.choices = static_cast<std::int32_t>(fields_.integer("n", 1));
+  CORBEL_TRY(read_bias());
+  const auto valid = sampling.validate();
+  // Only a model's own defaults can still be out of range: the request's were checked.
+  return valid ? Result<void>() : Result<void>(forward_failure(valid, "the model's generation_config.json"));
+}
+
+Result<void> CompletionReader::read_bias() {
+  const Json* biases = fields_.find("logit_bias");
+  if (biases == nullptr) return {};
+  if (biases->size() > kMaxBiases)
+    return refuse("logit_bias", cat("has ", biases->size(), " entries; at most ", kMaxBiases));
+  for (const auto& [key, value] : biases->items()) {
+    std::int32_t id = -1;
+    const auto read = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (read.ec != std::errc() || read.ptr != key.data() + key.size() || id < 0 || !model_.tokenizer().has(id)) {
+      return refuse("logit_bias", cat("has the key ", quote(key), "; keys are token ids from 0 to ",
+                                      model_.tokenizer().vocab_size() - 1));
+    }
+    const double bias = value.is_number() ? value.get<double>() : 1000.0;
+    if (!(bias >= -100.0 && bias <= 100.0)) {
+      return refuse(cat("logit_bias.", id), cat("is ", found_value(value), "; it must be between -100 and 100"));
+    }
+    out_.request.sampling.logit_bias.push_back({id, static_cast<float>(bias)});
+  }
+  out_.request.sampling.sort_bias();
+  return {};
+}
+
+Result<void> CompletionReader::read_limits() {
+  AnswerLimits& limits = out_.request.limits;
+  const AnswerLimits defaults = generate_options(model_.defaults()).limits();
+  limits.max_tokens = fields_.integer("max_tokens", defaults.max_tokens);
+  if (fields_.has("max_completion_tokens")) {
+    const std::int64_t newer = fields_.integer("max_completion_tokens", 0);
+    if (fields_.has("max_tokens") && newer != limits.max_tokens) {
+      return refuse("max_tokens",
+                    cat("is ", limits.max_tokens, " and \"max_completion_tokens\" ", newer, "; give one of them"));
+    }
+    limits.max_tokens = newer;
+  }
+  limits.min_tokens = fields_.integer("min_tokens", 0);
+  if (limits.max_tokens > 0 && limits.min_tokens > limits.max_tokens) {
+    return refuse("min_tokens",
+                  cat("is ", limits.min_tokens, ", more than the answer's ", limits.max_tokens, " at most"));
+  }
+  out_.request.priority = static_cast<std::int32_t>(fields_.integer("priority", 0));
+  out_.request.prefix_salt = fields_.text("cache_salt", "");
+  if (!fields_.boolean("ignore_eos", false)) limits.stop_ids = model_.stop_ids();
+  limits.include_stop_string = fields_.boolean("include_stop_str_in_output", false);
+  limits.shown_ids = model_.reasoning_ids();
+  if (out_.reading.reads_calls) {
+    limits.shown_ids.insert(limits.shown_ids.end(), model_.call_ids().begin(), model_.call_ids().end());
+  }
+  return read_stops();
+}
+
+Result<void> CompletionReader::read_stops() {
+  AnswerLimits& limits = out_.request.limits;
+  if (const Json* stop = fields_.find("stop"); stop != nullptr) {
+    const Json list = stop->is_array() ? *stop : Json::array({*stop});
+    if (list.size() > kMaxStops) return refuse("stop", cat("has ", list.size(), " texts; at most ", kMaxStops));
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const std::string path = stop->is_array() ? cat("stop[", i, "]") : "stop";
+      if (!list[i].is_string()) return refuse(path, cat("must be a string, found ", found_value(list[i])));
+      std::string text = list[i].get<std::string>();
+      if (text.empty() || text.size() > kMaxStopBytes) {
+        return refuse(path, cat("has ", text.size(), " bytes; it must have 1 to ", kMaxStopBytes));
+      }
+      limits.stop_strings.push_back(std::move(text));
+    }
+  }
+  if (const Json* ids = fields_.find("stop_token_ids"); ids != nullptr) {
+    if (ids->size() > kMaxStops) return refuse("stop_token_ids", cat("has ", ids->size(), " ids; at most ", kMaxStops));
+    for (std::size_t i = 0; i < ids->size(); ++i) {
+      const Json& id = (*ids)[i];
+      const bool good = id.is_number_integer() && id >= 0 && id < model_.tokenizer().vocab_size();
+      if (!good) return refuse(cat("stop_token_ids[", i, "]"), cat("is ", found_value(id), "; it must be a token id"));
+      limits.stop_ids.push_back(id.get<std::int32_t>());
+    }
+  }
+  const auto own = model_.format().stop_strings();
+  limits.stop_strings.insert(limits.stop_strings.end(), own.begin(), own.end());
+  return {};
+}
+
+Result<void> CompletionReader::read_delivery() {
+  out_.wants_logprobs = fields_.boolean("logprobs", false);
+  const std::int64_t top = fields_.integer("top_logprobs", 0);
+  if (top > 0 && !out_.wants_logprobs) return refuse("top_logprobs", cat("is ", top, ", but \"logprobs\" is not true"));
+  if (out_.wants_logprobs) out_.request.logprobs = static_cast<std::int32_t>(top);
+  out_.wants_stream = fields_.boolean("stream", false);
+  const Json* options = fields_.find("stream_options");
+  if (options == nullptr || options->empty()) return {};
+  if (!out_.wants_stream) return refuse("stream_options", "is given, but \"stream\" is not true");
+  const RequestReader reader(*options, "stream_options");
+  CORBEL_TRY(reader.check_known({"include_usage", "include_obfuscation"}));
+  CORBEL_ASSIGN(out_.wants_usage, reader.boolean("include_usage", false));
+  CORBEL_ASSIGN(const bool obfuscates, reader.boolean("include_obfuscation", false));
+  if (obfuscates) return reader.refuse("include_obfuscation", "is true; pieces are not padded here");
+  return {};
+}
+
+Result<GrammarSource> CompletionReader::grammar_of_calls() const {
+  std::vector<const ToolSpec*> wanted;
+  for (const ToolSpec& tool : tools_) {
+    if (choice_.kind != ToolChoice::Kind::named || tool.name == choice_.name) wanted.push_back(&tool);
+  }
+  const bool one = out_.reading.one_call || choice_.kind == ToolChoice::Kind::named;
+  CORBEL_ASSIGN(GrammarSource calls,
+                calls_grammar(model_.answers(), wanted, one ? CallCount::one : CallCount::one_or_more));
+  return answer_grammar(model_.answers(), {out_.reading.prompt_end, model_.thinks(), true}, std::move(calls));
+}
+
+Result<void> CompletionReader::read_constraint() {
+  CORBEL_ASSIGN(std::optional<StructuredContent> content, read_structured_content(fields_));
+  std::string path = content ? content->path : "tools";
+  GrammarSource source;
+  if (choice_.forces_a_call()) {
+    if (content) {
+      out_.warnings.push_back(cat('"', path, "\" holds for an answer that is a text; \"tool_choice\" demands a call"));
+    }
+    path = "tools";
+    CORBEL_ASSIGN(source, grammar_of_calls());
+  } else if (content) {
+    source =
+        answer_grammar(model_.answers(), {out_.reading.prompt_end, model_.thinks(), false}, std::move(content->source));
+    if (out_.reading.reads_calls) {
+      CORBEL_ASSIGN(GrammarSource calls, grammar_of_calls());
+      source = GrammarSource::any_of({std::move(source), std::move(calls)});
+      path += "\" or \"tools";
+    }
+  } else {
+    return {};
+  }
+  if (fields_.boolean("ignore_eos", false))
+    return refuse("ignore_eos", "is true; an answer whose form is given ends with it");
+  auto constraint = model_.constraints().compile(source);
+  if (!constraint) return refuse(path, cat("cannot be kept: ", constraint.error().message));
+  out_.request.constraint = *std::move(constraint);
   return {};
 }
 
 }  // namespace
 
-Result<ChatCompletion> read_chat_completion(const Json& body, const ChatFormat& format,
-                                            const GenerationDefaults& defaults, std::uint64_t seed) {
-  const JsonFields fields(body, "body");
+Result<ChatCompletion> read_chat_completion(const Json& body, const ChatModel& model, std::uint64_t seed) {
+  CORBEL_ASSIGN(const ChatFields fields, ChatFields::make(body));
   ChatCompletion completion;
-  CORBEL_ASSIGN(completion.model, fields.get_string("model", ""));
-  CORBEL_TRY(check_fields(body));
-  if (!fields.has("messages")) return fail(Code::bad_request, "\"messages\" is missing; it must be an array");
-  EngineRequest& request = completion.request;
-  const GenerateOptions options = generate_options(defaults);
-  request.sampling = options.sampling;
-  request.limits = options.limits();
-  CORBEL_TRY(read_sampling(fields, seed, request.sampling));
-  CORBEL_TRY(read_limits(fields, request.limits));
-  CORBEL_ASSIGN(const std::int64_t priority, fields.get_int("priority", 0, -1000, 1000));
-  request.priority = static_cast<std::int32_t>(priority);
-  request.limits.stop_ids.insert(request.limits.stop_ids.end(), format.stop_ids().begin(), format.stop_ids().end());
-  request.limits.stop_strings.insert(request.limits.stop_strings.end(), format.stop_strings().begin(),
-                                     format.stop_strings().end());
-  const ChatRequest chat{.messages = &body["messages"]};
-  CORBEL_ASSIGN(request.prompt, format.encode(chat));
-  CORBEL_TRY(options.check_prompt(std::ssize(request.prompt)));
+  CORBEL_TRY(CompletionReader(fields, model, completion).read(seed));
   return completion;
-}
-
-Json chat_completion_json(const ChatCompletion& completion, const GenerateResult& result, const std::string& id,
-                          const std::string& fingerprint) {
-  const GenerateFigures& figures = result.figures;
-  return {{"id", id},
-          {"object", "chat.completion"},
-          {"created", 0},
-          {"model", completion.model},
-          {"choices", Json::array({{{"index", 0},
-                                    {"message", {{"role", "assistant"}, {"content", result.text}}},
-                                    {"logprobs", nullptr},
-                                    {"finish_reason", finish_reason_name(result.finish)}}})},
-          {"usage",
-           {{"prompt_tokens", figures.prompt_tokens},
-            {"completion_tokens", figures.generated_tokens},
-            {"total_tokens", figures.prompt_tokens + figures.generated_tokens}}},
-          {"system_fingerprint", fingerprint}};
 }
 
 Json chat_error_json(const Error& error) {
   const bool theirs = error.code == Code::bad_request || error.code == Code::unsupported;
+  const std::string_view field = theirs ? refused_field(error.message) : std::string_view();
   return {{"error",
            {{"message", error.message},
             {"type", theirs ? "invalid_request_error" : "server_error"},
-            {"param", nullptr},
+            {"param", field.empty() ? Json() : Json(field)},
             {"code", nullptr}}}};
 }
 

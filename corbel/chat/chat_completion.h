@@ -1,35 +1,36 @@
 #pragma once
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "corbel/chat/chat_format.h"
+#include "corbel/chat/chat_model.h"
+#include "corbel/chat/choice_reader.h"
 #include "corbel/engine/engine.h"
-#include "corbel/model/loader.h"
 
-/// OpenAI's chat completions: the body of a request to an engine's request, and the answer back.
+/// OpenAI's chat completions: the body of a request to an engine's request, and the answers back.
 namespace corbel {
 
+/// A request that was read: what the engine gets, and how its answers are told. Immutable then; any number of answers
+/// are told from it.
 struct ChatCompletion {
   std::string model;      // as the request names it
   EngineRequest request;  // without callbacks
+  AnswerReading reading;
+  bool wants_logprobs = false;
+  bool wants_stream = false;
+  bool wants_usage = false;           // streaming: a last piece with the usage
+  std::vector<std::string> warnings;  // what was accepted and changes nothing, or less than it seems
 };
 
-/// Reads the body of a request. Honoured: messages, temperature, top_p, top_k, min_p, repetition_penalty, seed,
-/// max_tokens, max_completion_tokens, stop, priority; of n, stream, logprobs, the penalties, response_format and tools
-/// what asks for nothing. Anything else is refused by name, nothing is ignored. What a request leaves open comes from
-/// `defaults`, as for `corbel run`; `seed` where it samples and names none.
+/// Reads the body of a request. Each field is honoured, refused, or named in the warnings: docs/api_fields.md. What a
+/// request leaves open comes from the model's defaults, as for `corbel run`; `seed` where it samples and names none.
+/// Constraints are compiled here, on the caller's thread. `model` outlives what is read.
 ///
-/// body    an object; errors name its fields
-/// format  makes the prompt
-Result<ChatCompletion> read_chat_completion(const Json& body, const ChatFormat& format,
-                                            const GenerationDefaults& defaults, std::uint64_t seed);
+/// Messages of refusals begin with the field's path in quotation marks.
+Result<ChatCompletion> read_chat_completion(const Json& body, const ChatModel& model, std::uint64_t seed);
 
-/// The object "chat.completion". Of the request and the model alone: "created" is 0, so that the same request gives the
-/// same bytes.
-Json chat_completion_json(const ChatCompletion& completion, const GenerateResult& result, const std::string& id,
-                          const std::string& fingerprint);
-
-/// {"error": {"message", "type", "param", "code"}}
+/// {"error": {"message", "type", "param", "code"}}; "param" is the path with which the message begins.
 Json chat_error_json(const Error& error);
 
 }  // namespace corbel

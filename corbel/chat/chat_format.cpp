@@ -1,5 +1,6 @@
 #include "corbel/chat/chat_format.h"
 
+#include <algorithm>
 #include <atomic>
 #include <nlohmann/json.hpp>
 
@@ -196,6 +197,24 @@ Result<std::string> ChatFormat::render(const ChatRequest& request) const {
 
 Result<std::vector<std::int32_t>> ChatFormat::encode(const ChatRequest& request) const {
   CORBEL_ASSIGN(const std::string prompt, render(request));
+  return encode_prompt(prompt);
+}
+
+AnswerFormat ChatFormat::answer_format() const {
+  if (template_ == nullptr) return AnswerFormat::plain();
+  const auto chosen = template_->choose("", true);
+  return AnswerFormat::from_template(chosen ? (*chosen)->compiled : template_->named.front().compiled,
+                                     template_->variables);
+}
+
+bool ChatFormat::mentions(std::string_view text) const {
+  if (template_ == nullptr) return false;
+  return std::ranges::any_of(template_->named, [&](const NamedTemplate& entry) {
+    return entry.compiled.source().find(text) != std::string::npos;
+  });
+}
+
+Result<std::vector<std::int32_t>> ChatFormat::encode_prompt(std::string_view prompt) const {
   if (template_ == nullptr) return tokenizer_->encode(prompt, {.parse_special = false});
   return tokenizer_->encode(prompt, {.add_special_tokens = false, .parse_control = true});
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "corbel/base/json.h"
+#include "corbel/chat/answer_format.h"
 #include "corbel/chat/conversation.h"
 #include "corbel/text/tokenizer.h"
 
@@ -49,11 +50,18 @@ class ChatFormat {
   /// Ids of render()'s text.
   Result<std::vector<std::int32_t>> encode(const ChatRequest& request) const;
 
+  /// Ids of a text that render() made.
+  Result<std::vector<std::int32_t>> encode_prompt(std::string_view prompt) const;
+
   /// Ids of the conversation and of the opening of the assistant's answer. Refused: a template that fails, with its own
   /// words; invalid UTF-8, with the byte's offset.
   Result<std::vector<std::int32_t>> encode(std::span<const ChatMessage> messages) const;
 
   bool has_template() const noexcept { return template_ != nullptr; }
+  /// What the template for conversations with tools makes of calls and thoughts; plain text without a template.
+  AnswerFormat answer_format() const;
+  /// Does any template's source have `text` in it?
+  bool mentions(std::string_view text) const;
   /// Texts that end an answer; the plain form has some, templates end by token.
   std::span<const std::string> stop_strings() const noexcept { return stop_strings_; }
   /// Ids that end a turn, by the tokenizer's own settings: beside those of generation_config.json.

@@ -16,8 +16,13 @@ Result<void> AnswerLimits::validate() const {
 
 AnswerText::AnswerText(const Tokenizer& tokenizer, AnswerLimits limits)
     : limits_(std::move(limits)),
-      decoder_(tokenizer),
+      tokenizer_(&tokenizer),
+      decoder_(tokenizer, {.skip_special = limits_.shown_ids.empty()}),
       stops_(limits_.stop_strings, limits_.include_stop_string ? StopText::included : StopText::left_out) {}
+
+bool AnswerText::is_hidden(std::int32_t id) const {
+  return tokenizer_->is_special(id) && std::ranges::find(limits_.shown_ids, id) == limits_.shown_ids.end();
+}
 
 AnswerText::State AnswerText::push(std::int32_t id, std::string& text) {
   ++tokens_;
@@ -26,7 +31,7 @@ AnswerText::State AnswerText::push(std::int32_t id, std::string& text) {
     stop_id_ = id;
     return State::stopped;
   }
-  text = decoder_.push(id);
+  if (!is_hidden(id)) text = decoder_.push(id);
   if (tokens_ > limits_.min_tokens) text = stops_.push(text);
   if (stops_.met()) return State::stopped;
   return limits_.max_tokens > 0 && tokens_ >= limits_.max_tokens ? State::full : State::goes_on;

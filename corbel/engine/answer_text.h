@@ -17,8 +17,9 @@ struct AnswerLimits {
   /// The first so many tokens are no stop ids (banned_ids() says which the sampler must leave out), and stop strings
   /// are looked for in the text behind them.
   std::int64_t min_tokens = 0;
-  bool ignore_eos = false;           // stop ids are tokens like others
-  bool include_stop_string = false;  // the text goes up to the end of the stop string, not to its beginning
+  bool ignore_eos = false;              // stop ids are tokens like others
+  bool include_stop_string = false;     // the text goes up to the end of the stop string, not to its beginning
+  std::vector<std::int32_t> shown_ids;  // special tokens whose spelling is part of the text; that of others is not
 
   /// Refused: a negative number, min_tokens above max_tokens.
   Result<void> validate() const;
@@ -47,7 +48,10 @@ class AnswerText {
   const std::string* stop_string() const noexcept { return stops_.met_string(); }
 
  private:
+  bool is_hidden(std::int32_t id) const;
+
   AnswerLimits limits_;
+  const Tokenizer* tokenizer_;
   StreamDecoder decoder_;
   StopStrings stops_;
   std::int64_t tokens_ = 0;

@@ -44,6 +44,7 @@ constexpr auto kLimits = std::to_array<Field<AnswerLimits>>({
     {"min_tokens", &AnswerLimits::min_tokens},
     {"ignore_eos", &AnswerLimits::ignore_eos},
     {"include_stop_string", &AnswerLimits::include_stop_string},
+    {"shown_ids", &AnswerLimits::shown_ids},
 });
 
 struct Anything {

@@ -1,0 +1,62 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "corbel/chat/request_reader.h"
+
+/// The fields of a chat completion's body: one table, from which the reader's checks, docs/api_fields.md and whatever
+/// else describes the API are made.
+namespace corbel {
+
+enum class FieldType { boolean, integer, number, text, list, object, text_or_list, text_or_object };
+std::string_view field_type_name(FieldType type);
+
+struct RequestField {
+  enum class Use {
+    honoured,
+    about_caller,  // says something about who asks, and nothing about the answer
+    warned,        // accepted, and the answer's "warnings" say that it changes nothing
+    only,          // refused unless it is `only`, which asks for nothing
+  };
+  std::string_view name;
+  FieldType type = FieldType::text;
+  Use use = Use::honoured;
+  double low = 0.0;  // of numbers and integers; both ends belong to the range
+  double high = 0.0;
+  bool low_is_open = false;          // but the lower one
+  std::string_view fallback = {};    // what a field that is left out means
+  std::string_view meaning = {};     // one line
+  std::string_view from = "OpenAI";  // whose API has it
+  std::string_view only = {};        // JSON, several values with " | " between them
+};
+
+std::span<const RequestField> chat_fields();
+
+/// A body whose fields were looked up in the table: every field is in it, has its type and is in its range.
+class ChatFields {
+ public:
+  /// Refuses, naming the field, what the table does not have or allow.
+  static Result<ChatFields> make(const Json& body);
+
+  const RequestReader& reader() const noexcept { return reader_; }
+  bool has(std::string_view name) const { return find(name) != nullptr; }
+  const Json* find(std::string_view name) const;  // null: absent
+  double number(std::string_view name, double fallback) const;
+  std::int64_t integer(std::string_view name, std::int64_t fallback) const;
+  bool boolean(std::string_view name, bool fallback) const;
+  std::string text(std::string_view name, std::string_view fallback) const;
+  /// Texts for the answer's "warnings": what was accepted and changes nothing.
+  std::vector<std::string> warnings() const;
+
+ private:
+  explicit ChatFields(const Json& body) : body_(&body), reader_(body, "") {}
+  const Json* body_;
+  RequestReader reader_;
+};
+
+/// docs/api_fields.md
+std::string chat_fields_page();
+
+}  // namespace corbel

@@ -1,0 +1,6 @@
+// Prints docs/api_fields.md: corbel_api_fields > docs/api_fields.md
+#include <cstdio>
+
+#include "corbel/chat/request_fields.h"
+
+int main() { std::fputs(corbel::chat_fields_page().c_str(), stdout); }
