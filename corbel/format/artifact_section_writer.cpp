@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "corbel/base/quote.h"
 
@@ -39,7 +40,10 @@ Result<SectionWriter> SectionWriter::open(const fs::path& path, ArtifactLayout l
 }
 
 SectionWriter::~SectionWriter() {
-  if (keeps_partial_) return;
+  if (keeps_partial_) {
+    static_cast<void>(flush());  // what is lost is written again
+    return;
+  }
   file_.remove();
   journal_.remove();
 }
@@ -53,7 +57,7 @@ Result<void> SectionWriter::failed(Failure failure) noexcept {
 /// Room on the disk, the header, and a journal of what is finished already.
 Result<void> SectionWriter::start_anew() {
   if (auto reserved = file_.reserve(layout_.file_bytes); !reserved) return failed(forward_failure(reserved));
-  CORBEL_TRY(file_.write(0, bytes_of(layout_.header)));
+  CORBEL_TRY(write(0, bytes_of(layout_.header)));
   const Checksum header = checksum_of(layout_.header);
   CORBEL_TRY(journal_.resize(0));
   CORBEL_TRY(journal_.write(0, header.bytes));
@@ -61,6 +65,17 @@ Result<void> SectionWriter::start_anew() {
   for (std::size_t i = 0; i < progress_.size(); ++i) {
     if (progress_[i].is_finished) CORBEL_TRY(note_finished(i));
   }
+  return {};
+}
+
+Result<void> SectionWriter::write(std::int64_t offset, std::span<const std::byte> bytes) {
+  CORBEL_TRY(gatherer_.write(file_, offset, bytes));
+  return gatherer_.empty() ? flush() : Result<void>();
+}
+
+Result<void> SectionWriter::flush() {
+  CORBEL_TRY(gatherer_.flush(file_));
+  for (const std::size_t section : std::exchange(unjournaled_, {})) CORBEL_TRY(note_finished(section));
   return {};
 }
 
@@ -116,8 +131,7 @@ Result<void> SectionWriter::append(std::size_t section, std::span<const std::byt
                            " bytes, ", progress.written, " are written and ", bytes.size(), " more were given")));
   if (progress.running == nullptr) progress.running = std::make_unique<PieceChecksums>();
   progress.running->add(bytes);
-  if (auto written = file_.write(place.offset + progress.written, bytes); !written)
-    return failed(forward_failure(written));
+  if (auto written = write(place.offset + progress.written, bytes); !written) return failed(forward_failure(written));
   progress.written += std::ssize(bytes);
   return progress.written == place.bytes ? close_section(section) : Result<void>();
 }
@@ -128,16 +142,19 @@ Result<void> SectionWriter::close_section(std::size_t section) {
   const std::string padding(static_cast<std::size_t>(place.padded_bytes - place.bytes),
                             static_cast<char>(place.padding));
   progress.running->add(bytes_of(padding));
-  if (auto written = file_.write(place.offset + place.bytes, bytes_of(padding)); !written)
-    return failed(forward_failure(written));
   progress.pieces = progress.running->finish();
   progress.running.reset();
   progress.is_finished = true;
-  if (auto noted = note_finished(section); !noted) return failed(forward_failure(noted));
+  unjournaled_.push_back(section);
+  if (auto written = write(place.offset + place.bytes, bytes_of(padding)); !written)
+    return failed(forward_failure(written));
   return {};
 }
 
-void SectionWriter::restart(std::size_t section) { progress_[section] = {}; }
+void SectionWriter::restart(std::size_t section) {
+  progress_[section] = {};
+  std::erase(unjournaled_, section);
+}
 
 Result<void> SectionWriter::write_checksums() {
   std::vector<Checksum> all{checksum_of(layout_.header)};
@@ -160,6 +177,7 @@ Result<void> SectionWriter::finish() {
                            progress_[i].written, " of ", layout_.sections[i].bytes, " bytes are written")));
   }
   CORBEL_TRY(write_checksums());
+  if (auto written = flush(); !written) return failed(forward_failure(written));
   if (auto renamed = file_.rename_to(target_); !renamed) return failed(forward_failure(renamed));
   journal_.remove();
   return {};

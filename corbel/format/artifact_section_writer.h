@@ -7,6 +7,7 @@
 
 #include "corbel/base/output_file.h"
 #include "corbel/format/artifact_layout.h"
+#include "corbel/format/block_gatherer.h"
 
 namespace corbel {
 
@@ -46,11 +47,15 @@ class SectionWriter {
   Result<bool> is_same_on_disk(std::size_t section, const Checksum& expected);
   Result<void> close_section(std::size_t section);
   Result<void> note_finished(std::size_t section);  // in the journal
+  Result<void> write(std::int64_t offset, std::span<const std::byte> bytes);
+  Result<void> flush();  // and notes the sections that waited for it
   Result<void> write_checksums();
   Result<void> failed(Failure failure) noexcept;  // what is left behind goes away
 
   std::filesystem::path target_;
   OutputFile file_, journal_;
+  BlockGatherer gatherer_;                // of file_
+  std::vector<std::size_t> unjournaled_;  // finished, but some of their bytes are not in the file yet
   std::int64_t journal_bytes_ = 0;
   ArtifactLayout layout_;
   std::vector<Progress> progress_;
