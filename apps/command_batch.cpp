@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "apps/command.h"
+#include "apps/draft_setup.h"
 #include "apps/model_setup.h"
 #include "apps/number_text.h"
 #include "apps/terminal.h"
@@ -28,6 +29,7 @@ struct BatchFlags {
   std::string output;
   std::string quant;
   std::optional<std::int64_t> concurrency, context;
+  DraftFlags draft;
   DeviceChoice device;
 };
 
@@ -174,12 +176,13 @@ std::string record_of(const std::string& custom_id, int status, Json body) {
 /// The file's requests through the engine, so many at once.
 class Batch {
  public:
-  Batch(OpenRunner& open, const ChatModel& chat, const std::vector<BatchLine>& lines, BatchOutput& output)
+  Batch(OpenRunner& open, const ChatModel& chat, const std::vector<BatchLine>& lines, BatchOutput& output,
+        const EngineOptions& engine)
       : open_(open),
         chat_(chat),
         lines_(lines),
         output_(output),
-        engine_(*open.runner, *open.model->tokenizer, {.stretch = std::numeric_limits<double>::infinity()}),
+        engine_(*open.runner, *open.model->tokenizer, engine),
         next_(output.done()),
         begun_at_(output.done()) {}
 
@@ -299,7 +302,10 @@ Result<std::string> run_file(const BatchFlags& flags, const std::string& model, 
                 BatchOutput::open(flags.output, to_string(run_key(lines, *open, flags.device.strategy)), lines));
   std::string text;
   if (output.done() > 0) text = cat("went on after ", output.done(), " answers of an earlier run\n");
-  Batch batch(*open, *chat, lines, output);
+  CORBEL_ASSIGN(const std::unique_ptr<OpenDraft> draft, open_draft(flags.draft, flags.device, *open));
+  EngineOptions engine = engine_options(flags.draft, draft.get());
+  engine.stretch = std::numeric_limits<double>::infinity();  // nobody waits for single tokens
+  Batch batch(*open, *chat, lines, output, engine);
   CORBEL_TRY(batch.run());
   CORBEL_TRY(output.finish());
   return text + batch.summary();
@@ -318,6 +324,7 @@ int run_batch(const std::vector<std::string>& arguments) {
   line.text("--quant", flags.quant, "pack a checkpoint's weights so, once, and keep them in the cache: w4, w8, ...");
   line.integer("--concurrency", flags.concurrency, "requests at once (default 16)");
   line.integer("--context", flags.context, "most tokens of a prompt and its answer together");
+  flags.draft.add_flags(line);
   flags.device.add_flags(line);
   line.example("corbel batch ~/models/Qwen3-0.6B requests.jsonl -o answers.jsonl --quant w4");
   if (const auto code = line.parse(arguments)) return *code;

@@ -3,6 +3,7 @@
 
 #include "apps/answer_report.h"
 #include "apps/command.h"
+#include "apps/draft_setup.h"
 #include "apps/environment.h"
 #include "apps/generation_flags.h"
 #include "apps/line_reader.h"
@@ -19,17 +20,18 @@ struct ChatFlags {
   std::string quant;
   bool huge_pages = false;
   GenerationFlags generation;
+  DraftFlags draft;
   DeviceChoice device;
 };
 
 /// A conversation at the terminal, or in a pipe: one answer per line of input.
 class ChatLoop {
  public:
-  ChatLoop(OpenRunner& open, const ChatFormat& format, const GenerationFlags& flags)
+  ChatLoop(OpenRunner& open, const ChatFormat& format, const GenerationFlags& flags, const EngineOptions& engine)
       : open_(open),
         flags_(flags),
         options_(flags.options(open.model->loaded.defaults)),
-        engine_(*open.runner, *open.model->tokenizer),
+        engine_(*open.runner, *open.model->tokenizer, engine),
         chat_(engine_, format),
         reader_(state_folder().empty() ? std::filesystem::path() : state_folder() / "history") {
     chat_.conversation().set_system(flags.system);
@@ -221,6 +223,7 @@ int run_chat(const std::vector<std::string>& arguments) {
   line.text("--quant", flags.quant, "pack a checkpoint's weights so, once, and keep them in the cache: w4, w8, ...");
   line.toggle("--huge-pages", flags.huge_pages, "move an artifact's weights into 2 MB pages first: faster decode");
   flags.generation.add_flags(line);
+  flags.draft.add_flags(line);
   flags.device.add_flags(line);
   line.example("corbel chat");
   line.example("corbel chat meta-llama/Llama-3.2-1B-Instruct --temperature 0.7");
@@ -240,7 +243,9 @@ int run_chat(const std::vector<std::string>& arguments) {
   if (!open) return report(open.error());
   auto format = ChatFormat::load((*open)->model->loaded.package->files(), *(*open)->model->tokenizer);
   if (!format) return report(format.error());
-  return ChatLoop(**open, *format, flags.generation).run();
+  const auto draft = open_draft(flags.draft, flags.device, **open);
+  if (!draft) return report(draft.error());
+  return ChatLoop(**open, *format, flags.generation, engine_options(flags.draft, draft->get())).run();
 }
 
 }  // namespace corbel::app
