@@ -65,8 +65,10 @@ class Replay {
     if (const std::string difference = first_difference(receipt.run, identity_here(receipt)); !difference.empty())
       return fail(Code::bad_request, cat(named.source, ": not replayed, in the receipt ", difference,
                                          only_profile_differs(receipt) ? ". --any-profile runs it all the same" : ""));
-    const auto result = generate(*open_->session, *open_->model->tokenizer, receipt.request.prompt,
-                                 replay_options(receipt), {.cancel = &interrupted()});
+    auto request = replay_request(receipt, *open_->model->tokenizer);
+    if (!request) return forward_failure(request, named.source);
+    Engine engine(*open_->runner, *open_->model->tokenizer);
+    const auto result = generate(engine, *std::move(request), &interrupted());
     if (!result) return forward_failure(result, named.source);
     if (interrupted()) return fail(Code::cancelled, "interrupted");
     const std::string difference = first_difference(receipt, *result, *open_->model->tokenizer);
@@ -99,14 +101,14 @@ class Replay {
     choice.strategy = receipt.run.strategy;
     choice.kv_cache = receipt.run.kv_cache;
     if (const auto valid = choice.validate(); !valid) return forward_failure(valid, named.source);
-    CORBEL_ASSIGN(open_, open_session({model, flags_.quant}, choice, receipt.request.context_tokens));
+    CORBEL_ASSIGN(open_, open_runner({model, flags_.quant}, choice, receipt.request.context_tokens, 1));
     CORBEL_ASSIGN(identity_, identify_run(*open_->model->loaded.package, *open_->runner));
     opened_ = key;
     return {};
   }
 
   const ReplayFlags& flags_;
-  std::unique_ptr<OpenSession> open_;
+  std::unique_ptr<OpenRunner> open_;
   std::string opened_;
   RunIdentity identity_;
 };

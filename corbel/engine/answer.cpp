@@ -19,7 +19,7 @@ AnswerLogprobs logprobs_of(std::span<const float> logits, std::int32_t chosen, s
 Answer::Answer(const Tokenizer& tokenizer, const EngineRequest& request, std::uint64_t group, std::uint32_t choice,
                std::int64_t most_tokens)
     : request_(&request), group_(group), sampling_(request.sampling), text_(tokenizer, request.limits) {
-  sampling_.choice = choice;
+  sampling_.choice += choice;
   result_.choice = choice;
   if (request.constraint != nullptr) constraint_ = request.constraint->start();
   if (request.logprobs >= 0) result_.logprobs.reserve(static_cast<std::size_t>(most_tokens));

@@ -77,6 +77,18 @@ Result<void> read_answer(const JsonFields& fields, Receipt& receipt) {
   return {};
 }
 
+/// false; true: to something that is not told; an object.
+Result<void> read_constraint_field(const JsonFields& fields, ReceiptRequest& request) {
+  if (!fields.has("constraint") || !fields.json()["constraint"].is_object()) {
+    CORBEL_ASSIGN(request.constrained, fields.get_bool("constraint", false));
+    return {};
+  }
+  CORBEL_ASSIGN(const JsonFields constraint, fields.object("constraint"));
+  CORBEL_ASSIGN(request.constraint, read_constraint(constraint));
+  request.constrained = true;
+  return {};
+}
+
 std::string token_text(const Tokenizer& tokenizer, std::int32_t id) {
   std::string bytes;
   tokenizer.append_bytes(id, false, bytes);
@@ -91,8 +103,9 @@ ReceiptRequest receipt_request(const EngineRequest& request, std::uint32_t choic
                       .limits = request.limits,
                       .on_full = request.on_full,
                       .keep_tokens = request.keep_tokens,
-                      .context_tokens = context_tokens};
-  made.sampling.choice = choice;
+                      .context_tokens = context_tokens,
+                      .constrained = request.constraint != nullptr};
+  made.sampling.choice += choice;
   return made;
 }
 
@@ -130,16 +143,17 @@ Json receipt_json(const Receipt& receipt) {
           {"limits", limits_json(request.limits)},
           {"on_full", request.on_full == OnFull::slide ? "slide" : "stop"},
           {"keep_tokens", request.keep_tokens},
+          {"constraint", request.constraint ? constraint_json(*request.constraint) : Json(request.constrained)},
           {"prompt", std::move(prompt)},
           {"answer", std::move(answer)}};
 }
 
 Result<Receipt> read_receipt(const Json& json, const std::string& source) {
-  constexpr std::array kKnown = {std::string_view("format"),   std::string_view("corbel"),
-                                 std::string_view("model"),    std::string_view("run"),
-                                 std::string_view("sampling"), std::string_view("limits"),
-                                 std::string_view("on_full"),  std::string_view("keep_tokens"),
-                                 std::string_view("prompt"),   std::string_view("answer")};
+  constexpr std::array kKnown = {
+      std::string_view("format"),  std::string_view("corbel"),      std::string_view("model"),
+      std::string_view("run"),     std::string_view("sampling"),    std::string_view("limits"),
+      std::string_view("on_full"), std::string_view("keep_tokens"), std::string_view("constraint"),
+      std::string_view("prompt"),  std::string_view("answer")};
   const JsonFields fields(json, source);
   CORBEL_ASSIGN(const std::string format, fields.require_string("format"));
   if (format != kReceiptFormat)
@@ -163,6 +177,7 @@ Result<Receipt> read_receipt(const Json& json, const std::string& source) {
     return fail(Code::bad_file, cat(source, ": \"on_full\" is ", quote(on_full), "; known: \"stop\", \"slide\""));
   receipt.request.on_full = on_full == "slide" ? OnFull::slide : OnFull::stop;
   CORBEL_ASSIGN(receipt.request.keep_tokens, fields.get_int("keep_tokens", 0, 0, kMostTokens));
+  CORBEL_TRY(read_constraint_field(fields, receipt.request));
   CORBEL_ASSIGN(const JsonFields prompt, fields.object("prompt"));
   CORBEL_TRY(read_prompt(prompt, receipt));
   CORBEL_ASSIGN(const JsonFields answer, fields.object("answer"));
@@ -170,16 +185,22 @@ Result<Receipt> read_receipt(const Json& json, const std::string& source) {
   return receipt;
 }
 
-GenerateOptions replay_options(const Receipt& receipt) {
-  const ReceiptRequest& request = receipt.request;
-  GenerateOptions options{.sampling = request.sampling,
-                          .max_tokens = request.limits.max_tokens,
-                          .stop_ids = request.limits.stop_ids,
-                          .stop_strings = request.limits.stop_strings,
-                          .on_full = request.on_full,
-                          .keep_tokens = request.keep_tokens};
-  if (was_cut_off(receipt.finish) && !receipt.ids.empty()) options.max_tokens = std::ssize(receipt.ids);
-  return options;
+Result<EngineRequest> replay_request(const Receipt& receipt, const Tokenizer& tokenizer) {
+  const ReceiptRequest& from = receipt.request;
+  EngineRequest request;
+  request.prompt = from.prompt;
+  request.sampling = from.sampling;
+  request.limits = from.limits;
+  request.on_full = from.on_full;
+  request.keep_tokens = from.keep_tokens;
+  request.fills_context = true;
+  if (was_cut_off(receipt.finish) && !receipt.ids.empty()) request.limits.max_tokens = std::ssize(receipt.ids);
+  if (!from.constrained) return request;
+  if (!from.constraint)
+    return fail(Code::unsupported, "the answer had to follow a grammar that the receipt does not hold");
+  ConstraintCompiler compiler(tokenizer, from.constraint->end_ids);
+  CORBEL_ASSIGN(request.constraint, compiler.compile(from.constraint->grammar, from.constraint->options));
+  return request;
 }
 
 std::string first_difference(const Receipt& receipt, const GenerateResult& now, const Tokenizer& tokenizer) {

@@ -5,6 +5,7 @@
 
 #include "corbel/base/json.h"
 #include "corbel/engine/engine.h"
+#include "corbel/engine/grammar_json.h"
 #include "corbel/engine/run_identity.h"
 
 namespace corbel {
@@ -17,11 +18,13 @@ struct ReceiptRequest {
   SamplingOptions sampling;
   AnswerLimits limits;
   OnFull on_full = OnFull::stop;
-  std::int64_t keep_tokens = 0;     // on_full slide
-  std::int64_t context_tokens = 0;  // where an answer ends, or begins to slide
+  std::int64_t keep_tokens = 0;                // on_full slide
+  std::int64_t context_tokens = 0;             // where an answer ends, or begins to slide
+  bool constrained = false;                    // to a grammar
+  std::optional<ConstraintSource> constraint;  // that grammar; empty: whoever asked did not say it
 };
 
-/// Of a request to an engine: the answer number `choice`.
+/// Of a request to an engine: the answer number `choice`. Whoever compiled a constraint adds what it was made from.
 ReceiptRequest receipt_request(const EngineRequest& request, std::uint32_t choice, std::int64_t context_tokens);
 /// Of a call of generate().
 ReceiptRequest receipt_request(std::span<const std::int32_t> prompt, const GenerateOptions& options,
@@ -49,8 +52,10 @@ Json receipt_json(const Receipt& receipt);
 /// in silence), ids that their hash does not fit, options out of range. `source` names the receipt in messages.
 Result<Receipt> read_receipt(const Json& json, const std::string& source);
 
-/// What generate() needs for the same answer. An answer that was cut off from outside ends where it did.
-GenerateOptions replay_options(const Receipt& receipt);
+/// The request that gives an engine's generate() the same answer; its runner has the receipt's context_tokens. An
+/// answer that was cut off from outside ends where it did. Refused: a constraint that the receipt does not hold, or
+/// that does not compile.
+Result<EngineRequest> replay_request(const Receipt& receipt, const Tokenizer& tokenizer);
 
 /// What differs first between the answer of the receipt and the one that came now: "token 17 is 42 (\" a\"), the
 /// receipt has 43 (\" b\")"; empty when they are the same bytes.

@@ -30,6 +30,7 @@ Receipt some_receipt() {
   receipt.request.on_full = OnFull::slide;
   receipt.request.keep_tokens = 4;
   receipt.request.context_tokens = 2048;
+  receipt.request.constrained = true;
   receipt.ids = {9, 8, 7};
   receipt.text = "a\u20acb\n";
   receipt.finish = FinishReason::length;
@@ -68,16 +69,43 @@ TEST(Receipt, HasTheFieldsThatTheDocumentNames) {
             R"("run":{"model_hash":"00112233445566778899aabbccddeeff","profile":"cpu/v3","strategy":"balanced",)"
             R"("kv_cache":"int8","context_tokens":2048,"context_matters":false},)"
             R"("sampling":)" +
-                json["sampling"].dump() +
-                R"(,"limits":{"max_tokens":17,"stop_ids":[1,2],"stop":["\n\n","end)"
-                "\u00e9"
-                R"("]},"on_full":"slide","keep_tokens":4,)"
+                json["sampling"].dump() + R"(,"limits":)" + json["limits"].dump() +
+                R"(,"on_full":"slide","keep_tokens":4,"constraint":true,)"
                 R"("prompt":{"ids":[5,6,0,131071],"hash":")" +
                 json["prompt"]["hash"].get<std::string>() + R"("},"answer":{"ids":[9,8,7],"hash":")" +
                 json["answer"]["hash"].get<std::string>() +
                 "\",\"text\":\"a\u20acb\\n\",\"finish_reason\":\"length\"}}");
   // python3: xxhash.xxh3_128(struct.pack('<3i', 9, 8, 7)).hexdigest()
   EXPECT_EQ(json["answer"]["hash"], "d80906d373588052d112279c818e9d2c");
+}
+
+TEST(Receipt, AGrammarIsReadBackAsItWasWritten) {
+  Receipt receipt = some_receipt();
+  receipt.request.constraint = {
+      GrammarSource::sequence({GrammarSource::marked("<call>"),
+                               GrammarSource::json_schema(R"({"type": "object"})", "#/properties/a"),
+                               GrammarSource::repeat(GrammarSource::regex("[a-z]+"), 2, 5),
+                               GrammarSource::any_of({GrammarSource::json_value(), GrammarSource::until("\n")}),
+                               GrammarSource::raw_string("{}", "#", "</p>"), GrammarSource::json_object(),
+                               GrammarSource::until_end("x"), GrammarSource::literal("end")}),
+      {Whitespace::compact, UndeclaredProperties::as_schema_says},
+      {1, 2}};
+  const Json json = receipt_json(receipt);
+  EXPECT_EQ(json["constraint"].dump(),
+            R"({"grammar":{"kind":"sequence","parts":[{"kind":"marked","text":"<call>"},)"
+            R"({"kind":"json_schema","text":"{\"type\": \"object\"}","at":"#/properties/a"},)"
+            R"({"kind":"repeat","min":2,"max":5,"parts":[{"kind":"regex","text":"[a-z]+"}]},)"
+            R"({"kind":"any_of","parts":[{"kind":"json_value"},{"kind":"until","text":"\n"}]},)"
+            R"({"kind":"raw_string","text":"{}","at":"#","parts":[{"kind":"marked","text":"</p>"}]},)"
+            R"({"kind":"json_object"},{"kind":"until_end","text":"x"},{"kind":"literal","text":"end"}]},)"
+            R"("whitespace":"compact","undeclared":"as_schema_says","end_ids":[1,2]})");
+  const auto read = read_receipt(Json::parse(json.dump()), "r.json");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_TRUE(read->request.constrained);
+  EXPECT_EQ(receipt_json(*read), json);
+  Json wrong = json;
+  wrong["constraint"]["grammar"]["parts"][2]["kind"] = "poem";
+  EXPECT_THAT(refusal(wrong), HasSubstr("\"poem\", which is not known here"));
 }
 
 TEST(Receipt, UnknownFieldsOtherFormatsAndAlteredIdsAreRefusedByName) {

@@ -23,12 +23,15 @@ class ReplayTest : public testing::Test {
     EXPECT_TRUE(made);
     return std::make_unique<StepRunner>(*std::move(made));
   }
-  /// What the receipt's text, read back, gives on a session of its own.
+  /// What the receipt's text, read back, gives on an engine of its own.
   GenerateResult replay(const Receipt& receipt) {
     const auto read = read_receipt(Json::parse(receipt_json(receipt).dump()), "receipt");
     EXPECT_TRUE(read) << (read ? "" : read.error().message);
-    TinySession session(*tiny_, {.step_rows = 16, .context_tokens = read->request.context_tokens});
-    auto result = generate(*session.session, tokenizer_, read->request.prompt, replay_options(*read));
+    const auto own = runner({.step_rows = 16, .context_tokens = read->request.context_tokens});
+    Engine engine(*own, tokenizer_);
+    auto request = replay_request(*read, tokenizer_);
+    EXPECT_TRUE(request) << (request ? "" : request.error().message);
+    auto result = generate(engine, *std::move(request));
     EXPECT_TRUE(result) << (result ? "" : result.error().message);
     return *std::move(result);
   }
@@ -58,6 +61,44 @@ TEST_F(ReplayTest, EveryAnswerOfABusyEngineComesOutOfItsReceiptAgain) {
   while (engine.step()) continue;
   ASSERT_EQ(receipts.size(), 12U);
   for (const Receipt& receipt : receipts) EXPECT_EQ(difference(receipt), "");
+}
+
+TEST_F(ReplayTest, ChoicesLimitsAndConstraintsAreInTheReceipt) {
+  open({.folder = "llama/goldens/mha_f32"});
+  const auto run = runner({.step_rows = 32, .logit_rows = 32, .sequences = 4, .context_tokens = 96});
+  Engine engine(*run, tokenizer_);
+  ConstraintSource source{
+      .grammar = GrammarSource::json_schema(
+          R"({"type": "object", "properties": {"a": {"enum": ["x", "yy"]}, "b": {"type": "integer"}}})"),
+      .end_ids = {kEndId}};
+  ConstraintCompiler compiler(tokenizer_, source.end_ids);
+  const auto constraint = compiler.compile(source.grammar, source.options);
+  ASSERT_TRUE(constraint) << constraint.error().message;
+  std::vector<Receipt> receipts;
+  for (const bool constrained : {false, true}) {
+    EngineRequest request;
+    request.prompt = some_ids(*tiny_, 20, 3);
+    request.sampling = {.temperature = 1.5, .presence_penalty = 0.5, .logit_bias = {{65, 4.0F}}, .seed = 9};
+    request.limits = {.max_tokens = 30, .stop_ids = {kEndId}, .min_tokens = 12, .ignore_eos = !constrained};
+    request.choices = 3;
+    if (constrained) request.constraint = *constraint;
+    request.on_end = [&, request](const GenerateResult& result) {
+      ReceiptRequest kept = receipt_request(request, result.choice, 96);
+      if (kept.constrained) kept.constraint = source;
+      receipts.push_back(make_receipt({}, std::move(kept), result));
+    };
+    ASSERT_TRUE(engine.submit(request));
+  }
+  while (engine.step()) continue;
+  ASSERT_EQ(receipts.size(), 6U);
+  for (Receipt& receipt : receipts) {
+    EXPECT_EQ(difference(receipt), "");
+    if (!receipt.request.constrained) continue;
+    receipt.request.constraint.reset();
+    const auto refused = replay_request(receipt, tokenizer_);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, HasSubstr("a grammar that the receipt does not hold"));
+  }
 }
 
 TEST_F(ReplayTest, AnAnswerThatSlidesComesOutAgainAndNotWithoutSliding) {
