@@ -57,7 +57,7 @@ class Batch(unittest.TestCase):
         self.assertEqual(body["usage"]["completion_tokens"], told["figures"]["generated_tokens"])
 
     def test_what_a_request_asks_in_vain_is_named_in_its_answer_and_the_others_go_on(self):
-        bodies = [chat("a"), chat("a", n=2), chat("a", bogus=1), {"max_tokens": 3}, chat("a", temperature=-1), chat("a", max_tokens=0),
+        bodies = [chat("a"), chat("a", n=0), chat("a", bogus=1), {"max_tokens": 3}, chat("a", temperature=-1), chat("a", max_tokens=0),
                   chat("a", top_p="x"), chat("a", max_tokens=10**6), {"messages": "text"}, chat("b", n=1, stream=False, user="me")]
         file = write(self.folder / "in.jsonl", bodies)
         code, _, err = run("batch", str(file), "-o", str(self.out))
@@ -67,6 +67,114 @@ class Batch(unittest.TestCase):
         self.assertEqual(codes, [200] + [400] * 8 + [200])
         for answer, word in zip(self.answers()[1:9], ("\"n\"", "bogus", "messages", "temperature", "max_tokens", "top_p", "context", "messages")):
             self.assertIn(word, answer["response"]["body"]["error"]["message"])
+
+    def body_of(self, answer):
+        self.assertEqual(answer["response"]["status_code"], 200, answer)
+        return answer["response"]["body"]
+
+    def run_at(self, bodies, *flags):
+        file = write(self.folder / "in.jsonl", bodies)
+        code, _, err = run("batch", str(file), "-o", str(self.out), *flags, timeout=200)
+        self.assertEqual(code, 0, err)
+        return self.answers()
+
+    def test_answers_by_schema_validate_at_any_concurrency(self):
+        import jsonschema
+        schemas = [
+            {"type": "object", "properties": {"name": {"type": "string", "maxLength": 12}, "age": {"type": "integer", "minimum": 0, "maximum": 130},
+                                              "mail": {"type": "string", "format": "email", "maxLength": 30}},
+             "required": ["name", "age"], "additionalProperties": False},
+            {"type": "array", "items": {"enum": ["red", "green", 3, None]}, "minItems": 2, "maxItems": 5},
+            {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {"const": "none"}]},
+            {"$defs": {"node": {"type": "object", "properties": {"value": {"type": "boolean"}, "next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},
+                                "required": ["value", "next"], "additionalProperties": False}}, "$ref": "#/$defs/node"},
+            {"type": "string", "pattern": "^[A-Z]{2}-\\d{3}$"},
+        ]
+        bodies = []
+        for i in range(20):
+            form = {"type": "json_schema", "json_schema": {"name": "it", "strict": i % 2 == 0, "schema": schemas[i % len(schemas)]}}
+            bodies.append(chat(f"Give me number {i}.", response_format=form, max_tokens=400, temperature=i % 3 * 0.6, n=1 + i % 3, seed=i))
+        seen = set()
+        for flags in (("--concurrency", "1", "--threads", "1"), ("--concurrency", "16", "--threads", "2")):
+            answers = self.run_at(bodies, *flags)
+            seen.add(self.out.read_bytes())
+        self.assertEqual(len(seen), 1)
+        finished = 0
+        for i, answer in enumerate(answers):
+            body = self.body_of(answer)
+            self.assertEqual([choice["index"] for choice in body["choices"]], list(range(1 + i % 3)))
+            for choice in body["choices"]:
+                if choice["finish_reason"] == "length":
+                    continue
+                finished += 1
+                text = choice["message"]["content"]
+                jsonschema.Draft202012Validator(schemas[i % len(schemas)]).validate(json.loads(text))
+        self.assertGreater(finished, 25)
+
+    def test_other_forms_of_structured_output(self):
+        answers = self.run_at([chat("a", guided_choice=["yes", "no"]), chat("b", guided_regex="[ab]{3}c"), chat("c", structured_outputs={"json": {"type": "boolean"}}),
+                               chat("d", response_format={"type": "json_object"}, max_tokens=300, temperature=1.0), chat("e", response_format={"type": "text"})])
+        texts = [self.body_of(answer)["choices"][0]["message"]["content"] for answer in answers]
+        self.assertIn(texts[0], ("yes", "no"))
+        self.assertRegex(texts[1], "^[ab]{3}c$")
+        self.assertIn(texts[2], ("true", "false"))
+        self.assertTrue(texts[3].startswith("{"))
+
+    def test_calls_that_are_demanded_come_with_valid_arguments(self):
+        import jsonschema
+        schema = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 10}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
+                  "required": ["city"], "additionalProperties": False}
+        tools = [{"type": "function", "function": {"name": "get_weather", "parameters": schema}}, {"type": "function", "function": {"name": "ping"}}]
+        bodies = [chat("Weather?", tools=tools, tool_choice="required", max_tokens=300, temperature=0.7, seed=i, parallel_tool_calls=i % 2 == 0, n=2) for i in range(6)]
+        bodies += [chat("Weather?", tools=tools, tool_choice={"type": "function", "function": {"name": "ping"}}, max_tokens=100),
+                   chat("Weather?", tools=tools, max_tokens=5), chat("Weather?", tools=tools, tool_choice="none", max_tokens=5)]
+        answers = self.run_at(bodies, "--concurrency", "5")
+        calls = 0
+        for i, answer in enumerate(answers[:7]):
+            body = self.body_of(answer)
+            self.assertTrue(any("tools" in text for text in body["warnings"]))  # the built-in template shows none
+            for choice in body["choices"]:
+                if choice["finish_reason"] == "length":
+                    continue
+                self.assertEqual(choice["finish_reason"], "tool_calls")
+                message = choice["message"]
+                self.assertIsNone(message["content"])
+                self.assertEqual(len({call["id"] for call in message["tool_calls"]}), len(message["tool_calls"]))
+                if i % 2 == 1 or i == 6:
+                    self.assertEqual(len(message["tool_calls"]), 1)
+                for call in message["tool_calls"]:
+                    calls += 1
+                    arguments = json.loads(call["function"]["arguments"])
+                    if call["function"]["name"] == "ping":
+                        self.assertEqual(arguments, {})
+                    else:
+                        jsonschema.validate(arguments, schema)
+        self.assertGreater(calls, 6)
+        self.assertEqual(self.body_of(answers[6])["choices"][0]["message"]["tool_calls"][0]["function"]["name"], "ping")
+        for answer in answers[7:]:
+            self.assertIn(self.body_of(answer)["choices"][0]["finish_reason"], ("stop", "length"))
+
+    def test_log_probabilities_stand_beside_each_token(self):
+        answers = self.run_at([chat("What is a KV cache?", logprobs=True, top_logprobs=3, max_tokens=8)])
+        choice = self.body_of(answers[0])["choices"][0]
+        tokens = choice["logprobs"]["content"]
+        self.assertEqual(bytes(byte for token in tokens for byte in token["bytes"]).decode(), choice["message"]["content"])
+        for token in tokens:
+            self.assertEqual(len(token["top_logprobs"]), 3)
+            self.assertEqual(token["logprob"], token["top_logprobs"][0]["logprob"])  # greedy
+            self.assertLessEqual(token["logprob"], 0)
+
+    def test_refusals_name_the_path_of_the_field(self):
+        cases = [({"top_logprobs": 21, "logprobs": True}, "top_logprobs"), ({"n": 129}, "n"), ({"stream": True}, "stream"),
+                 ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function.name"),
+                 ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"not": {}}}}}, "response_format.json_schema.schema"),
+                 ({"logit_bias": {"1": 200}}, "logit_bias.1"), ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content")]
+        answers = self.run_at([chat("a") | fields for fields, _ in cases])
+        for (_, path), answer in zip(cases, answers):
+            self.assertEqual(answer["response"]["status_code"], 400)
+            error = answer["response"]["body"]["error"]
+            self.assertEqual((error["param"], error["type"]), (path, "invalid_request_error"))
+            self.assertTrue(error["message"].startswith(f'"{path}"'), error["message"])
 
     def test_a_static_profile_keeps_its_limit_on_prompts(self):
         model = self.folder / "static.corbel"

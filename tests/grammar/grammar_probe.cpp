@@ -2,8 +2,9 @@
 //   in   {"kind": "json_schema" | "regex", "text": ..., "flexible": bool, "instances": [text, ...], "walks": n, "seed":
 //   s} out  {"error": ...} or {"accepted": [bool, ...], "walks": [text, ...], "open": walks that were given up,
 //   "fault": ...}
-// A walk takes random allowed tokens of a vocabulary with odd borders; every mask on it is compared with what accept()
-// says of each token, and an empty mask is a fault.
+// A walk is what the engine does: a constraint's cursor on a vocabulary with odd borders takes random allowed tokens
+// until it must end; now and then tokens are run ahead and taken back, on a copy or in place. Masks on it are compared
+// with what accept() says of each token; an empty mask, and one that differs after a token was taken back, are faults.
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -11,7 +12,7 @@
 #include <string>
 
 #include "corbel/base/json.h"
-#include "corbel/grammar/token_masker.h"
+#include "corbel/engine/constraint.h"
 
 namespace {
 
@@ -38,15 +39,17 @@ std::shared_ptr<const TokenVocabulary> odd_vocabulary() {
 }
 
 struct Walker {
-  TokenMasker& masker;
+  Constraint& constraint;
   std::mt19937_64 random;
   std::string fault = {};
 
-  bool consistent(GrammarCursor& cursor, const std::vector<std::uint64_t>& mask) {
-    for (std::int32_t token = 0; token < masker.vocabulary().size(); ++token) {
-      GrammarCursor copy = cursor;
+  const TokenVocabulary& vocabulary() const { return constraint.masker().vocabulary(); }
+
+  bool consistent(const ConstraintCursor& cursor, const std::vector<std::uint64_t>& mask) {
+    for (std::int32_t token = 0; token < vocabulary().size(); ++token) {
+      ConstraintCursor copy = cursor;
       const bool allowed = ((mask[token / 64] >> (token % 64)) & 1) != 0;
-      if (masker.accept(copy, token) != allowed) {
+      if (copy.accept(token) != allowed) {
         fault = cat("mask says ", allowed, " of token ", token);
         return false;
       }
@@ -55,11 +58,10 @@ struct Walker {
   }
 
   std::int32_t choose(const std::vector<std::int32_t>& allowed, int step) {
-    const TokenVocabulary& vocabulary = masker.vocabulary();
-    if (vocabulary.is_end(allowed.back()) && random() % 3 == 0) return allowed.back();
+    if (vocabulary().is_end(allowed.back()) && random() % 3 == 0) return allowed.back();
     std::vector<std::int32_t> closing;
     for (const std::int32_t token : allowed) {
-      const std::string_view bytes = vocabulary.bytes(token);
+      const std::string_view bytes = vocabulary().bytes(token);
       if (bytes.empty() || bytes.find_first_of("\"}]") == 0) closing.push_back(token);
     }
     if (!closing.empty() && random() % 100 < static_cast<unsigned>(10 + step))
@@ -67,22 +69,48 @@ struct Walker {
     return allowed[random() % allowed.size()];
   }
 
+  std::vector<std::int32_t> allowed_of(const std::vector<std::uint64_t>& mask) const {
+    std::vector<std::int32_t> allowed;
+    for (std::int32_t token = 0; token < vocabulary().size(); ++token) {
+      if (((mask[token / 64] >> (token % 64)) & 1) != 0) allowed.push_back(token);
+    }
+    return allowed;
+  }
+
+  /// Runs up to three tokens ahead and takes them back: the mask is the same again.
+  void run_ahead(ConstraintCursor& cursor, const std::vector<std::uint64_t>& mask) {
+    std::vector<std::uint64_t> other = mask;
+    std::size_t taken = 0;
+    for (std::size_t most = random() % 4; taken < most; ++taken) {
+      const std::vector<std::int32_t> allowed = allowed_of(other);
+      if (allowed.empty()) break;
+      if (!cursor.accept(allowed[random() % allowed.size()])) fault = "an allowed token was refused ahead";
+      cursor.fill_mask(other);
+    }
+    cursor.rollback(taken);
+    cursor.fill_mask(other);
+    if (other != mask) fault = cat("another mask after ", taken, " tokens were taken back");
+  }
+
   bool walk(std::string& text) {
-    GrammarCursor cursor = masker.start();
-    std::vector<std::uint64_t> mask(masker.vocabulary().mask_words());
-    for (int step = 0; step < kMaxSteps && !cursor.is_terminated(); ++step) {
-      masker.fill_mask(cursor, mask);
-      std::vector<std::int32_t> allowed;
-      for (std::int32_t token = 0; token < masker.vocabulary().size(); ++token) {
-        if (((mask[token / 64] >> (token % 64)) & 1) != 0) allowed.push_back(token);
+    ConstraintCursor cursor = constraint.start();
+    std::vector<std::uint64_t> mask(constraint.mask_words() + 1);
+    for (int step = 0; step < kMaxSteps; ++step) {
+      if (cursor.must_end()) return true;
+      cursor.fill_mask(mask);
+      if (random() % 8 == 0) {
+        ConstraintCursor copy = cursor;
+        run_ahead(random() % 2 == 0 ? cursor : copy, mask);
       }
+      const std::vector<std::int32_t> allowed = allowed_of(mask);
       if (allowed.empty()) fault = cat("nothing is allowed after ", text);
       if (!fault.empty() || ((step < 3 || random() % 64 == 0) && !consistent(cursor, mask))) return false;
       const std::int32_t token = choose(allowed, step);
-      if (!masker.accept(cursor, token)) fault = "an allowed token was refused";
-      text += masker.vocabulary().bytes(token);
+      if (!cursor.accept(token)) fault = "an allowed token was refused";
+      if (vocabulary().is_end(token)) return true;
+      text += vocabulary().bytes(token);
     }
-    return cursor.is_terminated();
+    return false;
   }
 };
 
@@ -107,10 +135,12 @@ Json answer(const Json& question, const std::shared_ptr<const TokenVocabulary>& 
   for (const Json& instance : question.value("instances", Json::array()))
     out["accepted"].push_back(accepts(**masker, instance));
   const int walks = question.value("walks", 0);
-  Walker walker{**masker, std::mt19937_64(question.value("seed", 1))};
+  const auto constraint = std::make_shared<Constraint>(*std::move(masker));
+  Walker walker{*constraint, std::mt19937_64(question.value("seed", 1))};
   for (int i = 0; i < walks && walker.fault.empty(); ++i) {
     std::string written;
-    if (i == walks / 2) (*masker)->limit_memory(std::size_t{1} << 16);  // everything is forgotten again and again
+    if (i == walks / 2)
+      constraint->masker().limit_memory(std::size_t{1} << 16);  // everything is forgotten again and again
     if (walker.walk(written)) {
       out["walks"].push_back(written);
     } else {
