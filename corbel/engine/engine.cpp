@@ -75,6 +75,8 @@ void Engine::end(Work& work, FinishReason reason) {
     if (work.request.on_text) work.request.on_text(rest);
   }
   work.result.finish = reason;
+  work.result.stop_id = work.text.stop_id();
+  if (work.text.stop_string() != nullptr) work.result.stop_string = *work.text.stop_string();
   GenerateFigures& figures = work.result.figures;
   figures.generated_tokens = std::ssize(work.result.ids);
   figures.cached_tokens = work.sequence.prefix_tokens;

@@ -65,6 +65,8 @@ struct GenerateResult {
   std::vector<std::int32_t> ids;  // a stop id included
   std::string text;
   FinishReason finish = FinishReason::stop;
+  std::int32_t stop_id = -1;  // that ended the answer; -1: none did
+  std::string stop_string;    // that ended it; empty: none did
   GenerateFigures figures;
 };
 
