@@ -14,6 +14,19 @@ std::string rate(double per_second) {
   return text;
 }
 
+/// As OpenAI spells it: ids are keys.
+Json bias_json(const SamplingOptions& sampling) {
+  Json biases = Json::object();
+  for (const TokenBias& entry : sampling.logit_bias) biases[std::to_string(entry.id)] = entry.bias;
+  return biases;
+}
+
+/// The stop string or the stop id that ended the answer, null when neither did.
+Json stop_reason(const GenerateResult& result) {
+  if (!result.stop_string.empty()) return result.stop_string;
+  return result.stop_id >= 0 ? Json(result.stop_id) : Json();
+}
+
 }  // namespace
 
 std::string figures_line(const GenerateFigures& figures) {
@@ -32,6 +45,7 @@ std::string answer_json(const GenerateResult& result, const GenerateOptions& opt
   const Json json = {
       {"text", result.text},
       {"finish_reason", finish_reason_name(result.finish)},
+      {"stop_reason", stop_reason(result)},
       {"figures",
        {{"prompt_tokens", figures.prompt_tokens},
         {"prefilled_tokens", figures.prefilled_tokens},
@@ -51,9 +65,18 @@ std::string answer_json(const GenerateResult& result, const GenerateOptions& opt
         {"top_k", sampling.top_k},
         {"top_p", sampling.top_p},
         {"min_p", sampling.min_p},
+        {"typical_p", sampling.typical_p},
         {"repetition_penalty", sampling.repetition_penalty},
+        {"presence_penalty", sampling.presence_penalty},
+        {"frequency_penalty", sampling.frequency_penalty},
+        {"penalty_window", sampling.penalty_window},
+        {"xtc_probability", sampling.xtc_probability},
+        {"xtc_threshold", sampling.xtc_threshold},
+        {"logit_bias", bias_json(sampling)},
         {"seed", sampling.seed},
         {"max_tokens", options.max_tokens},
+        {"min_tokens", options.min_tokens},
+        {"ignore_eos", options.ignore_eos},
         {"ids", result.ids}}},
   };
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -80,6 +80,8 @@ Result<TensorView> Generation::feed(std::int32_t id) {
 GenerateResult Generation::finish(FinishReason reason) {
   result_.finish = reason;
   emit(text_.finish());
+  result_.stop_id = text_.stop_id();
+  if (text_.stop_string() != nullptr) result_.stop_string = *text_.stop_string();
   result_.figures.generated_tokens = static_cast<std::int64_t>(result_.ids.size());
   return std::move(result_);
 }

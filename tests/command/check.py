@@ -39,6 +39,14 @@ class Usage(unittest.TestCase):
         cases = [(["--tempratur", "1", "hi"], "--tempratur"), (["--temperature", "warm", "hi"], "temperature"),
                  (["--temperature", "-1", "hi"], "temperature is -1"), (["--top-p", "0", "hi"], "top_p is 0"),
                  (["--top_p", "2", "hi"], "top_p is 2"), (["--on-full", "burst", "hi"], "burst"),
+                 (["--typical-p", "0", "hi"], "typical_p is 0; it must be above 0 and at most 1"),
+                 (["--presence-penalty", "2.5", "hi"], "presence_penalty is 2.5; it must be between -2 and 2"),
+                 (["--frequency-penalty", "-3", "hi"], "frequency_penalty is -3; it must be between -2 and 2"),
+                 (["--penalty-window", "-1", "hi"], "penalty_window is -1"), (["--xtc-probability", "2", "hi"], "xtc_probability is 2"),
+                 (["--xtc-threshold", "0", "hi"], "xtc_threshold is 0"), (["--logit-bias", "5=101", "hi"], "logit_bias of token 5 is 101"),
+                 (["--logit-bias", "5", "hi"], "\"5\"; it must be a token's id and a number"), (["--logit-bias", "a=1", "hi"], "\"a=1\""),
+                 (["--min-tokens", "-1", "hi"], "--min-tokens is -1"),
+                 (["--min-tokens", "9", "--max-tokens", "8", "hi"], "min_tokens is 9; it must be at most max_tokens, which is 8"),
                  (["--max-tokens", "-3", "hi"], "--max-tokens is -3"), (["two", "words"], "one argument"),
                  (["--seed"], "seed"), ([""], "empty"), (["--threads", "0", "hi"], "--threads is 0"),
                  (["--device", "abacus", "hi"], "abacus"), (["--raw", "--system", "x", "hi"], "--raw")]
@@ -105,6 +113,46 @@ class Answers(unittest.TestCase):
         whole = run("run", "What is a KV cache?")[1]
         stop = whole.split()[2]
         self.assertEqual(run("run", "--stop", stop, "What is a KV cache?")[1].rstrip("\n"), whole[: whole.index(stop)].rstrip("\n"))
+
+    def answer(self, *flags):
+        code, out, err = run("run", "--json", *flags, "What is a KV cache?")
+        self.assertEqual(code, 0, err)
+        return json.loads(out)
+
+    def test_the_ends_of_an_answer_can_be_moved(self):
+        plain = self.answer("--max-tokens", "200")
+        ids = plain["receipt"]["ids"]
+        self.assertEqual((plain["finish_reason"], plain["stop_reason"]), ("stop", ids[-1]))
+        least = self.answer("--max-tokens", "200", "--min-tokens", str(len(ids) + 5))
+        self.assertEqual(least["receipt"]["ids"][: len(ids) - 1], ids[:-1])
+        self.assertGreater(least["figures"]["generated_tokens"], len(ids) + 4)
+        endless = self.answer("--max-tokens", "200", "--ignore-eos")
+        self.assertEqual((endless["finish_reason"], endless["stop_reason"]), ("length", None))
+        self.assertEqual((endless["receipt"]["ids"][: len(ids)], len(endless["receipt"]["ids"])), (ids, 200))
+        stop = plain["text"].split()[2]
+        self.assertEqual(self.answer("--stop", stop)["stop_reason"], stop)
+
+    def test_biases_and_penalties_change_what_they_name_and_stand_in_the_receipt(self):
+        first = self.answer("--max-tokens", "8")["receipt"]["ids"][0]
+        biased = self.answer("--max-tokens", "8", "--logit-bias", f"{first}=-100", "--logit-bias", "7=0.5")
+        self.assertNotIn(first, biased["receipt"]["ids"])
+        self.assertEqual(biased["receipt"]["logit_bias"], {"7": 0.5, str(first): -100.0} if first > 7 else {str(first): -100.0, "7": 0.5})
+        forced = self.answer("--max-tokens", "8", "--logit-bias", f"{first}=100", "--ignore-eos")
+        self.assertEqual(forced["receipt"]["ids"], [first] * 8)
+        varied = self.answer("--max-tokens", "40", "--frequency-penalty", "2", "--presence-penalty", "2", "--penalty-window", "30", "--ignore-eos")
+        self.assertGreater(len(set(varied["receipt"]["ids"])), len(set(self.answer("--max-tokens", "40", "--ignore-eos")["receipt"]["ids"])))
+        self.assertEqual((varied["receipt"]["presence_penalty"], varied["receipt"]["penalty_window"]), (2.0, 30))
+        code, out, err = run("run", "--logit-bias", "99999999=1", "hi")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("logit_bias names token 99999999", err)
+
+    def test_samplers_draw_other_answers_and_the_same_again(self):
+        plain = ("--temperature", "1.5", "--seed", "5", "--max-tokens", "40")
+        base = self.answer(*plain)["receipt"]["ids"]
+        for flags in (("--typical-p", "0.2"), ("--xtc-probability", "1", "--xtc-threshold", "0.05"), ("--min-p", "0.3")):
+            drawn = self.answer(*plain, *flags)["receipt"]["ids"]
+            self.assertNotEqual(drawn, base, flags)
+            self.assertEqual(self.answer(*plain, *flags)["receipt"]["ids"], drawn)
 
     def test_a_prompt_longer_than_the_context_exits_1_with_both_numbers(self):
         code, out, err = run("run", "--context", "64", "word " * 200)
