@@ -105,18 +105,8 @@ struct Bf16Split : F32Weights {
   }
 };
 
-/// Subnormal inputs and results as zero, until the end of the scope.
-class FlushSubnormals {
- public:
-  __attribute__((always_inline)) FlushSubnormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040U); }
-  __attribute__((always_inline)) ~FlushSubnormals() { _mm_setcsr(saved_); }
-
- private:
-  unsigned saved_;
-};
-
 /// sums[R * O], row by row; kGoOn: added to what they are. Not inlined: the compiler does not know that arithmetic
-/// depends on FlushSubnormals.
+/// depends on FlushedScope.
 template <typename Kind, int R, int O, bool kStream, bool kGoOn = false>
 __attribute__((noinline)) void sum_tile(const char* x, int64_t x_stride, const char* weight, int64_t weight_stride,
                                         int64_t in, Floats* sums) {
@@ -175,7 +165,7 @@ void dot_tile(const DotArgs& args, const TilePlace& place) {
   const char* const weight = static_cast<const char*>(args.weight) + place.output * args.weight_stride_bytes;
   const int64_t weight_stride = place.gap * args.weight_stride_bytes;
   if constexpr (Kind::kFlushes) {
-    const FlushSubnormals flush;
+    const FlushedScope flushed;
     sum_tile<Kind, R, O, kStream>(x, args.x_stride_bytes, weight, weight_stride, args.in, sums);
   } else {
     sum_tile<Kind, R, O, kStream>(x, args.x_stride_bytes, weight, weight_stride, args.in, sums);

@@ -216,4 +216,15 @@ CORBEL_INLINE Floats exp(Floats x) {
   return select(unordered(x), x, bounded);
 }
 
+/// Subnormal inputs and results as zero, until the end of the scope. What is computed in it must be in functions that
+/// are not inlined: the compiler does not know that arithmetic depends on it.
+class FlushedScope {
+ public:
+  __attribute__((always_inline)) FlushedScope() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040U); }
+  __attribute__((always_inline)) ~FlushedScope() { _mm_setcsr(saved_); }
+
+ private:
+  unsigned saved_;
+};
+
 }  // namespace corbel::cpu::CORBEL_ISA

@@ -2,7 +2,7 @@
 #include "corbel/device/cpu/kernels/kernels.h"
 #include "corbel/device/cpu/kernels/simd.h"
 
-/// What kernels of float strips share: how x becomes tiles, and subnormals. Kernel sources only.
+/// What kernels of float strips share: how x becomes tiles. Kernel sources only.
 namespace corbel::cpu::CORBEL_ISA {
 
 #if defined(__AVX512F__)
@@ -12,17 +12,6 @@ constexpr int kStripTileRows = 4;  // 4 sums of two registers, a weight of up to
 #else
 constexpr int kStripTileRows = 2;
 #endif
-
-/// Subnormal inputs and results as zero, until the end of the scope. What is computed in it must be in functions that
-/// are not inlined: the compiler does not know that arithmetic depends on it.
-class FlushedScope {
- public:
-  __attribute__((always_inline)) FlushedScope() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040U); }
-  __attribute__((always_inline)) ~FlushedScope() { _mm_setcsr(saved_); }
-
- private:
-  unsigned saved_;
-};
 
 /// 32 values of a row from `begin` on as 16 pairs of bf16; zeros behind the row's end.
 CORBEL_INLINE Ints load_rounded_pairs(const float* x, int64_t begin, int64_t in) {
