@@ -18,6 +18,7 @@ int run_parse(const std::vector<std::string>& arguments);
 int run_replay(const std::vector<std::string>& arguments);
 int run_run(const std::vector<std::string>& arguments);
 int run_template(const std::vector<std::string>& arguments);
+int run_serve(const std::vector<std::string>& arguments);
 int run_tokenize(const std::vector<std::string>& arguments);
 int run_verify(const std::vector<std::string>& arguments);
 
@@ -25,6 +26,7 @@ std::span<const Command> commands() {
   static constexpr std::array kCommands = {
       Command{"run", "answer one prompt", run_run},
       Command{"chat", "talk with a model", run_chat},
+      Command{"serve", "answer OpenAI's API over HTTP", run_serve},
       Command{"batch", "answer a file of requests, many at once", run_batch},
       Command{"replay", "make an answer again from its receipt, and compare", run_replay},
       Command{"embed", "turn texts into vectors", run_embed},

@@ -180,6 +180,8 @@ Result<void> CompletionReader::read_limits() {
     }
     limits.max_tokens = newer;
   }
+  // Who names no number takes what the context has room for.
+  out_.request.fills_context = !fields_.has("max_tokens") && !fields_.has("max_completion_tokens");
   limits.min_tokens = fields_.integer("min_tokens", 0);
   if (limits.max_tokens > 0 && limits.min_tokens > limits.max_tokens) {
     return refuse("min_tokens",

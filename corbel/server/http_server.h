@@ -1,0 +1,48 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "corbel/base/result.h"
+#include "corbel/server/http_message.h"
+
+namespace corbel {
+
+struct HttpServerOptions {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8000;  // 0: any that is free
+  int threads = 2;
+  std::size_t max_header_bytes = std::size_t{64} << 10;
+  std::size_t max_body_bytes = std::size_t{32} << 20;
+  std::chrono::seconds idle_timeout{75};   // of a connection between requests, and of a request that does not come in
+  std::chrono::seconds write_timeout{60};  // of a client that does not read
+  std::chrono::seconds ping_interval{15};  // a comment in event streams that have nothing to say
+};
+
+/// HTTP/1.1 (and 1.0) over TCP: keep-alive, chunked event streams, limits on sizes and times. Requests go to the
+/// handler on the server's threads. What is no HTTP is answered with 400, what is too large with 413 or 431.
+class HttpServer {
+ public:
+  /// Binds and listens; nothing is served before run(). Refused: a port that is taken, an address that is not there.
+  static Result<std::unique_ptr<HttpServer>> listen(const HttpServerOptions& options, HttpHandler handler);
+  ~HttpServer();
+
+  std::uint16_t port() const;
+  /// Serves until stop(). Call it once.
+  void run();
+  /// No new connections, and those that wait for a request are closed; those with an answer under way go on. Any
+  /// thread.
+  void drain();
+  /// Connections whose answer is under way.
+  std::int64_t busy() const;
+  /// Ends run(). Any thread, also a signal's.
+  void stop();
+
+ private:
+  struct State;
+  explicit HttpServer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace corbel
