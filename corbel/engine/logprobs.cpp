@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "corbel/base/check.h"
@@ -34,6 +35,27 @@ double log_total(std::span<const float> logits, std::span<const float> highest, 
     }
   }
   return std::log(static_cast<double>(total) / static_cast<double>(kHighestMass));
+}
+
+/// How many tokens are likelier than `self`: larger logits, and equal ones of lower ids.
+std::int64_t count_likelier(std::span<const float> logits, std::span<const float> highest, const TokenLogprob& self) {
+  const float above = std::nextafter(self.logprob, std::numeric_limits<float>::infinity());
+  const auto home = static_cast<std::size_t>(self.id / kLogitBlock);
+  std::int64_t count = 0;
+  for (std::size_t block = 0; block < highest.size(); ++block) {
+    const float least = block <= home ? self.logprob : above;
+    if (highest[block] < least) continue;
+    const std::span<const float> values = logits.subspan(block * kLogitBlock);
+    if (block != home && std::ssize(values) >= kLogitBlock) {
+      count += count_at_least(values.data(), least);
+      continue;
+    }
+    for (std::size_t i = 0; i < values.size() && i < kLogitBlock; ++i) {
+      const auto id = static_cast<std::int32_t>(block * kLogitBlock + i);
+      count += static_cast<std::int64_t>(likelier({id, values[i]}, self));
+    }
+  }
+  return count;
 }
 
 }  // namespace
@@ -79,14 +101,7 @@ Logprobs::Row Logprobs::of(std::span<const float> logits, std::int32_t chosen, s
   const auto logprob = [&](float logit) { return static_cast<float>(static_cast<double>(logit) - normalizer); };
 
   const TokenLogprob self{chosen, logits[static_cast<std::size_t>(chosen)]};
-  Row row{.chosen = {chosen, logprob(self.logprob)}, .rank = 1};
-  for (std::size_t block = 0; block < highest_.size(); ++block) {
-    if (highest_[block] < self.logprob) continue;
-    const std::size_t end = std::min(logits.size(), (block + 1) * kLogitBlock);
-    for (std::size_t id = block * kLogitBlock; id < end; ++id) {
-      row.rank += static_cast<std::int64_t>(likelier({static_cast<std::int32_t>(id), logits[id]}, self));
-    }
-  }
+  Row row{.chosen = {chosen, logprob(self.logprob)}, .rank = 1 + count_likelier(logits, highest_, self)};
   find_top(logits, count);
   for (TokenLogprob& token : top_) token.logprob = logprob(token.logprob);
   row.top = top_;

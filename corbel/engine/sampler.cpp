@@ -175,7 +175,7 @@ void Sampler::list_bucket(std::int32_t bucket, Weight weight) {
   ranked_.clear();
   std::int32_t buckets[kLogitBlock];
   for (std::size_t block = 0; block < highest_.size(); ++block) {
-    if (highest_[block] < buckets_.least || (weight == Weight::mass && mass_[block] == 0)) continue;
+    if (buckets_.of(highest_[block]) > bucket || (weight == Weight::mass && mass_[block] == 0)) continue;
     buckets_.find(scores_of(block), buckets);
     for (std::size_t i = 0; i < kLogitBlock; ++i) {
       if (buckets[i] != bucket) continue;

@@ -98,14 +98,15 @@ float negate_distances(float* scores, float center, const float* masses) noexcep
   return block_highest(scores);
 }
 
+std::int32_t count_at_least(const float* scores, float least) noexcept {
+  std::int32_t count = 0;
+  for (int i = 0; i < kLogitBlock; ++i) count += static_cast<std::int32_t>(scores[i] >= least);
+  return count;
+}
+
 void ScoreBuckets::find(const float* scores, std::int32_t* buckets) const noexcept {
-  constexpr auto kMost = static_cast<float>(kLast);
-  const float lowest = least;
-  for (int i = 0; i < kLogitBlock; ++i) {
-    const float depth = (origin - scores[i]) * per_unit;
-    const auto bucket = static_cast<std::int32_t>(depth < kMost ? depth : kMost);
-    buckets[i] = scores[i] < lowest ? kBelow : bucket;
-  }
+  const ScoreBuckets self = *this;
+  for (int i = 0; i < kLogitBlock; ++i) buckets[i] = self.of(scores[i]);
 }
 
 float block_highest(const float* scores) noexcept {

@@ -27,6 +27,9 @@ double sum_mass_distance(const float* scores, float highest, const float* masses
 /// scores = -|score - center| where the mass is not 0, else -infinity. The highest.
 float negate_distances(float* scores, float center, const float* masses) noexcept;
 
+/// How many scores are at least `least`.
+std::int32_t count_at_least(const float* scores, float least) noexcept;
+
 /// Which of equally wide ranges below `origin` a score is in.
 struct ScoreBuckets {
   static constexpr std::int32_t kLast = 2047;        // has all that lies deeper, too
@@ -34,7 +37,13 @@ struct ScoreBuckets {
   float origin;
   float per_unit;
   float least;
-  void find(const float* scores, std::int32_t* buckets) const noexcept;
+  std::int32_t of(float score) const noexcept {
+    const float depth = (origin - score) * per_unit;
+    const auto bucket =
+        static_cast<std::int32_t>(depth < static_cast<float>(kLast) ? depth : static_cast<float>(kLast));
+    return score < least ? kBelow : bucket;
+  }
+  void find(const float* scores, std::int32_t* buckets) const noexcept;  // of() each
 };
 
 float block_highest(const float* scores) noexcept;
