@@ -4,6 +4,8 @@
 
 #include <thread>
 
+#include "corbel/engine/answer_text.h"
+
 namespace corbel {
 namespace {
 
@@ -121,6 +123,22 @@ TEST(Constraint, ATextWithoutAMarkMayEndAnywhereButHasNoneInIt) {
   ASSERT_TRUE(accept_text(cursor, "a <c"));
   EXPECT_TRUE(cursor.may_end());
   EXPECT_FALSE(allowed(cursor, '>'));
+}
+
+TEST(AnswerText, ShowsTheSpecialTokensThatItIsToldToShowAndNoOthers) {
+  const Tokenizer tokenizer = byte_tokenizer();
+  const auto said = [&](std::vector<std::int32_t> shown) {
+    AnswerText answer(tokenizer, {.shown_ids = std::move(shown)});
+    std::string text;
+    std::string piece;
+    for (const std::int32_t id : {256, kCall, 257, kEnd}) {
+      answer.push(id, piece);
+      text += piece;
+    }
+    return text + answer.finish();
+  };
+  EXPECT_EQ(said({}), "Hello Hello");
+  EXPECT_EQ(said({kCall}), "Hello[CALL] Hello");
 }
 
 TEST(Constraint, TheFirstTokenIsWhatTheDecoderMakesOfIt) {
