@@ -1,12 +1,17 @@
-// attention_bench [threads] [level] [prefill|decode]: attention alone, over caches of each type, for heads as models
-// have them: prefill against the peak of bf16 products, decode against the reading of memory, both measured beside.
+// attention_bench [threads] [level] [prefill|decode|all] [first] [count] [JSON FILE]: attention alone, over caches of
+// each type, for heads as models have them: prefill against the peak of bf16 products, decode against the reading of
+// memory, both measured beside. first, count: which heads of the table.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <span>
 #include <vector>
 
+#include "corbel/base/json.h"
+#include "corbel/base/mapped_file.h"
 #include "corbel/device/device_list.h"
 #include "corbel/device/limits.h"
 #include "corbel/device/run_context.h"
@@ -87,7 +92,7 @@ double median(std::vector<double> seconds) {
 }
 
 /// `rows` rows behind `depth` cached tokens.
-void report_prefill(Device& device, const Heads& heads, DType dtype, std::int64_t depth, std::int64_t rows) {
+Json report_prefill(Device& device, const Heads& heads, DType dtype, std::int64_t depth, std::int64_t rows) {
   const AttentionOpSpec spec = spec_of(heads, dtype);
   Cache cache = make_cache(device, spec.page, depth + rows, 1, 2 * floats_of(heads, rows));
   auto* const q = reinterpret_cast<float*>(cache.rows.data());
@@ -111,10 +116,12 @@ void report_prefill(Device& device, const Heads& heads, DType dtype, std::int64_
   }
   std::printf("  prefill %5ld behind %5ld: %7.1f GOPS, median %.3f of peak\n", static_cast<long>(rows),
               static_cast<long>(depth), best, median(shares));
+  return {{"what", "prefill"},      {"heads", heads.name}, {"cache", to_string(dtype)},     {"rows", rows},
+          {"behind_tokens", depth}, {"best_gops", best},   {"of_bf16_peak", median(shares)}};
 }
 
 /// One row of each of `sequences` sequences that share their pages' table but not their time.
-void report_decode(Device& device, const Heads& heads, DType dtype, std::int64_t tokens) {
+Json report_decode(Device& device, const Heads& heads, DType dtype, std::int64_t tokens) {
   const AttentionOpSpec spec = spec_of(heads, dtype);
   const std::int64_t layer_bytes = tokens / kPageTokens * spec.page.page_bytes();
   const int layers = static_cast<int>(std::clamp<std::int64_t>((std::int64_t{400} << 20) / layer_bytes, 1, 256));
@@ -139,6 +146,8 @@ void report_decode(Device& device, const Heads& heads, DType dtype, std::int64_t
   }
   std::printf("  decode behind %6ld: %6.2f GB/s, median %.3f of reading (%d layers)\n", static_cast<long>(tokens), best,
               median(shares), layers);
+  return {{"what", "decode"},        {"heads", heads.name},   {"cache", to_string(dtype)},
+          {"behind_tokens", tokens}, {"best_gb_per_s", best}, {"of_reading", median(shares)}};
 }
 
 }  // namespace
@@ -149,6 +158,9 @@ int main(int argc, char** argv) {
   const std::string_view only = argc > 3 ? argv[3] : "";
   const int first = argc > 4 ? std::atoi(argv[4]) : 0;
   const int count = argc > 5 ? std::atoi(argv[5]) : 6;
+  const std::string json_file = argc > 6 ? argv[6] : "";
+  Json rows = Json::array();
+  Json profile;
   auto pool = ThreadPool::make(threads);
   for (const DeviceEntry& entry : linked_devices()) {
     if (entry.name != "cpu") continue;
@@ -157,6 +169,7 @@ int main(int argc, char** argv) {
       std::fprintf(stderr, "%s\n", device.error().message.c_str());
       return 1;
     }
+    profile = (*device)->info().profile();
     std::printf("%s, %d threads\n", (*device)->info().profile().c_str(), threads);
     for (int h = first; h < std::min(first + count, 6); ++h) {
       const Heads& heads = kHeads[h];
@@ -164,15 +177,21 @@ int main(int argc, char** argv) {
         if (!AttentionDecode::check(spec_of(heads, dtype))) continue;
         std::printf(" %s, %s cache\n", heads.name, to_string(dtype).c_str());
         if (only != "decode") {
-          report_prefill(**device, heads, dtype, 0, 2048);
-          report_prefill(**device, heads, dtype, 8192 - 512, 512);
+          rows.push_back(report_prefill(**device, heads, dtype, 0, 2048));
+          rows.push_back(report_prefill(**device, heads, dtype, 8192 - 512, 512));
         }
         if (only != "prefill") {
-          report_decode(**device, heads, dtype, 2048);
-          report_decode(**device, heads, dtype, 32768);
+          rows.push_back(report_decode(**device, heads, dtype, 2048));
+          rows.push_back(report_decode(**device, heads, dtype, 32768));
         }
       }
     }
+  }
+  if (json_file.empty()) return 0;
+  const std::string text = Json{{"device", profile}, {"threads", threads}, {"rows", std::move(rows)}}.dump(1) + "\n";
+  if (const auto written = write_file_atomically(json_file, std::as_bytes(std::span(text))); !written) {
+    std::fprintf(stderr, "%s\n", written.error().message.c_str());
+    return 1;
   }
   return 0;
 }

@@ -200,25 +200,39 @@ std::uint32_t four_codes(const IndexedRow& row, int k) noexcept {
   return four;
 }
 
+/// One plane of all rows, with the loops' bounds and shifts known: a compiler that encodes gigabytes wants them so.
+template <int kCodeBits, int kIndex>
+void store_plane(const IndexedRow* rows, std::byte* lines) noexcept {
+  constexpr Plane kPlane = planes_of(kCodeBits).planes[kIndex];
+  constexpr std::uint32_t kMask = static_cast<std::uint32_t>(kPlane.mask()) * 0x01010101U;
+  constexpr int kFours = 8 / kPlane.width;
+  for (int row = 0; row < kStripRows; ++row) {
+    std::byte* line = lines + static_cast<std::ptrdiff_t>(4) * row;
+    for (int k = 0; k < kPackedColumns / 4; k += kFours, line += 64) {
+      std::uint32_t four = 0;
+      for (int t = 0; t < kFours; ++t)
+        four |= (four_codes(rows[row], k + t) >> kPlane.from & kMask) << (t * kPlane.width);
+      std::memcpy(line, &four, sizeof four);
+    }
+  }
+}
+
+template <int kCodeBits>
+void store_planes(const IndexedRow* rows, std::byte* lines) noexcept {
+  constexpr Planes kPlanes = planes_of(kCodeBits);
+  static_assert(kPlanes.count <= 2);
+  store_plane<kCodeBits, 0>(rows, lines);
+  if constexpr (kPlanes.count > 1) store_plane<kCodeBits, 1>(rows, lines + kPlanes.planes[0].bytes());
+}
+
 }  // namespace
 
 void store_indexed_block(const IndexedLayout& layout, const IndexedRow* rows, std::byte* block) noexcept {
-  const Planes planes = planes_of(layout.code_bits);
-  for (int row = 0; row < kStripRows; ++row) {
-    store_header(layout, rows[row], row, block);
-    std::byte* line = block + layout.header_bytes() + 4 * row;
-    for (int p = 0; p < planes.count; ++p) {
-      const Plane& plane = planes.planes[p];
-      const std::uint32_t mask = static_cast<std::uint32_t>(plane.mask()) * 0x01010101U;
-      const int fours = 8 / plane.width;
-      for (int k = 0; k < kPackedColumns / 4; k += fours, line += 64) {
-        std::uint32_t four = 0;
-        for (int t = 0; t < fours; ++t)
-          four |= (four_codes(rows[row], k + t) >> plane.from & mask) << (t * plane.width);
-        std::memcpy(line, &four, sizeof four);
-      }
-    }
-  }
+  for (int row = 0; row < kStripRows; ++row) store_header(layout, rows[row], row, block);
+  std::byte* const lines = block + layout.header_bytes();
+  if (layout.code_bits == 4) return store_planes<4>(rows, lines);
+  if (layout.code_bits == 5) return store_planes<5>(rows, lines);
+  store_planes<6>(rows, lines);
 }
 
 void store_indexed_row(const IndexedLayout& layout, const IndexedRow& parts, int row, std::byte* block) noexcept {

@@ -149,12 +149,15 @@ CORBEL_INLINE void evaluate(const EncodeBlockArgs& args, const Codes& codes, con
 template <typename Codes, int kGroups, bool kWeighted>
 CORBEL_INLINE void set_codes(const Codes& codes, const EncodeChoice& choice, BlockRow<kWeighted>& row) {
   const Floats inverse = broadcast(1.0F / choice.step);
-  for (int i = 0; i < kVectors; ++i) {
-    const Floats multiplier = choice.multiplier[i * kGroups / kVectors];
-    const Floats y = mul(mul(row.x[i], inverse), div(broadcast(1.0F), multiplier));
-    const Nearest found = Codes::nearest_and_index(codes, y);
-    row.q[i] = mul(multiplier, found.code);
-    row.index[i] = found.index;
+  constexpr int kEach = kVectors / kGroups;
+  for (int group = 0; group < kGroups; ++group) {
+    const Floats multiplier = choice.multiplier[group];
+    const Floats reciprocal = div(broadcast(1.0F), multiplier);
+    for (int i = group * kEach; i < (group + 1) * kEach; ++i) {
+      const Nearest found = Codes::nearest_and_index(codes, mul(mul(row.x[i], inverse), reciprocal));
+      row.q[i] = mul(multiplier, found.code);
+      row.index[i] = found.index;
+    }
   }
 }
 
