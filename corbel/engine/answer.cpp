@@ -88,7 +88,7 @@ Answer::State Answer::take(std::span<const float> logits, TokenChooser& chooser)
   }
   if (state == AnswerText::State::stopped) return State::stopped;
   if (constraint_) {
-    CORBEL_CHECK(constraint_->accept(id), "token ", id, " was allowed and is refused");
+    if (!constraint_->accept(id)) return State::broken;
     if (constraint_->must_end()) return State::stopped;
   }
   return state == AnswerText::State::full ? State::full : State::goes_on;

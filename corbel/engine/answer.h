@@ -14,7 +14,12 @@ class Answer {
   Answer(const Tokenizer& tokenizer, const EngineRequest& request, std::uint64_t group, std::uint32_t choice,
          std::int64_t most_tokens);
 
-  enum class State { goes_on, stopped, full };  // full: max_tokens
+  enum class State {
+    goes_on,
+    stopped,
+    full,    // max_tokens
+    broken,  // the constraint refuses a token that it has allowed: a fault of ours, but no reason to end the others
+  };
 
   /// The next token from f32 logits [vocab]: into the sequence, the text and the result.
   State take(std::span<const float> logits, TokenChooser& chooser);

@@ -15,6 +15,10 @@ constexpr std::int32_t kMostChoices = 1024;
 
 Error out_of_memory() { return {Code::no_memory, "out of memory"}; }  // short: needs no memory itself
 
+Error broken_constraint() {
+  return {Code::device_failed, "a token that the constraint allowed was refused by it: a fault of the engine"};
+}
+
 }  // namespace
 
 Engine::Engine(StepRunner& runner, const Tokenizer& tokenizer, const EngineOptions& options)
@@ -167,20 +171,26 @@ bool Engine::is_full(const Sequence& sequence) const {
   return sequence.length() > std::min(limits.context_tokens, limits.pages * kPageTokens);
 }
 
-/// The first tokens of the other answers to the prompt, which is cached now; then they run on their own.
-void Engine::fork_others(Answer& first, std::span<const float> logits) {
+/// The first tokens of the other answers to the prompt, which is cached now; then they run on their own. False when
+/// the request has failed.
+bool Engine::fork_others(Answer& first, std::span<const float> logits) {
   Group& group = *groups_.find(first.group())->second;
   for (std::size_t choice = 1; choice < group.answers.size(); ++choice) {
     Answer& other = *group.answers[choice];
     other.admit();
     const Answer::State state = other.take(logits, chooser_);
     other.sequence.prefix_tokens = first.sequence.prefix_tokens;
+    if (state == Answer::State::broken) {
+      fail_group(first.group(), broken_constraint());
+      return false;
+    }
     if (state == Answer::State::goes_on && !is_full(other.sequence)) {
       scheduler_.fork(first.sequence, other.sequence);
     } else {
       end(other, state == Answer::State::stopped ? FinishReason::stop : FinishReason::length);
     }
   }
+  return true;
 }
 
 /// Fails the answer's request when the row is not finite.
@@ -215,7 +225,7 @@ void Engine::deliver(Answer& answer, const Delivery& delivery, const Rows<const 
   for (std::int64_t at = 0; at <= delivery.drafted; ++at) {
     const std::span<const float> logits(rows[first + at], chooser_.vocab());
     if (!check_row(answer, logits)) return;
-    if (!answer.has_tokens() && answer.request().choices > 1) fork_others(answer, logits);
+    if (!answer.has_tokens() && answer.request().choices > 1 && !fork_others(answer, logits)) return;
     state = answer.take(logits, chooser_);
     const bool right = at < delivery.drafted && answer.last_token() == sequence.draft[at];
     if (right) ++accepted;
@@ -225,6 +235,7 @@ void Engine::deliver(Answer& answer, const Delivery& delivery, const Rows<const 
   answer.learn(delivery.drafted, accepted);
   counts_.drafted_tokens += delivery.drafted;
   counts_.accepted_tokens += accepted;
+  if (state == Answer::State::broken) return fail_group(answer.group(), broken_constraint());
   if (state == Answer::State::stopped) return end(answer, FinishReason::stop);
   if (state == Answer::State::full) return end(answer, FinishReason::length);
   if (!is_full(sequence)) return;

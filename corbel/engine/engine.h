@@ -139,7 +139,7 @@ class Engine {
   void deliver(Answer& answer, const Delivery& delivery, const Rows<const float>& rows);
   bool deliver_prompt(Answer& answer, const Delivery& delivery, const Rows<const float>& rows);
   bool check_row(Answer& answer, std::span<const float> logits);
-  void fork_others(Answer& first, std::span<const float> logits);
+  bool fork_others(Answer& first, std::span<const float> logits);
   bool is_full(const Sequence& sequence) const;
   bool interrupted() const noexcept { return interrupt_ != nullptr && interrupt_->load(std::memory_order_relaxed); }
   void end(Answer& answer, FinishReason reason);
