@@ -95,6 +95,9 @@ inline constexpr auto kGgufSplittings = std::to_array<GgufSplitting>({
     {"viking", "blank_words_and_digits"},
 });
 
+/// The file in which sentence-transformers says how long a text may be.
+inline constexpr std::string_view kEmbeddingLimitsFile = "sentence_bert_config.json";
+
 /// Environment variable that names the default model's folder.
 inline constexpr std::string_view kModelFolderVariable = "LLAMA_DIR";
 

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "corbel/base/disk_names.h"
 #include "corbel/base/quote.h"
 
 namespace corbel {
@@ -95,7 +96,7 @@ Result<void> read_prompts(const NamedFiles& files, EmbeddingDefaults& defaults) 
 }  // namespace
 
 Result<EmbeddingDefaults> read_embedding_defaults(const NamedFiles& files) {
-  constexpr const char* kLimits = "sentence_bert_config.json";
+  constexpr std::string_view kLimits = disk_names::kEmbeddingLimitsFile;
   EmbeddingDefaults defaults;
   CORBEL_TRY(read_modules(files, defaults));
   CORBEL_TRY(read_prompts(files, defaults));

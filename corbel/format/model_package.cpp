@@ -203,7 +203,7 @@ Result<std::vector<ArtifactPlan::File>> files_to_carry(const NamedFiles& files) 
                                          "modules.json",
                                          "1_Pooling/config.json",
                                          "config_sentence_transformers.json",
-                                         "sentence_bert_config.json"};
+                                         disk_names::kEmbeddingLimitsFile};
   // With a tokenizer.json nothing reads the older forms of the same tokenizer.
   const bool complete = files.has("tokenizer.json") || files.has("tokenizer.json.gz");
   constexpr std::string_view kOlder[] = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
