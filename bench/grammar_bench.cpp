@@ -40,7 +40,8 @@ struct Case {
 
 void run(const Case& each, const Tokenizer& tokenizer, const std::shared_ptr<const TokenVocabulary>& vocabulary) {
   const auto compiling = Clock::now();
-  auto grammar = compile_grammar(each.source, {.alphabet = vocabulary->single_bytes(), .specials = vocabulary->specials()});
+  auto grammar =
+      compile_grammar(each.source, {.alphabet = vocabulary->single_bytes(), .specials = vocabulary->specials()});
   if (!grammar) {
     std::fprintf(stderr, "grammar_bench: %s\n", grammar.error().message.c_str());
     std::exit(1);
