@@ -1,6 +1,6 @@
-// sampler_bench [--json FILE]: microseconds that choosing a token takes on a vocabulary of 128,256, for the options that
-// people use, beside a pass that only reads the logits (16 rows in turn, so that they do not come from the nearest cache)
-// and beside a decode step of 27 ms (Llama-3.2-1B's shape, 4-bit, two Zen 4 cores).
+// sampler_bench [--json FILE]: microseconds that choosing a token takes on a vocabulary of 128,256, for the options
+// that people use, beside a pass that only reads the logits (16 rows in turn, so that they do not come from the nearest
+// cache) and beside a decode step of 27 ms (Llama-3.2-1B's shape, 4-bit, two Zen 4 cores).
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

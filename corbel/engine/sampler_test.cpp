@@ -175,6 +175,16 @@ TEST(Sampler, KeepsOfALargeFlatVocabularyWhatAFullSortWould) {
   }
 }
 
+TEST(Philox, EveryPartOfAKeyGivesAnotherNumber) {
+  const SampleKey key{.seed = 1, .choice = 2, .position = 3};
+  const std::uint64_t word = random_word(key);
+  EXPECT_EQ(random_word(key), word);
+  EXPECT_NE(random_word({.seed = 2, .choice = 2, .position = 3}), word);
+  EXPECT_NE(random_word({.seed = 1, .choice = 3, .position = 3}), word);
+  EXPECT_NE(random_word({.seed = 1, .choice = 2, .position = 4}), word);
+  EXPECT_NE(random_word({.seed = 1, .choice = 2, .position = 3, .purpose = DrawPurpose::leave_out_likeliest}), word);
+}
+
 TEST(Philox, UniformBelowIsTheUpperHalfOfTheProduct) {
   std::mt19937_64 random(9);
   for (int i = 0; i < 10000; ++i) {
