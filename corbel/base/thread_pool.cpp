@@ -5,7 +5,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <climits>
 #include <system_error>
@@ -34,37 +33,15 @@ void futex_wake_all(const std::atomic<std::uint32_t>& word) noexcept {
   syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
 
-/// What one thread fetches while it waits. Only that thread looks at it.
-struct alignas(64) Waiting {
-  ThreadPool::Range ranges[2];
-
-  /// A few lines of both ranges into the second-level cache; false when there is nothing left. Few enough that a job
-  /// does not wait for them.
-  bool fetch_some() noexcept {
-    constexpr std::size_t kLine = 64;
-    constexpr std::size_t kLinesAtOnce = 4;
-    bool any = false;
-    for (ThreadPool::Range& range : ranges) {
-      for (std::size_t line = 0; line < kLinesAtOnce && range.bytes > 0; ++line) {
-        __builtin_prefetch(range.begin, 0, 2);
-        range.begin += kLine;
-        range.bytes -= std::min(range.bytes, kLine);
-        any = true;
-      }
-    }
-    return any;
-  }
-};
-
 /// Spins until `done()`; false when it took too long.
 template <typename Condition>
-bool spin_until(Waiting& waiting, Condition&& done) noexcept {
+bool spin_until(Condition&& done) noexcept {
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::nanoseconds(kSpinNanoseconds);
   do {
     for (int spin = 0; spin < kSpinsPerClockReading; ++spin) {
       if (done()) return true;
-      if (!waiting.fetch_some()) pause_processor();
+      pause_processor();
     }
   } while (Clock::now() < deadline);
   return done();
@@ -104,7 +81,6 @@ struct ThreadPool::State {
   UnitFunction function = nullptr;  // these and the shares change only while no worker is inside
   void* context = nullptr;
   std::vector<Share> shares;
-  std::vector<Waiting> waiting;                      // of each worker
   alignas(64) std::atomic<std::uint32_t> inside{0};  // workers in the open job; the caller sleeps on it
   std::atomic<std::uint32_t> caller_sleeps{0};
   std::vector<std::thread> workers;
@@ -134,7 +110,7 @@ struct ThreadPool::State {
     std::uint32_t seen = 0;
     while (true) {
       const auto has_news = [&] { return job.load(std::memory_order_acquire) != seen; };
-      if (!spin_until(waiting[static_cast<std::size_t>(worker)], has_news)) {
+      if (!spin_until(has_news)) {
         sleepers.fetch_add(1);
         while (!has_news()) futex_wait(job, seen);
         sleepers.fetch_sub(1);
@@ -153,7 +129,7 @@ struct ThreadPool::State {
   }
 
   void wait_for_workers() noexcept {
-    if (spin_until(waiting[0], [&] { return inside.load() == 0; })) return;
+    if (spin_until([&] { return inside.load() == 0; })) return;
     caller_sleeps.store(1);
     for (std::uint32_t left = inside.load(); left != 0; left = inside.load()) futex_wait(inside, left);
     caller_sleeps.store(0);
@@ -169,7 +145,6 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::make(int threads, bool pin) {
   std::unique_ptr<ThreadPool> pool(new ThreadPool(threads));
   State* const state = pool->state_.get();
   state->shares = std::vector<State::Share>(static_cast<std::size_t>(threads));
-  state->waiting = std::vector<Waiting>(static_cast<std::size_t>(threads));
   try {
     state->workers.reserve(static_cast<std::size_t>(threads) - 1);
     for (int worker = 1; worker < threads; ++worker) {
@@ -188,12 +163,6 @@ ThreadPool::~ThreadPool() {
   state_->stopping.store(1);
   state_->announce();
   for (std::thread& worker : state_->workers) worker.join();
-}
-
-void ThreadPool::fetch_while_waiting(int worker, const Range& first, const Range& second) noexcept {
-  Waiting& waiting = state_->waiting[static_cast<std::size_t>(worker)];
-  waiting.ranges[0] = first;
-  waiting.ranges[1] = second;
 }
 
 void ThreadPool::run(std::int64_t units, UnitFunction function, void* context) noexcept {

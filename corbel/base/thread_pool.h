@@ -1,6 +1,5 @@
 #pragma once
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -23,16 +22,6 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int threads() const noexcept { return threads_; }
-
-  /// Memory that a thread will read soon.
-  struct Range {
-    const std::byte* begin = nullptr;
-    std::size_t bytes = 0;
-  };
-  /// What `worker` brings into its caches, a little at a time, whenever it waits: for a job, or as the caller for the
-  /// others. Memory that waits costs as much as processors that wait. Replaces what was given before; addresses that
-  /// are no longer mapped do no harm. Called by a job's body for its own worker.
-  void fetch_while_waiting(int worker, const Range& first, const Range& second) noexcept;
 
   /// Calls body(unit, worker) for every unit in [0, units), each once, and returns when all are done. worker is in [0,
   /// threads()). Each thread has a run of neighbouring units, which it takes in ascending order; who is through takes

@@ -217,22 +217,23 @@ void store_plane(const IndexedRow* rows, std::byte* lines) noexcept {
   }
 }
 
-template <int kCodeBits>
+template <int kCodeBits, int kIndex = 0>
 void store_planes(const IndexedRow* rows, std::byte* lines) noexcept {
   constexpr Planes kPlanes = planes_of(kCodeBits);
-  static_assert(kPlanes.count <= 2);
-  store_plane<kCodeBits, 0>(rows, lines);
-  if constexpr (kPlanes.count > 1) store_plane<kCodeBits, 1>(rows, lines + kPlanes.planes[0].bytes());
+  store_plane<kCodeBits, kIndex>(rows, lines);
+  if constexpr (kIndex + 1 < kPlanes.count)
+    store_planes<kCodeBits, kIndex + 1>(rows, lines + kPlanes.planes[kIndex].bytes());
 }
+
+using StorePlanes = void (*)(const IndexedRow* rows, std::byte* lines) noexcept;
+constexpr StorePlanes kStorePlanes[8] = {nullptr,         store_planes<1>, store_planes<2>, store_planes<3>,
+                                         store_planes<4>, store_planes<5>, store_planes<6>, store_planes<7>};
 
 }  // namespace
 
 void store_indexed_block(const IndexedLayout& layout, const IndexedRow* rows, std::byte* block) noexcept {
   for (int row = 0; row < kStripRows; ++row) store_header(layout, rows[row], row, block);
-  std::byte* const lines = block + layout.header_bytes();
-  if (layout.code_bits == 4) return store_planes<4>(rows, lines);
-  if (layout.code_bits == 5) return store_planes<5>(rows, lines);
-  store_planes<6>(rows, lines);
+  kStorePlanes[layout.code_bits](rows, block + layout.header_bytes());
 }
 
 void store_indexed_row(const IndexedLayout& layout, const IndexedRow& parts, int row, std::byte* block) noexcept {

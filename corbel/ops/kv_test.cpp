@@ -1,5 +1,3 @@
-#include "corbel/ops/attention.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "corbel/ops/attention.h"
 #include "corbel/ops/test_cache.h"
 
 namespace corbel {

@@ -55,7 +55,7 @@ CpuDevice::CpuDevice(const Kernels& kernels, MissingOps missing, ThreadPool& poo
 }
 
 Result<OpState> CpuDevice::state(std::size_t worker_bytes, std::size_t shared_bytes) const {
-  OpState state{.kernels = &kernels_, .pool = pool(), .split_from_rows = split_from_rows_, .trail = trail_};
+  OpState state{.kernels = &kernels_, .pool = pool(), .split_from_rows = split_from_rows_};
   if (worker_bytes == 0 && shared_bytes == 0) return state;
   const std::lock_guard lock(mutex_);
   const bool fits =

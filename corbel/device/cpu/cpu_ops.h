@@ -8,7 +8,6 @@
 #include "corbel/device/cpu/kernels/kernels.h"
 #include "corbel/device/device.h"
 #include "corbel/device/limits.h"
-#include "corbel/ops/linear.h"
 
 /// What the cpu device's ops share: the level's kernels, the threads, and scratch that is laid out when an op is
 /// prepared, so that a run allocates nothing. Internal to corbel/device/cpu.
@@ -26,38 +25,12 @@ struct Scratch {
   }
 };
 
-/// Where an op's threads begin to read its weights: units of neighbouring bytes, those of output 0, then those of
-/// output 1, ...; when gated a unit of output 0 is followed by the same of weight 1.
-struct WeightStarts {
-  /// What a worker reads first; `which` 1: of the second weight when gated.
-  ThreadPool::Range range(int worker, int threads, int which) const noexcept;
-
-  const std::byte* weights[Linear::kMaxWeights] = {};
-  std::int64_t weight_bytes[Linear::kMaxWeights] = {};
-  std::int64_t unit_bytes[Linear::kMaxWeights] = {};
-  std::int64_t units[Linear::kMaxWeights] = {};
-  std::int64_t total_units = 0;
-  int outputs = 0;
-  bool gated = false;
-};
-
-/// Steps run the same ops in the same order: what an op was followed by is what it will be followed by. Each op that
-/// streams weights has a place for the weights that were streamed after its own; threads that wait for others fetch
-/// them. A wrong guess costs nothing but speed. Used by the thread that calls ops.
-struct WeightTrail {
-  /// An op that owns `next` reads its weights; returns what it was followed by the last time.
-  WeightStarts step(const std::shared_ptr<WeightStarts>& next, const WeightStarts& own) noexcept;
-
-  std::shared_ptr<WeightStarts> last;  // the place of the op before
-};
-
 /// What a prepared op keeps.
 struct OpState {
   const Kernels* kernels = nullptr;
   ThreadPool* pool = nullptr;
   std::int64_t split_from_rows = 1;        // from so many rows on, bf16 dot products take x split
   std::shared_ptr<const Scratch> scratch;  // null when the op needs none
-  std::shared_ptr<WeightTrail> trail;
 };
 
 class CpuDevice final : public Device {
@@ -74,7 +47,6 @@ class CpuDevice final : public Device {
   const std::int64_t split_from_rows_;
   mutable std::mutex mutex_;  // guards scratch_: models may be loaded from several threads
   mutable std::shared_ptr<const Scratch> scratch_;
-  std::shared_ptr<WeightTrail> trail_ = std::make_shared<WeightTrail>();
 };
 
 inline const CpuDevice& cpu_device(const Device& device) { return static_cast<const CpuDevice&>(device); }

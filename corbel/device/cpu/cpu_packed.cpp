@@ -127,22 +127,6 @@ void run_range(const Prepared<Linear>& self, const Linear::Args& call, const Str
   }
 }
 
-WeightStarts weight_starts(const Linear::Spec& spec, const PackedState& state, const Linear::Args& call,
-                           const StripUnits& units) noexcept {
-  WeightStarts starts;
-  for (int w = 0; w < spec.weights; ++w) {
-    const PackedWeight& weight = state.weights[w];
-    starts.weights[w] = call.weights[w];
-    starts.weight_bytes[w] = weight.strips * weight.strip_bytes;
-    starts.unit_bytes[w] = units.size[spec.gated ? 0 : w] * weight.strip_bytes;
-    starts.units[w] = units.count[w];
-  }
-  starts.total_units = units.total;
-  starts.outputs = units.outputs;
-  starts.gated = spec.gated;
-  return starts;
-}
-
 void run_packed_linear(const Prepared<Linear>& self, const Linear::Args& call, RunContext&) noexcept {
   const PackedState& state = packed_state(self);
   const std::int64_t rows = call.x.rows();
@@ -150,13 +134,7 @@ void run_packed_linear(const Prepared<Linear>& self, const Linear::Args& call, R
     const RowBlock block(state, first, std::min(state.block_rows, rows - first));
     quantize_rows(self, call.x, block);
     const StripUnits units(self.spec(), state, block.rows);
-    // Few rows are bound by memory.
-    WeightStarts next;
-    if (rows <= kMostDirectRows)
-      next = state.op.trail->step(state.next, weight_starts(self.spec(), state, call, units));
-    ThreadPool& pool = *state.op.pool;
-    pool.parallel_for(units.total, [&](std::int64_t unit, int worker) {
-      pool.fetch_while_waiting(worker, next.range(worker, pool.threads(), 0), next.range(worker, pool.threads(), 1));
+    state.op.pool->parallel_for(units.total, [&](std::int64_t unit, int worker) {
       run_range(self, call, units.range(state, unit), block, worker);
     });
   }

@@ -24,7 +24,6 @@ struct PackedWeight {
 struct PackedState {
   OpState op;
   PackedWeight weights[Linear::kMaxWeights];
-  std::shared_ptr<WeightStarts> next = std::make_shared<WeightStarts>();  // what is streamed after these
   std::int64_t blocks = 0;
   std::int64_t block_rows = 0;
   std::int64_t tile_rows = 0;
