@@ -61,8 +61,8 @@ Result<Json> make_gguf_config(const GgufKeys& keys, const disk_names::GgufArchit
 /// generation_config.json: where to stop, where to begin.
 Result<Json> make_gguf_generation_config(const GgufHeader& header);
 
-/// 1_Pooling/config.json, as sentence-transformers has it: how hidden states become one vector; null where the file says
-/// nothing or that they do not.
+/// 1_Pooling/config.json, as sentence-transformers has it: how hidden states become one vector; null where the file
+/// says nothing or that they do not.
 Result<Json> make_gguf_pooling_config(const GgufKeys& keys);
 
 /// tokenizer_config.json: special tokens and chat templates.
