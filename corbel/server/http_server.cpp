@@ -7,6 +7,8 @@
 #include <boost/asio.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/beast.hpp>
+#include <cerrno>
+#include <cerrno>
 #include <deque>
 #include <mutex>
 #include <thread>
@@ -156,22 +158,29 @@ awaitable<void> HttpServer::State::accept() {
   }
 }
 
-/// Waits for something to send. False when the client is gone. Sets no bytes free: what the client sends meanwhile
-/// stays.
+/// Has the client closed its side, or reset the connection? `waits`: it has sent what was not read yet.
+bool is_gone(tcp::socket& socket, bool& waits) {
+  char byte = 0;
+  const auto peeked = ::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  waits = peeked > 0;
+  return peeked == 0 || (peeked < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/// Waits for something to send, or for less. False when the client is gone. What the client sends meanwhile stays where
+/// it is.
 awaitable<bool> HttpServer::State::wait(beast::tcp_stream& stream, Outgoing& outgoing) {
   tcp::socket& socket = stream.socket();
   outgoing.wake().expires_after(options.ping_interval);
-  char byte = 0;
-  const auto peeked = ::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  if (peeked == 0) co_return false;
-  if (peeked > 0) {  // a pipelined request waits: the socket stays readable, its end shows when we write
+  bool waits = false;
+  if (is_gone(socket, waits)) co_return false;
+  if (waits) {  // a pipelined request: the socket stays readable, its end shows when we write
     co_await outgoing.wake().async_wait(kToTuple);
     co_return true;
   }
   const auto first =
       co_await (outgoing.wake().async_wait(kToTuple) || socket.async_wait(tcp::socket::wait_read, kToTuple));
-  if (first.index() == 0) co_return true;
-  co_return ::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+  // Readiness may be told late, of bytes that were read long ago: only the socket itself knows.
+  co_return first.index() == 0 || !is_gone(socket, waits);
 }
 
 awaitable<bool> HttpServer::State::send_head(beast::tcp_stream& stream, const HttpResponse& head, unsigned version,
