@@ -8,7 +8,6 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/beast.hpp>
 #include <cerrno>
-#include <cerrno>
 #include <deque>
 #include <mutex>
 #include <thread>
