@@ -78,7 +78,6 @@ class Scheduler {
   const PagePool& pool() const noexcept { return pool_; }
   const StepPacer& pacer() const noexcept { return pacer_; }
   const PrefixCache::Counts& prefix_counts() const noexcept { return prefixes_.counts(); }
-  void drop_prefixes() noexcept { prefixes_.clear(); }
 
  private:
   bool shares(const Sequence& sequence) const noexcept { return prefix_cache_ && sequence.shares_prefix; }
