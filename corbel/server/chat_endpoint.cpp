@@ -70,7 +70,7 @@ class ChatAnswer : public std::enable_shared_from_this<ChatAnswer> {
     request.on_text = [self = shared_from_this()](const AnswerPiece& piece) { self->push(piece); };
     request.on_end = [self = shared_from_this()](GenerateResult result) { self->take(std::move(result)); };
     request.on_error = [self = shared_from_this()](const Error& error) { self->fail(error); };
-    if (const auto admitted = record_->admit(request, state_.metrics.of(model_.name)); !admitted)
+    if (const auto admitted = record_->admit(request, state_.metrics.of(model_.name, model_.context_tokens)); !admitted)
       return fail(admitted.error());
     const auto id = engine.submit(std::move(request));
     if (!id) return fail(id.error());

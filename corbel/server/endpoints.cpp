@@ -34,8 +34,8 @@ HttpResponse models(const ServedModel& model) {
 }
 
 HttpResponse metrics(ServerState& state, const ServedModel& model) {
-  const EngineSample sample{.model = model.name, .figures = model.engine->figures()};
-  return {.body = metrics_page(state.metrics, {&sample, 1}), .content_type = "text/plain; version=0.0.4"};
+  const EngineSample sample{model.name, model.engine->figures(), model.context_tokens};
+  return {.body = state.metrics.page({&sample, 1}), .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 }
 
 struct Route {
@@ -66,6 +66,10 @@ void dispatch(ServerState& state, const HttpRequest& request, const std::shared_
   const auto route = std::ranges::find_if(kRoutes, [&](const Route& one) { return one.path == request.path; });
   if (route == kRoutes.end())
     return responder->respond(error_response(404, cat("there is no ", clip(request.path), " here")));
+  if (request.method == "OPTIONS") {
+    const std::string_view also = route->method == "GET" ? ", HEAD, OPTIONS" : ", OPTIONS";
+    return responder->respond({.status = 204, .content_type = {}, .headers = {{"allow", cat(route->method, also)}}});
+  }
   if (route->method != request.method) {
     HttpResponse response =
         error_response(405, cat(clip(request.path), " takes ", route->method, ", not ", clip(request.method)));
