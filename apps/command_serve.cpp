@@ -94,7 +94,8 @@ void drain(ServerState& state, HttpServer& server) {
 Result<void> serve(const ServeFlags& flags) {
   ServerState state;
   state.version = CORBEL_VERSION;
-  CORBEL_ASSIGN(state.api_keys, read_keys(flags.api_key_file));
+  CORBEL_ASSIGN(const std::vector<std::string> keys, read_keys(flags.api_key_file));
+  for (const std::string& key : keys) state.gate.keys.add(key);
   HttpServerOptions options;
   options.host = flags.host;
   options.port = static_cast<std::uint16_t>(flags.port.value_or(8000));

@@ -28,8 +28,12 @@ std::uint64_t fresh_seed() {
 class ChatAnswer : public std::enable_shared_from_this<ChatAnswer> {
  public:
   ChatAnswer(const EndpointCall& call, ChatCompletion completion)
-      : state_(call.state), model_(call.model), responder_(call.responder), completion_(std::move(completion)) {
-    head_ = {.id = cat("chatcmpl-", call.id.substr(4)), .fingerprint = model_.profile, .created_unix = unix_seconds()};
+      : state_(call.state),
+        model_(call.model),
+        record_(call.record),
+        responder_(call.responder),
+        completion_(std::move(completion)) {
+    head_ = {.id = cat("chatcmpl-", record_->unique), .fingerprint = model_.profile, .created_unix = unix_seconds()};
     if (completion_.model.empty()) completion_.model = model_.name;
     results_.resize(static_cast<std::size_t>(completion_.request.choices));
   }
@@ -49,6 +53,7 @@ class ChatAnswer : public std::enable_shared_from_this<ChatAnswer> {
 
   ServerState& state_;
   const ServedModel& model_;
+  std::shared_ptr<RequestRecord> record_;
   std::shared_ptr<Responder> responder_;
   ChatCompletion completion_;
   CompletionHead head_;
@@ -65,6 +70,8 @@ class ChatAnswer : public std::enable_shared_from_this<ChatAnswer> {
     request.on_text = [self = shared_from_this()](const AnswerPiece& piece) { self->push(piece); };
     request.on_end = [self = shared_from_this()](GenerateResult result) { self->take(std::move(result)); };
     request.on_error = [self = shared_from_this()](const Error& error) { self->fail(error); };
+    if (const auto admitted = record_->admit(request, state_.metrics.of(model_.name)); !admitted)
+      return fail(admitted.error());
     const auto id = engine.submit(std::move(request));
     if (!id) return fail(id.error());
     begin();
@@ -73,8 +80,6 @@ class ChatAnswer : public std::enable_shared_from_this<ChatAnswer> {
         [thread = model_.engine, id = *id] { thread->post([id](Engine& running) { running.cancel(id); }); });
   }
   void take(GenerateResult result) {
-    state_.generated_tokens += result.figures.generated_tokens;
-    if (left_ == 0) state_.prompt_tokens += result.figures.prompt_tokens;
     end_choice(result);
     results_[result.choice] = std::move(result);
     if (++left_ == results_.size()) end();

@@ -7,6 +7,7 @@
 
 #include "corbel/chat/chat_model.h"
 #include "corbel/server/engine_thread.h"
+#include "corbel/server/gate.h"
 #include "corbel/server/http_message.h"
 
 namespace corbel {
@@ -25,16 +26,14 @@ struct ServedModel {
 /// What endpoints know. The model appears when it is loaded.
 struct ServerState {
   std::string version;
-  std::vector<std::string> api_keys;  // one of them must come with a request; empty: none is needed
-  std::int64_t most_waiting = 256;    // requests that wait for a place; more are told to come back
+  Gate gate;
+  ServerMetrics metrics;
+  std::int64_t most_waiting = 256;  // requests that wait for a place; more are told to come back
   std::atomic<const ServedModel*> model = nullptr;
   std::atomic<bool> draining = false;
-  std::atomic<std::uint64_t> requests = 0;
-  std::atomic<std::int64_t> prompt_tokens = 0;
-  std::atomic<std::int64_t> generated_tokens = 0;
 };
 
-/// Answers one request: finds its endpoint, checks key and state. Never throws.
+/// Answers one request: finds its endpoint, checks state. Never throws.
 void handle_request(ServerState& state, HttpRequest request, std::shared_ptr<Responder> responder);
 
 /// A request on its way to an endpoint. `responder` outlives the call; an endpoint may keep it.
@@ -42,7 +41,7 @@ struct EndpointCall {
   ServerState& state;
   const ServedModel& model;  // not of endpoints that need none
   const HttpRequest& request;
-  std::string id;  // of the request, also in the header x-request-id
+  std::shared_ptr<RequestRecord> record;  // the request's numbers; admit() before anything goes to the engine
   std::shared_ptr<Responder> responder;
 };
 
