@@ -24,7 +24,8 @@ TEST_F(ChatCompletions, EveryNumberOutsideItsRangeIsRefusedByItsNameAndItsRangeI
       EXPECT_NE(message.find(" must be "), std::string::npos) << message;
     }
     EXPECT_EQ(refused_field(refusal(cat("{\"", field.name, "\":\"x\"}"))), field.name);
-    if (whole) EXPECT_EQ(refused_field(refusal(cat("{\"", field.name, "\":1.5}"))), field.name);
+    if (!whole) continue;
+    EXPECT_EQ(refused_field(refusal(cat("{\"", field.name, "\":1.5}"))), field.name);
   }
   EXPECT_GT(numbers, 15);
 }

@@ -54,8 +54,7 @@ Json message_json(const ChoiceReader& reader, const CompletionHead& head, std::u
 }
 
 Json token_json(std::int32_t id, float logprob, const Tokenizer& tokenizer) {
-  std::string bytes;
-  tokenizer.append_bytes(id, false, bytes);
+  const std::string bytes = token_bytes(id, false, tokenizer);
   Json list = Json::array();
   for (const char c : bytes) list.push_back(static_cast<std::uint8_t>(c));
   return {{"token", replace_invalid_utf8(bytes)}, {"logprob", told_logprob(logprob)}, {"bytes", std::move(list)}};

@@ -1,6 +1,7 @@
 #include "corbel/chat/completion_parts.h"
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "corbel/text/unicode.h"
@@ -50,9 +51,19 @@ double told_logprob(float value) {
   return Json::parse(cat(std::max(value, kLeast))).get<double>();
 }
 
-std::string told_token(std::int32_t id, bool first, const Tokenizer& tokenizer) {
+std::string token_bytes(std::int32_t id, bool first, const Tokenizer& tokenizer) {
   std::string bytes;
   tokenizer.append_bytes(id, first, bytes);
+  // A byte alone is no character where it is 0x80 or more: decoders give U+FFFD for it.
+  const std::string_view piece = tokenizer.piece(id);
+  if (bytes != "\xEF\xBF\xBD" || piece.size() != 6 || !piece.starts_with("<0x") || piece.back() != '>') return bytes;
+  std::uint8_t byte = 0;
+  const auto read = std::from_chars(piece.data() + 3, piece.data() + 5, byte, 16);
+  return read.ptr == piece.data() + 5 ? std::string(1, static_cast<char>(byte)) : bytes;
+}
+
+std::string told_token(std::int32_t id, bool first, const Tokenizer& tokenizer) {
+  std::string bytes = token_bytes(id, first, tokenizer);
   if (replace_invalid_utf8(bytes) == bytes) return bytes;
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string text = "bytes:";
@@ -112,8 +123,7 @@ void TokenColumns::add_prompt(std::span<const std::int32_t> ids, std::string_vie
       offsets_.push_back(offset_);
     }
     // What stands around every text (its beginning) is no part of it.
-    std::string bytes;
-    tokenizer_->append_bytes(ids[i], first, bytes);
+    const std::string bytes = token_bytes(ids[i], first, *tokenizer_);
     if (tokenizer_->is_special(ids[i]) && !text.starts_with(bytes)) continue;
     offset_ += characters(bytes);
     text.remove_prefix(std::min(bytes.size(), text.size()));
@@ -123,9 +133,7 @@ void TokenColumns::add_prompt(std::span<const std::int32_t> ids, std::string_vie
 void TokenColumns::add(const AnswerLogprobs& logprobs) {
   add_row(logprobs, false);
   if (tokenizer_->is_special(logprobs.chosen.id)) return;
-  std::string bytes;
-  tokenizer_->append_bytes(logprobs.chosen.id, false, bytes);
-  offset_ += characters(bytes);
+  offset_ += characters(token_bytes(logprobs.chosen.id, false, *tokenizer_));
 }
 
 Json TokenColumns::json() && {

@@ -39,6 +39,9 @@ void add_result_warnings(const GenerateResult& result, std::vector<std::string>&
 /// As many digits as tell it from other floats; at least -9999, which is what OpenAI's API says of what cannot be.
 double told_logprob(float value);
 
+/// The bytes that a token alone means, those of the tokens of single bytes among them.
+std::string token_bytes(std::int32_t id, bool first, const Tokenizer& tokenizer);
+
 /// A token as a text that tells it from others: where its bytes are no characters "bytes:\xe2\x80", as OpenAI's API
 /// had them.
 std::string told_token(std::int32_t id, bool first, const Tokenizer& tokenizer);
