@@ -11,9 +11,22 @@
 namespace corbel {
 
 /// Whose body a field belongs to.
-enum class Api : std::uint8_t { chat = 1, completions = 2, embeddings = 4 };
-/// "chat", "completions", "embeddings".
-std::string_view api_name(Api api);
+enum class Api : std::uint16_t {
+  chat = 1,            // POST /v1/chat/completions
+  completions = 2,     // POST /v1/completions
+  embeddings = 4,      // POST /v1/embeddings
+  tokenize = 8,        // POST /tokenize
+  detokenize = 16,     // POST /detokenize
+  apply_template = 32,  // POST /apply-template
+  simple_chat = 64,    // POST /chat
+  replay = 128,        // POST /replay
+};
+struct ApiEntry {
+  Api api;
+  std::string_view name;  // "chat": as the documentation's table has it
+  std::string_view path;
+};
+std::span<const ApiEntry> all_apis();
 
 enum class FieldType { boolean, integer, number, text, list, object, text_or_list, text_or_object };
 std::string_view field_type_name(FieldType type);
@@ -35,9 +48,9 @@ struct RequestField {
   std::string_view meaning = {};     // one line
   std::string_view from = "OpenAI";  // whose API has it
   std::string_view only = {};        // JSON, several values with " | " between them
-  std::uint8_t apis = static_cast<std::uint8_t>(Api::chat) | static_cast<std::uint8_t>(Api::completions);
+  std::uint16_t apis = static_cast<std::uint16_t>(Api::chat) | static_cast<std::uint16_t>(Api::completions);
 
-  bool belongs_to(Api api) const noexcept { return (apis & static_cast<std::uint8_t>(api)) != 0; }
+  bool belongs_to(Api api) const noexcept { return (apis & static_cast<std::uint16_t>(api)) != 0; }
   bool is_ranged() const noexcept { return low < high; }
 };
 

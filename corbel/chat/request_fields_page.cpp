@@ -24,8 +24,8 @@ std::string range_of(const RequestField& field) {
 
 std::string apis_of(const RequestField& field) {
   std::string text;
-  for (const Api api : {Api::chat, Api::completions, Api::embeddings}) {
-    if (field.belongs_to(api)) text += cat(text.empty() ? "" : ", ", api_name(api));
+  for (const ApiEntry& entry : all_apis()) {
+    if (field.belongs_to(entry.api)) text += cat(text.empty() ? "" : ", ", entry.name);
   }
   return text;
 }
@@ -46,10 +46,13 @@ std::string request_fields_page() {
   std::string page =
       "# Fields of requests\n\n"
       "Made by `corbel_api_fields` from the table in corbel/chat/request_fields_table.cpp, which the readers check "
-      "requests with: those\nof chat completions (`POST /v1/chat/completions`), completions (`POST /v1/completions`) "
-      "and embeddings (`POST /v1/embeddings`).\nA field that is `null` counts as left out. A field that is not in "
-      "this table is refused; refusals begin with the field's path and name\nthe range, and `param` of the error has "
-      "the path: `tools[0].function.name`.\n\n"
+      "requests with. A field that\nis `null` counts as left out. A field that is not in this table is refused; "
+      "refusals begin with the field's path and name the range,\nand `param` of the error has the path: "
+      "`tools[0].function.name`.\n\n"
+      "| of | body of |\n|---|---|\n";
+  for (const ApiEntry& entry : all_apis()) page += cat("| ", entry.name, " | `POST ", entry.path, "` |\n");
+  page +=
+      "\n"
       "## Honoured\n";
   append_table(page, Use::honoured);
   page += "\n## About the caller\n\nChecked for their type; they change nothing, and nothing is said of them.\n";

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <map>
 
 #include "corbel/base/cat.h"
 #include "corbel/chat/request_fields.h"
@@ -47,7 +49,7 @@ RequestField only(std::string_view name, Type type, std::string_view value, std:
 
 RequestField of(RequestField field, std::initializer_list<Api> apis) {
   field.apis = 0;
-  for (const Api api : apis) field.apis |= static_cast<std::uint8_t>(api);
+  for (const Api api : apis) field.apis |= static_cast<std::uint16_t>(api);
   return field;
 }
 
@@ -134,7 +136,8 @@ std::vector<RequestField> structure_fields() {
       honoured("guided_json", Type::text_or_object, "null", "a JSON schema", kOlder),
       honoured("guided_regex", Type::text, "null", "a regular expression that all of the answer matches", kOlder),
       honoured("guided_choice", Type::list, "null", "texts of which the answer is one", kOlder),
-      of(honoured("tools", Type::list, "[]", "functions that the model may call; up to 128"), {Api::chat}),
+      of(honoured("tools", Type::list, "[]", "functions that the model may call; up to 128"),
+         {Api::chat, Api::apply_template}),
       of(honoured("tool_choice", Type::text_or_object, "\"auto\" with tools",
                   "none, auto, required, or one by its name"),
          {Api::chat}),
@@ -162,11 +165,7 @@ std::vector<RequestField> caller_fields() {
 
 std::vector<RequestField> chat_fields() {
   std::vector<RequestField> fields = {
-      honoured("messages", Type::list, "", "the conversation; at least one message"),
-      honoured("chat_template_kwargs", Type::object, "{}",
-               "variables of the model's chat template: enable_thinking, ...", kVllm),
       honoured("reasoning_effort", Type::text, "null", "the same, by this name"),
-      honoured("add_generation_prompt", Type::boolean, "true", "false: the prompt ends behind the last message", kVllm),
       only("continue_final_message", Type::boolean, "false", "an answer is a message of its own", kVllm),
       only("modalities", Type::list, R"(["text"])", "what an answer consists of"),
       only("best_of", Type::integer, "1", "use n", kVllm),
@@ -176,6 +175,14 @@ std::vector<RequestField> chat_fields() {
       only("function_call", Type::text_or_object, R"("none" | "auto")", "use tool_choice"),
   };
   for (RequestField& field : fields) field = of(field, {Api::chat});
+  for (const RequestField& field :
+       {honoured("messages", Type::list, "", "the conversation; at least one message"),
+        honoured("chat_template_kwargs", Type::object, "{}",
+                 "variables of the model's chat template: enable_thinking, ...", kVllm),
+        honoured("add_generation_prompt", Type::boolean, "true", "false: the prompt ends behind the last message",
+                 kVllm)}) {
+    fields.push_back(of(field, {Api::chat, Api::apply_template}));
+  }
   return fields;
 }
 
@@ -188,8 +195,6 @@ std::vector<RequestField> completion_fields() {
                       "so many answers are made, and the n of them told whose tokens are likeliest on average; more "
                       "than n: not in a stream"),
              1, 128),
-      honoured("add_special_tokens", Type::boolean, "true",
-               "false: texts become tokens without those that begin and end every text", kVllm),
       only("suffix", Type::text, "\"\"", "no model here fills in between two texts by this field"),
       only("use_beam_search", Type::boolean, "false", "there is none", kVllm),
   };
@@ -210,10 +215,33 @@ std::vector<RequestField> embedding_fields() {
   return fields;
 }
 
+/// Of the endpoints for texts and tokens, of /chat and /replay.
+std::vector<RequestField> small_fields() {
+  return {
+      of(honoured("prompt", Type::text, "\"\"", "the text", kVllm), {Api::tokenize}),
+      of(honoured("prompt", Type::text, "", "what the user says", kOurs), {Api::simple_chat}),
+      of(honoured("content", Type::text, "prompt", "its name in llama.cpp's server", "others"), {Api::tokenize}),
+      of(honoured("with_pieces", Type::boolean, "false", "also the tokens as the vocabulary spells them", "others"),
+         {Api::tokenize}),
+      of(honoured("tokens", Type::list, "", "token ids", kVllm), {Api::detokenize}),
+      of(ranged(honoured("max_tokens", Type::integer, kModels, "most tokens of the answer", kOurs), 1, kMostTokens),
+         {Api::simple_chat}),
+      of(ranged(honoured("temperature", Type::number, kModels, "divides the logits; 0: always the likeliest token",
+                         kOurs),
+                0, 2),
+         {Api::simple_chat}),
+      of(honoured("receipt", Type::object, "", "of the answer to make again (docs/server.md)", kOurs), {Api::replay}),
+  };
+}
+
 std::vector<RequestField> shared_fields() {
   return {
       of(honoured("model", Type::text, "the one named first", "the model's name or an alias (GET /v1/models)"),
-         {Api::chat, Api::completions, Api::embeddings}),
+         {Api::chat, Api::completions, Api::embeddings, Api::tokenize, Api::detokenize, Api::apply_template,
+          Api::simple_chat, Api::replay}),
+      of(honoured("add_special_tokens", Type::boolean, "true",
+                  "false: texts become tokens without those that begin and end every text", kVllm),
+         {Api::completions, Api::tokenize}),
       honoured("stream", Type::boolean, "false", "the answer in pieces as it comes"),
       honoured("stream_options", Type::object, "{}", "include_usage: a last piece with the usage; needs stream"),
   };
@@ -222,7 +250,7 @@ std::vector<RequestField> shared_fields() {
 std::vector<RequestField> make_table() {
   std::vector<RequestField> table = shared_fields();
   for (const auto& part : {sampling_fields(), limit_fields(), structure_fields(), caller_fields(), chat_fields(),
-                           completion_fields(), embedding_fields()}) {
+                           completion_fields(), embedding_fields(), small_fields()}) {
     table.insert(table.end(), part.begin(), part.end());
   }
   std::ranges::stable_sort(table, {}, &RequestField::name);
@@ -238,8 +266,18 @@ std::vector<RequestField> table_of(Api api) {
 
 }  // namespace
 
-std::string_view api_name(Api api) {
-  return api == Api::chat ? "chat" : api == Api::completions ? "completions" : "embeddings";
+std::span<const ApiEntry> all_apis() {
+  static constexpr auto kApis = std::to_array<ApiEntry>({
+      {Api::chat, "chat", "/v1/chat/completions"},
+      {Api::completions, "completions", "/v1/completions"},
+      {Api::embeddings, "embeddings", "/v1/embeddings"},
+      {Api::tokenize, "tokenize", "/tokenize"},
+      {Api::detokenize, "detokenize", "/detokenize"},
+      {Api::apply_template, "apply-template", "/apply-template"},
+      {Api::simple_chat, "simple", "/chat"},
+      {Api::replay, "replay", "/replay"},
+  });
+  return kApis;
 }
 
 std::span<const RequestField> all_request_fields() {
@@ -248,8 +286,12 @@ std::span<const RequestField> all_request_fields() {
 }
 
 std::span<const RequestField> request_fields(Api api) {
-  static const std::array kTables = {table_of(Api::chat), table_of(Api::completions), table_of(Api::embeddings)};
-  return kTables[api == Api::chat ? 0 : api == Api::completions ? 1 : 2];
+  static const auto kTables = [] {
+    std::map<Api, std::vector<RequestField>> tables;
+    for (const ApiEntry& entry : all_apis()) tables[entry.api] = table_of(entry.api);
+    return tables;
+  }();
+  return kTables.at(api);
 }
 
 }  // namespace corbel
