@@ -12,14 +12,14 @@ namespace corbel {
 
 /// Whose body a field belongs to.
 enum class Api : std::uint16_t {
-  chat = 1,            // POST /v1/chat/completions
-  completions = 2,     // POST /v1/completions
-  embeddings = 4,      // POST /v1/embeddings
-  tokenize = 8,        // POST /tokenize
-  detokenize = 16,     // POST /detokenize
+  chat = 1,             // POST /v1/chat/completions
+  completions = 2,      // POST /v1/completions
+  embeddings = 4,       // POST /v1/embeddings
+  tokenize = 8,         // POST /tokenize
+  detokenize = 16,      // POST /detokenize
   apply_template = 32,  // POST /apply-template
-  simple_chat = 64,    // POST /chat
-  replay = 128,        // POST /replay
+  simple_chat = 64,     // POST /chat
+  replay = 128,         // POST /replay
 };
 struct ApiEntry {
   Api api;

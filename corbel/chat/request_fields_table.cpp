@@ -175,12 +175,11 @@ std::vector<RequestField> chat_fields() {
       only("function_call", Type::text_or_object, R"("none" | "auto")", "use tool_choice"),
   };
   for (RequestField& field : fields) field = of(field, {Api::chat});
-  for (const RequestField& field :
-       {honoured("messages", Type::list, "", "the conversation; at least one message"),
-        honoured("chat_template_kwargs", Type::object, "{}",
-                 "variables of the model's chat template: enable_thinking, ...", kVllm),
-        honoured("add_generation_prompt", Type::boolean, "true", "false: the prompt ends behind the last message",
-                 kVllm)}) {
+  for (const RequestField& field : {honoured("messages", Type::list, "", "the conversation; at least one message"),
+                                    honoured("chat_template_kwargs", Type::object, "{}",
+                                             "variables of the model's chat template: enable_thinking, ...", kVllm),
+                                    honoured("add_generation_prompt", Type::boolean, "true",
+                                             "false: the prompt ends behind the last message", kVllm)}) {
     fields.push_back(of(field, {Api::chat, Api::apply_template}));
   }
   return fields;
@@ -207,8 +206,9 @@ std::vector<RequestField> embedding_fields() {
       honoured("input", Type::text_or_list, "",
                "a text, a list of up to 2048 texts, the ids of a text's tokens, or a list of such lists"),
       honoured("encoding_format", Type::text, "\"float\"", "float: a list of numbers; base64: of 32-bit floats"),
-      ranged(honoured("dimensions", Type::integer, "all of the model's",
-                      "the first so many numbers, brought to length 1 again (models that are trained for it)"),
+      ranged(honoured(
+                 "dimensions", Type::integer, "all of the model's",
+                 "the first so many numbers, brought to length 1 again where the model's are (models trained for it)"),
              1, 1 << 20),
   };
   for (RequestField& field : fields) field = of(field, {Api::embeddings});
@@ -226,9 +226,9 @@ std::vector<RequestField> small_fields() {
       of(honoured("tokens", Type::list, "", "token ids", kVllm), {Api::detokenize}),
       of(ranged(honoured("max_tokens", Type::integer, kModels, "most tokens of the answer", kOurs), 1, kMostTokens),
          {Api::simple_chat}),
-      of(ranged(honoured("temperature", Type::number, kModels, "divides the logits; 0: always the likeliest token",
-                         kOurs),
-                0, 2),
+      of(ranged(
+             honoured("temperature", Type::number, kModels, "divides the logits; 0: always the likeliest token", kOurs),
+             0, 2),
          {Api::simple_chat}),
       of(honoured("receipt", Type::object, "", "of the answer to make again (docs/server.md)", kOurs), {Api::replay}),
   };

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "corbel/base/quote.h"
 #include "corbel/chat/response_format.h"
 
 namespace corbel {
@@ -33,9 +32,6 @@ class TextCompletionReader {
 
  private:
   Result<void> read_prompts();
-  Result<void> add_text(const std::string& text, const std::string& path);
-  Result<void> add_ids(const Json& ids, const std::string& path);
-  Result<void> add(TextCompletion::Prompt prompt, const std::string& path);
   Result<void> read_limits();
   Result<void> read_choices();
   Result<void> read_logprobs();
@@ -49,50 +45,12 @@ Result<void> TextCompletionReader::read_prompts() {
   const Json* prompt = fields_.find("prompt");
   if (prompt == nullptr)
     return refuse_field("prompt", "is missing; it must be a text, or a list of texts or token ids");
-  if (prompt->is_string()) return add_text(prompt->get_ref<const std::string&>(), "prompt");
-  if (prompt->empty()) return refuse_field("prompt", "is an empty list");
-  if (prompt->front().is_number()) return add_ids(*prompt, "prompt");
-  if (prompt->size() > kMaxPrompts)
-    return refuse_field("prompt", cat("has ", prompt->size(), " entries; at most ", kMaxPrompts));
-  for (std::size_t i = 0; i < prompt->size(); ++i) {
-    const Json& one = (*prompt)[i];
-    const std::string path = cat("prompt[", i, "]");
-    if (one.is_string()) {
-      CORBEL_TRY(add_text(one.get_ref<const std::string&>(), path));
-    } else if (one.is_array()) {
-      CORBEL_TRY(add_ids(one, path));
-    } else {
-      return refuse_field(path, cat("is ", found_value(one), "; it must be a string or a list of token ids"));
-    }
+  const bool special = fields_.boolean("add_special_tokens", true);
+  CORBEL_ASSIGN(out_.prompts, read_token_lists(*prompt, "prompt", model_.tokenizer(), {kMaxPrompts, special}));
+  for (const TokenList& one : out_.prompts) {
+    const auto fits = generate_options(model_.defaults()).check_prompt(std::ssize(one.ids));
+    if (!fits) return refuse_field("prompt", cat("is too long: ", fits.error().message));
   }
-  return {};
-}
-
-Result<void> TextCompletionReader::add_text(const std::string& text, const std::string& path) {
-  auto ids = model_.tokenizer().encode(text, {.add_special_tokens = fields_.boolean("add_special_tokens", true)});
-  if (!ids) return refuse_field(path, cat("cannot be made into tokens: ", ids.error().message));
-  return add({*std::move(ids), text}, path);
-}
-
-Result<void> TextCompletionReader::add_ids(const Json& list, const std::string& path) {
-  TextCompletion::Prompt prompt;
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    const Json& id = list[i];
-    if (!id.is_number_integer() || id < 0 || id >= model_.tokenizer().vocab_size()) {
-      return refuse_field(cat(path, '[', i, ']'), cat("is ", found_value(id), "; it must be a token id from 0 to ",
-                                                      model_.tokenizer().vocab_size() - 1));
-    }
-    prompt.ids.push_back(id.get<std::int32_t>());
-  }
-  prompt.text = model_.tokenizer().decode(prompt.ids, {.skip_special = false});
-  return add(std::move(prompt), path);
-}
-
-Result<void> TextCompletionReader::add(TextCompletion::Prompt prompt, const std::string& path) {
-  if (prompt.ids.empty()) return refuse_field(path, "has no tokens; the model needs at least one to go on from");
-  const auto fits = generate_options(model_.defaults()).check_prompt(std::ssize(prompt.ids));
-  if (!fits) return refuse_field(path, cat("is too long: ", fits.error().message));
-  out_.prompts.push_back(std::move(prompt));
   return {};
 }
 

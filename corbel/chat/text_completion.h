@@ -4,18 +4,15 @@
 
 #include "corbel/chat/completion_json.h"
 #include "corbel/chat/request_options.h"
+#include "corbel/chat/token_lists.h"
 
 /// OpenAI's completions of texts (POST /v1/completions): no messages, no template; several prompts in one request.
 namespace corbel {
 
 /// A request that was read. Immutable then.
 struct TextCompletion : AnswerRequest {
-  struct Prompt {
-    std::vector<std::int32_t> ids;
-    std::string text;  // what "echo" repeats
-  };
-  std::vector<Prompt> prompts;    // each is a request of its own to the engine
-  std::int32_t told_choices = 1;  // n; request.choices are best_of
+  std::vector<TokenList> prompts;  // each is a request of its own to the engine
+  std::int32_t told_choices = 1;   // n; request.choices are best_of
   bool echoes = false;
   bool prompt_alone = false;        // max_tokens is 0: the answer is not told
   std::int32_t logprobs = -1;       // so many likeliest ones beside each token; -1: none

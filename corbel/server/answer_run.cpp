@@ -57,13 +57,14 @@ void AnswerRun::submit(std::vector<EngineRequest> requests, std::string_view fie
     if (!identity) return responder_->respond(error_response(identity.error()));
     issuer_.run = *std::move(identity);
   }
-  model_->engine->post(
-      [self = shared_from_this(), wanted = std::move(requests)](Engine& engine) mutable { self->start(engine, std::move(wanted)); });
+  model_->engine->post([self = shared_from_this(), wanted = std::move(requests)](Engine& engine) mutable {
+    self->start(engine, std::move(wanted));
+  });
 }
 
 void AnswerRun::start(Engine& engine, std::vector<EngineRequest> requests) {
   if (engine.figures().waiting >= state_.most_waiting) {
-    HttpResponse busy = error_response(429, "too many requests are waiting; come back later", "rate_limit_error");
+    HttpResponse busy = http_error(429, "too many requests are waiting; come back later", "queue_full");
     busy.headers.emplace_back("retry-after", "1");
     return responder_->respond(std::move(busy));
   }
@@ -72,9 +73,11 @@ void AnswerRun::start(Engine& engine, std::vector<EngineRequest> requests) {
     request.on_text = [self = shared_from_this(), prompt](const AnswerPiece& piece) {
       if (!self->failed_) self->push(prompt, piece);
     };
-    request.on_end = [self = shared_from_this(), prompt](GenerateResult result) { self->take(prompt, std::move(result)); };
+    request.on_end = [self = shared_from_this(), prompt](GenerateResult result) {
+      self->take(prompt, std::move(result));
+    };
     request.on_error = [self = shared_from_this()](const Error& error) { self->fail_all(error); };
-    const auto admitted = record_->admit(request, state_.metrics.of(model_->name));
+    const auto admitted = record_->admit(request, state_.metrics.of(model_->name, model_->context_tokens));
     if (!admitted) return fail_all(admitted.error());
     const auto id = engine.submit(std::move(request));
     if (!id) return fail_all(id.error());
@@ -114,7 +117,7 @@ void begin_events(Responder& responder) {
 
 void tell_events(Responder& responder, const std::vector<Json>& objects) {
   std::string text;
-  for (const Json& object : objects) text += cat("data: ", json_text(object), "\n\n");
+  for (const Json& object : objects) text += cat("data: ", wire_text(object), "\n\n");
   responder.write(std::move(text));
 }
 
@@ -124,7 +127,7 @@ void end_events(Responder& responder) {
 }
 
 void fail_events(Responder& responder, const Error& error) {
-  responder.write(cat("data: ", json_text(chat_error_json(error)), "\n\n"));
+  responder.write(cat("data: ", wire_text(chat_error_json(error)), "\n\n"));
   responder.end();
 }
 

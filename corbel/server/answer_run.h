@@ -52,8 +52,8 @@ class AnswerRun : public std::enable_shared_from_this<AnswerRun> {
   bool failed_ = false;
 };
 
-/// Server-sent events: "data: {...}" for each object, "data: [DONE]" when all went well, else an event with the error and
-/// no [DONE].
+/// Server-sent events: "data: {...}" for each object, "data: [DONE]" when all went well, else an event with the error
+/// and no [DONE].
 void begin_events(Responder& responder);
 void tell_events(Responder& responder, const std::vector<Json>& objects);
 void end_events(Responder& responder);

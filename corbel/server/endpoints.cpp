@@ -13,10 +13,11 @@ namespace {
 void metrics_endpoint(const EndpointCall& call) {
   std::vector<EngineSample> samples;
   for (const ModelShelf::Listed& listed : call.state.models->list()) {
-    if (listed.model != nullptr) samples.push_back({.model = listed.name, .figures = listed.model->engine->figures()});
+    if (const ModelLease& model = listed.model; model != nullptr)
+      samples.push_back({model->name, model->engine->figures(), model->context_tokens});
   }
   call.responder->respond(
-      {.body = metrics_page(call.state.metrics, samples), .content_type = "text/plain; version=0.0.4"});
+      {.body = call.state.metrics.page(samples), .content_type = "text/plain; version=0.0.4; charset=utf-8"});
 }
 
 void version_endpoint(const EndpointCall& call) {
@@ -33,7 +34,7 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"POST", "/tokenize", Needs::model, tokenize_endpoint, "a text as token ids"},
     {"POST", "/detokenize", Needs::model, detokenize_endpoint, "token ids as a text"},
     {"POST", "/apply-template", Needs::model, apply_template_endpoint, "the prompt that messages become"},
-    {"POST", "/replay", Needs::nothing, replay_endpoint, "makes an answer again from its receipt, and compares"},
+    {"POST", "/replay", Needs::ready, replay_endpoint, "makes an answer again from its receipt, and compares"},
     {"GET", "/v1/models", Needs::ready, models_endpoint, "the models that requests may name"},
     {"GET", "/v1/models/{model}", Needs::ready, model_endpoint, "one of them"},
     {"GET", "/v1/capabilities", Needs::ready, capabilities_endpoint, "what this server honours"},
@@ -51,35 +52,29 @@ bool matches(const Route& route, std::string_view path) {
 }
 
 HttpResponse not_now(const ServerState& state) {
-  HttpResponse response = error_response(
-      503, state.draining ? "the server is shutting down" : "the model is being loaded", "server_error");
+  HttpResponse response = http_error(503, state.draining ? "the server is shutting down" : "the model is being loaded");
   response.headers.emplace_back("retry-after", "1");
   return response;
 }
 
-HttpResponse no_model(const Error& error) {
-  if (error.code != Code::not_found) return error_response(error);
-  return error_response({.status = 404, .message = error.message, .param = "model", .code = "model_not_found"});
-}
-
 /// Reads the body, finds the model that it names, and calls the endpoint: at once, or when the model has been loaded.
 void call_with_model(const Route& route, const EndpointCall& call) {
-  auto body = parse_json(call.request.body, "the body");
-  if (!body) return call.responder->respond(error_response(400, body.error().message));
-  if (!body->is_object()) return call.responder->respond(error_response(400, "the body is no JSON object"));
+  auto body = read_body(call.request);
+  if (!body) return call.responder->respond(error_response(body.error()));
   const auto named = body->find("model");
   const std::string name = named != body->end() && named->is_string() ? named->get<std::string>() : "";
+  if (!call.state.models->has(name)) return call.responder->respond(no_model_response(name));
   static const HttpRequest kRead;
-  const EndpointCall later{call.state, kRead, call.record, call.responder, nullptr,
-                           std::make_shared<const Json>(*std::move(body))};
+  const EndpointCall later{call.state,     kRead,   call.record,
+                           call.responder, nullptr, std::make_shared<const Json>(*std::move(body))};
   call.state.models->take(name, [later, &route](Result<ModelLease> model) {
-    if (!model) return later.responder->respond(no_model(model.error()));
+    if (!model) return later.responder->respond(error_response(model.error()));
     EndpointCall ready = later;
     ready.model = *std::move(model);
     try {
       route.answer(ready);
     } catch (const std::exception& thrown) {  // of a standard library: no memory
-      ready.responder->respond(error_response(503, cat("out of resources: ", thrown.what()), "server_error"));
+      ready.responder->respond(http_error(503, cat("out of resources: ", thrown.what())));
     }
   });
 }
@@ -89,10 +84,14 @@ void dispatch(ServerState& state, const HttpRequest& request, const std::shared_
   const auto named = [&](const Route& one) { return matches(one, request.path); };
   const auto route = std::ranges::find_if(kRoutes, named);
   if (route == kRoutes.end())
-    return responder->respond(error_response(404, cat("there is no ", clip(request.path), " here")));
+    return responder->respond(http_error(404, cat("there is no ", clip(request.path), " here")));
+  if (request.method == "OPTIONS") {
+    const std::string_view also = route->method == "GET" ? ", HEAD, OPTIONS" : ", OPTIONS";
+    return responder->respond({.status = 204, .content_type = {}, .headers = {{"allow", cat(route->method, also)}}});
+  }
   if (route->method != request.method) {
     HttpResponse response =
-        error_response(405, cat(clip(request.path), " takes ", route->method, ", not ", clip(request.method)));
+        http_error(405, cat(clip(request.path), " takes ", route->method, ", not ", clip(request.method)));
     response.headers.emplace_back("allow", std::string(route->method));
     return responder->respond(std::move(response));
   }
@@ -103,6 +102,21 @@ void dispatch(ServerState& state, const HttpRequest& request, const std::shared_
 }
 
 }  // namespace
+
+Result<Json> read_body(const HttpRequest& request) {
+  auto body = parse_json(request.body, "the body");
+  if (!body) return fail(Code::bad_request, body.error().message);
+  if (!body->is_object()) return fail(Code::bad_request, "the body is no JSON object");
+  return body;
+}
+
+HttpResponse no_model_response(std::string_view name) {
+  return error_response({.status = 404,
+                         .message = cat("there is no model ", quote(name), " here; GET /v1/models lists them"),
+                         .type = "not_found_error",
+                         .param = "model",
+                         .code = "model_not_found"});
+}
 
 std::span<const Route> server_routes() { return kRoutes; }
 

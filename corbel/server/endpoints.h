@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "corbel/base/json.h"
+#include "corbel/server/deadlines.h"
 #include "corbel/server/gate.h"
 #include "corbel/server/http_message.h"
 #include "corbel/server/model_shelf.h"
@@ -18,9 +19,11 @@ struct ServerState {
   std::string version;
   Gate gate;
   ServerMetrics metrics;
-  std::int64_t most_waiting = 256;  // requests that wait for a place; more are told to come back
-  ModelShelf* models = nullptr;     // outlives the server; null: before they are known
-  std::atomic<bool> ready = false;  // the first model has been loaded
+  Deadlines deadlines;
+  std::chrono::milliseconds probe_limit{5000};  // of /health/generate
+  std::int64_t most_waiting = 256;              // requests that wait for a place; more are told to come back
+  ModelShelf* models = nullptr;                 // outlives the server; null: before they are known
+  std::atomic<bool> ready = false;              // the first model has been loaded
   std::atomic<bool> draining = false;
 };
 
@@ -53,6 +56,11 @@ struct Route {
   std::string_view meaning = {};  // one line, for whatever describes the API
 };
 std::span<const Route> server_routes();
+
+/// The body as an object of JSON.
+Result<Json> read_body(const HttpRequest& request);
+/// 404, code model_not_found.
+HttpResponse no_model_response(std::string_view name);
 
 // chat_endpoint.cpp
 void chat_completions_endpoint(const EndpointCall& call);

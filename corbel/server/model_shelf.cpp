@@ -13,7 +13,7 @@
 namespace corbel {
 
 struct ModelShelf::Entry {
-  ModelSource source;
+  ShelvedModel source;
   std::unique_ptr<OpenedModel> opened;
   std::int64_t bytes = 0;  // that it takes, or is expected to
   std::int64_t leases = 0;
@@ -87,11 +87,11 @@ ModelLease ModelShelf::lease(const std::shared_ptr<State>& state, Entry& entry) 
           }};
 }
 
-ModelShelf::ModelShelf(std::vector<ModelSource> sources, std::int64_t budget_bytes)
+ModelShelf::ModelShelf(std::vector<ShelvedModel> sources, std::int64_t budget_bytes)
     : state_(std::make_shared<State>()) {
   CORBEL_CHECK(!sources.empty(), "a shelf without models");
   state_->budget = budget_bytes;
-  for (ModelSource& source : sources) {
+  for (ShelvedModel& source : sources) {
     auto entry = std::make_unique<Entry>();
     entry->bytes = source.expected_bytes;
     entry->source = std::move(source);
@@ -116,7 +116,7 @@ void ModelShelf::take(std::string_view name, Then then) {
   Entry* const entry = state_->find(name);
   if (entry == nullptr) {
     lock.unlock();
-    return then(fail(Code::bad_file, cat("there is no model ", quote(name), " here; GET /v1/models lists them")));
+    return then(fail(Code::bad_request, cat("there is no model ", quote(name), " here; GET /v1/models lists them")));
   }
   if (state_->stopping) {
     lock.unlock();

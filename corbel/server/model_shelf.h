@@ -12,10 +12,10 @@
 namespace corbel {
 
 /// A model that requests may name, and how it is opened.
-struct ModelSource {
+struct ShelvedModel {
   std::string name;
   std::vector<std::string> aliases;
-  std::int64_t expected_bytes = 0;  // of memory, before it was ever opened; 0: nobody knows
+  std::int64_t expected_bytes = 0;                             // of memory, before it was ever opened; 0: nobody knows
   std::function<Result<std::unique_ptr<OpenedModel>>()> open;  // on the shelf's thread
 };
 
@@ -25,14 +25,14 @@ struct ModelSource {
 class ModelShelf {
  public:
   /// The first source is the default. `budget_bytes` is for all models that are open; 0: whatever they take.
-  ModelShelf(std::vector<ModelSource> sources, std::int64_t budget_bytes);
+  ModelShelf(std::vector<ShelvedModel> sources, std::int64_t budget_bytes);
   ModelShelf(const ModelShelf&) = delete;
   ModelShelf& operator=(const ModelShelf&) = delete;
   ~ModelShelf();
 
   using Then = std::function<void(Result<ModelLease> model)>;
-  /// Calls `then` at once when the model is open, else later on the shelf's thread. Empty name: the default. A name that
-  /// is not there is Code::bad_file; a model larger than the budget Code::no_memory.
+  /// Calls `then` at once when the model is open, else later on the shelf's thread. Empty name: the default. A name
+  /// that is not there is Code::bad_request, a model larger than the budget Code::no_memory.
   void take(std::string_view name, Then then);
   /// The same, waiting. Not on the shelf's thread.
   Result<ModelLease> wait_for(std::string_view name);

@@ -23,9 +23,9 @@ Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json
 
 }  // namespace
 
-std::string json_text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string wire_text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-HttpResponse json_response(const Json& json) { return {.body = json_text(json)}; }
+HttpResponse json_response(const Json& json) { return {.body = wire_text(json)}; }
 
 HttpResponse error_response(const ApiError& error) {
   HttpResponse response = json_response({{"error",
@@ -41,10 +41,6 @@ HttpResponse error_response(const Error& error) {
   HttpResponse response = json_response(chat_error_json(error));
   response.status = status_of(error.code);
   return response;
-}
-
-HttpResponse error_response(int status, std::string_view message, std::string_view type) {
-  return error_response({.status = status, .message = std::string(message), .type = std::string(type)});
 }
 
 }  // namespace corbel

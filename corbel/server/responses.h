@@ -10,7 +10,7 @@
 namespace corbel {
 
 /// Bytes that are no UTF-8 become U+FFFD.
-std::string json_text(const Json& json);
+std::string wire_text(const Json& json);
 HttpResponse json_response(const Json& json);
 
 /// {"error": {"message", "type", "param", "code"}}
@@ -24,6 +24,5 @@ struct ApiError {
 HttpResponse error_response(const ApiError& error);
 /// With the status that the error's kind has, and the field that its message begins with.
 HttpResponse error_response(const Error& error);
-HttpResponse error_response(int status, std::string_view message, std::string_view type = "invalid_request_error");
 
 }  // namespace corbel

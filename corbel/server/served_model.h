@@ -24,7 +24,7 @@ struct ServedModel {
   const Tokenizer* tokenizer = nullptr;
   const ChatModel* chat = nullptr;
   EngineThread* engine = nullptr;
-  std::function<Result<RunIdentity>()> identify;              // for receipts; any thread
+  std::function<Result<RunIdentity>()> identify;         // for receipts; any thread
   std::function<Result<EmbeddingDefaults>()> embedding;  // how its texts become vectors; any thread
 };
 
