@@ -2,47 +2,15 @@
 #include <thread>
 
 #include "apps/command.h"
-#include "apps/draft_setup.h"
-#include "apps/model_setup.h"
 #include "apps/number_text.h"
 #include "apps/serve_front.h"
+#include "apps/served_models.h"
 #include "apps/terminal.h"
 #include "corbel/server/endpoints.h"
 #include "corbel/server/http_server.h"
 
 namespace corbel::app {
 namespace {
-
-/// Everything that serves one model. Members keep their addresses.
-struct Serving {
-  std::unique_ptr<OpenRunner> open;
-  std::unique_ptr<OpenDraft> draft;
-  std::unique_ptr<ChatModel> chat;
-  std::unique_ptr<EngineThread> engine;
-  ServedModel model;
-};
-
-Result<void> load(const ServeFlags& flags, Serving& serving) {
-  const std::string name = flags.models.empty() ? std::string() : flags.models.front();
-  CORBEL_ASSIGN(serving.open, open_runner({name, flags.quant, flags.huge_pages}, flags.device, flags.max_model_len,
-                                          flags.max_num_seqs));
-  OpenRunner& open = *serving.open;
-  CORBEL_ASSIGN(serving.draft, open_draft(flags.draft, flags.device, open));
-  CORBEL_ASSIGN(serving.chat, ChatModel::load(open.model->loaded.package->files(), *open.model->tokenizer,
-                                              open.model->loaded.defaults));
-  serving.engine = std::make_unique<EngineThread>(*open.runner, *open.model->tokenizer,
-                                                  engine_options(flags.draft, serving.draft.get()));
-  using std::chrono::system_clock;
-  const auto now = std::chrono::duration_cast<std::chrono::seconds>(system_clock::now().time_since_epoch());
-  serving.model = {.name = flags.alias.empty() ? open.model->loaded.package->name() : flags.alias,
-                   .profile = open.device.device->info().profile(),
-                   .context_tokens = open.runner->limits().context_tokens,
-                   .created_unix = now.count(),
-                   .tokenizer = &*open.model->tokenizer,
-                   .chat = serving.chat.get(),
-                   .engine = serving.engine.get()};
-  return {};
-}
 
 /// New requests are refused, those under way are answered, for so long at most.
 void drain(ServerState& state, HttpServer& server, std::chrono::seconds longest) {
@@ -55,6 +23,8 @@ void drain(ServerState& state, HttpServer& server, std::chrono::seconds longest)
 }
 
 Result<void> serve(const ServeFlags& flags) {
+  const auto begin = std::chrono::steady_clock::now();
+  CORBEL_ASSIGN(std::vector<ShelvedModel> named, served_models(flags));
   ServerState state;
   state.version = CORBEL_VERSION;
   state.most_waiting = flags.max_queue;
@@ -64,21 +34,25 @@ Result<void> serve(const ServeFlags& flags) {
       HttpServer::listen(front->http_options(), [&state](HttpRequest request, std::shared_ptr<Responder> responder) {
         handle_request(state, std::move(request), std::move(responder));
       }));
+  ModelShelf models(std::move(named), flags.max_model_bytes);
+  state.models = &models;
   std::thread network([&server] { server->run(); });
-  const auto begin = std::chrono::steady_clock::now();
-  Serving serving;
-  Result<void> done = load(flags, serving);
-  if (done) {
-    state.model = &serving.model;
+  auto model = models.wait_for("");
+  Result<void> done = model ? Result<void>() : Result<void>(forward_failure(model));
+  if (model) {
+    const std::string name = (*model)->name;
+    model = ModelLease();
+    state.ready = true;
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    print_error_text(cat("serving ", serving.model.name, " on ", front->url(server->port()), " after ",
-                         format("%.0f", seconds * 1e3), " ms; Ctrl-C ends it\n"));
+    print_error_text(cat("serving ", name, " on ", front->url(server->port()), " after ", format("%.0f", seconds * 1e3),
+                         " ms; Ctrl-C ends it\n"));
     done = front->wait_for_end();
     drain(state, *server, std::chrono::seconds(flags.drain_seconds));
   }
-  state.model = nullptr;
+  models.stop();
   server->stop();
   network.join();
+  state.deadlines.stop();  // they look at models
   return done;
 }
 

@@ -22,6 +22,8 @@ struct Number {
 constexpr auto kNumbers = std::to_array<Number>({
     {"port", &ServeFlags::port, 0, 65535, "the port; 0: any that is free"},
     {"max-num-seqs", &ServeFlags::max_num_seqs, 1, 1024, "requests that run at once"},
+    {"max-model-bytes", &ServeFlags::max_model_bytes, 0, std::int64_t{1} << 50,
+     "bytes that all open models may take; 0: what they take"},
     {"max-queue", &ServeFlags::max_queue, 0, 100'000, "requests that wait for a place; one more gets 429"},
     {"max-prompt-tokens", &ServeFlags::max_prompt_tokens, 0, 1 << 30,
      "most tokens of a prompt; 0: what the context takes"},
@@ -54,9 +56,12 @@ bool is_loopback(const std::string& host) {
 
 void add_flags(CommandLine& line, ServeFlags& flags,
                std::array<std::optional<std::int64_t>, kNumbers.size()>& numbers) {
-  line.positionals("model", flags.models, "artifact, GGUF file, folder, ORG/NAME or alias; without: built in");
+  line.positionals(
+      "model", flags.models,
+      "artifact, GGUF file, folder, ORG/NAME or alias, each perhaps as NAME=MODEL; the first is the default, others "
+      "open when they are asked for; without: built in");
   line.text("--host", flags.host, "the address to listen on (default 127.0.0.1)");
-  line.text("--served-model-name", flags.alias, "how requests name the model (default: its own name)");
+  line.text("--served-model-name", flags.alias, "how requests name the first model (default: its own name)");
   line.integer("--max-model-len", flags.max_model_len, "most tokens of a prompt and its answer together");
   for (std::size_t i = 0; i < kNumbers.size(); ++i) {
     const Number& number = kNumbers[i];
@@ -102,7 +107,8 @@ std::optional<int> ServeFlags::parse(const std::vector<std::string>& arguments) 
   }
   if (max_model_len.value_or(1) < 1)
     return refuse(cat("--max-model-len", settings->origin("max-model-len"), " must be 1 or more"));
-  if (models.size() > 1) return refuse("one model, please: corbel serve MODEL");
+  if (models.size() > 1 && !draft.model.empty())
+    return refuse("--draft guesses for one model; with several there is no telling which");
   if (tls_cert.empty() != tls_key.empty()) return refuse("--tls-cert and --tls-key belong together: give both");
   if (host == "localhost") host = "127.0.0.1";
   // Keys from the environment are read later, with those of the file; here counts that there are some.

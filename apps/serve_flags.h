@@ -24,6 +24,7 @@ struct ServeFlags {
   std::int64_t port = 8000;
   std::optional<std::int64_t> max_model_len;
   std::int64_t max_num_seqs = 16;
+  std::int64_t max_model_bytes = 0;
   std::int64_t max_queue = 256;
   std::int64_t max_prompt_tokens = 0;
   std::int64_t max_body_bytes = std::int64_t{32} << 20;
