@@ -22,9 +22,8 @@ struct PullFlags {
 };
 
 Json file_json(const RemoteFile& file) {
-  return {{"path", file.path},
-          {"bytes", file.bytes},
-          {file.kind == HashKind::sha256 ? "sha256" : "git_sha1", file.hash}};
+  return {
+      {"path", file.path}, {"bytes", file.bytes}, {file.kind == HashKind::sha256 ? "sha256" : "git_sha1", file.hash}};
 }
 
 Json plan_json(const PullPlan& plan) {

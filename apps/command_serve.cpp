@@ -5,6 +5,7 @@
 
 #include "apps/command.h"
 #include "apps/draft_setup.h"
+#include "apps/hub_setup.h"
 #include "apps/model_setup.h"
 #include "apps/number_text.h"
 #include "apps/terminal.h"
@@ -149,6 +150,8 @@ int run_serve(const std::vector<std::string>& arguments) {
     return usage(cat("--max-num-seqs is ", wanted, "; it must be 1 to 1024"));
   if (flags.max_model_len.value_or(1) < 1) return usage("--max-model-len must be 1 or more");
   if (const auto valid = flags.device.validate(); !valid) return usage(valid.error().message);
+  for (const std::string& model : flags.models)
+    if (const auto offered = offer_pull(model); !offered) return report(offered.error());
   // Signals are waited for, not caught; threads that are made from here on inherit that.
   sigset_t set;
   sigemptyset(&set);

@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 
 bool is_set(const char* name) {
   std::string value = environment(name);
-  std::ranges::transform(value, value.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::ranges::transform(value, value.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return value == "1" || value == "true" || value == "yes" || value == "on";
 }
 
@@ -132,10 +133,9 @@ Result<void> offer_pull(const std::string& model) {
   if (resolve_model_path(wanted, search)) return {};
   catch_interrupts();
   CORBEL_ASSIGN(const HubAccess access, hub_access());
-  CORBEL_ASSIGN(const PullPlan plan,
-                plan_pull(access, {.repository = repository, .cache = hub_cache_folder(search)}));
-  print_error_text(cat(repository, " is not here. Download it from ", access.endpoint, " (", pull_summary(plan),
-                       ")? [Y/n] "));
+  CORBEL_ASSIGN(const PullPlan plan, plan_pull(access, {.repository = repository, .cache = hub_cache_folder(search)}));
+  print_error_text(
+      cat(repository, " is not here. Download it from ", access.endpoint, " (", pull_summary(plan), ")? [Y/n] "));
   std::string answer;
   std::getline(std::cin, answer);
   if (interrupted() || !std::cin) return fail(Code::cancelled, "interrupted");

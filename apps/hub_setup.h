@@ -24,8 +24,8 @@ class PullProgress {
 
   std::int64_t all_bytes_;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-  double rate_ = 0;         // bytes per second, over the last seconds
-  double rate_time_ = 0;    // when that was
+  double rate_ = 0;       // bytes per second, over the last seconds
+  double rate_time_ = 0;  // when that was
   std::int64_t rate_bytes_ = 0;
   std::int64_t shown_tenth_ = 0;
   bool told_waiting_ = false;

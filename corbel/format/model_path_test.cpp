@@ -72,7 +72,8 @@ TEST_F(ModelPath, WithoutRefsTheNewestSnapshotIsTaken) {
 
 TEST_F(ModelPath, AnIncompleteDownloadIsNamed) {
   folder(kHub);
-  EXPECT_EQ(found("org/net"), cat((home_ / kHub).string(), " has no snapshot; `corbel pull org/net` completes the download"));
+  EXPECT_EQ(found("org/net"),
+            cat((home_ / kHub).string(), " has no snapshot; `corbel pull org/net` completes the download"));
   file(kHub + "/refs/main", "ccc");
   EXPECT_EQ(found("org/net"), cat((home_ / kHub / "refs/main").string(), " names the snapshot ccc, which is not in ",
                                   (home_ / kHub / "snapshots").string(), ". Is the download complete?"));

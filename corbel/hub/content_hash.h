@@ -8,7 +8,8 @@
 
 struct evp_md_ctx_st;
 
-/// The room of the hub: model repositories that are downloaded into the Hugging Face cache. Speaks HTTP, knows no model.
+/// The room of the hub: model repositories that are downloaded into the Hugging Face cache. Speaks HTTP, knows no
+/// model.
 namespace corbel {
 
 /// How the hub names a file's content.

@@ -36,7 +36,8 @@ bool is_needed(std::string_view path) {
   if (std::ranges::find(kNeeded, path) != std::end(kNeeded) || path == kIndex) return true;
   if (path.find('/') != path.npos) return false;
   if (path.starts_with(disk_names::kLiteralVocabularyPrefix) && path.ends_with(".txt")) return true;
-  return is_shard(path) || std::ranges::any_of(kNeededEndings, [&](std::string_view end) { return path.ends_with(end); });
+  return is_shard(path) ||
+         std::ranges::any_of(kNeededEndings, [&](std::string_view end) { return path.ends_with(end); });
 }
 
 /// "a.gguf (1.24 GB), b.gguf (2.5 GB)", at most twenty.
@@ -140,9 +141,8 @@ Result<std::vector<RemoteFile>> choose_files(const RepositoryListing& listing, c
   }
   if (choice.include.empty() && files_that(listing, is_shard).empty()) return no_weights(listing);
   if (chosen.empty())
-    return fail(Code::bad_request,
-                cat("no file of this repository is left by --include and --exclude. There is ",
-                    list_text(files_that(listing, [](std::string_view) { return true; }))));
+    return fail(Code::bad_request, cat("no file of this repository is left by --include and --exclude. There is ",
+                                       list_text(files_that(listing, [](std::string_view) { return true; }))));
   return chosen;
 }
 

@@ -49,7 +49,8 @@ std::size_t take_header(char* text, std::size_t one, std::size_t count, void* us
   const std::size_t colon = line.find(':');
   if (colon == line.npos || head.headers.size() >= kMost) return one * count;
   std::string name(line.substr(0, colon));
-  std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::ranges::transform(name, name.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   line.remove_prefix(std::min(line.find_first_not_of(" \t", colon + 1), line.size()));
   head.headers.emplace_back(std::move(name), std::string(line));
   return one * count;
@@ -70,8 +71,8 @@ int look_up(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
 
 /// Codes after which another try makes no sense.
 bool is_final(CURLcode code) {
-  constexpr CURLcode kFinal[] = {CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT,       CURLE_PEER_FAILED_VERIFICATION,
-                                 CURLE_SSL_CACERT_BADFILE,   CURLE_SSL_ISSUER_ERROR,    CURLE_OUT_OF_MEMORY,
+  constexpr CURLcode kFinal[] = {CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT,     CURLE_PEER_FAILED_VERIFICATION,
+                                 CURLE_SSL_CACERT_BADFILE,   CURLE_SSL_ISSUER_ERROR,  CURLE_OUT_OF_MEMORY,
                                  CURLE_SSL_ENGINE_NOTFOUND,  CURLE_TOO_MANY_REDIRECTS};
   return std::ranges::find(kFinal, code) != std::end(kFinal);
 }

@@ -27,9 +27,9 @@ struct HttpHead {
 
 /// Where a body goes.
 struct HttpSink {
-  std::function<bool(const HttpHead& head)> begin;               // false: the body is not wanted
-  std::function<bool(std::span<const std::byte> bytes)> add;     // false: no more of it
-  std::function<bool()> cancelled = [] { return false; };        // asked often
+  std::function<bool(const HttpHead& head)> begin;            // false: the body is not wanted
+  std::function<bool(std::span<const std::byte> bytes)> add;  // false: no more of it
+  std::function<bool()> cancelled = [] { return false; };     // asked often
 };
 
 /// How an exchange ended.

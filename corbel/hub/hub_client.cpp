@@ -13,7 +13,9 @@ namespace {
 constexpr std::size_t kMostListingBytes = std::size_t{64} << 20;
 constexpr int kMostRedirects = 8;
 
-bool is_redirect(int status) { return status == 301 || status == 302 || status == 303 || status == 307 || status == 308; }
+bool is_redirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
 bool is_passing(int status) {
   return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
 }
@@ -48,7 +50,7 @@ struct HubClient::Question {
 /// How one try ended, after its redirects.
 struct HubClient::Answer {
   HttpEnd end;
-  HttpHead first;       // of the endpoint: has the hub's own headers
+  HttpHead first;        // of the endpoint: has the hub's own headers
   bool foreign = false;  // another host than the endpoint's answered
   std::string host;
   std::optional<Error> error;  // of the sink

@@ -146,8 +146,7 @@ Result<PullPlan> plan_pull(const HubAccess& access, const PullRequest& request) 
     return fail(Code::bad_request, cat(quote(request.repository), " names no repository; expected ORG/NAME"));
   if (!check_repository_path(request.revision))
     return fail(Code::bad_request, cat("the revision ", quote(request.revision), " is no branch, tag or commit"));
-  if (request.cache.empty())
-    return fail(Code::bad_request, "there is no folder to download to; set HF_HOME or HOME");
+  if (request.cache.empty()) return fail(Code::bad_request, "there is no folder to download to; set HF_HOME or HOME");
   const std::atomic<bool> stop = false;
   HubClient hub(access, stop);
   CORBEL_ASSIGN(const RepositoryListing listing, hub.list(request.repository, request.revision));

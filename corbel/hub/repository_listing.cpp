@@ -74,7 +74,8 @@ Result<RepositoryListing> read_listing(std::string_view text, std::string_view s
   RepositoryListing listing;
   CORBEL_ASSIGN(listing.commit, fields.require_string("sha"));
   if (listing.commit.size() != 40 || !is_hexadecimal(listing.commit))
-    return fail(Code::bad_file, cat(source, ": \"sha\" is ", quote(listing.commit), "; expected 40 hexadecimal digits"));
+    return fail(Code::bad_file,
+                cat(source, ": \"sha\" is ", quote(listing.commit), "; expected 40 hexadecimal digits"));
   const auto siblings = json.find("siblings");
   if (siblings == json.end() || !siblings->is_array())
     return fail(Code::bad_file, cat(source, ": expected a list \"siblings\" of the repository's files"));

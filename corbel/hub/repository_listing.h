@@ -24,8 +24,8 @@ struct RepositoryListing {
 };
 
 /// Reads what the hub answers to /api/models/ORG/NAME/revision/REVISION?blobs=true. Refused: what has not that form, a
-/// commit or a hash that is none, the same path twice, and paths that would lead out of a folder (check_repository_path):
-/// a list with one of these is taken for hostile, whole.
+/// commit or a hash that is none, the same path twice, and paths that would lead out of a folder
+/// (check_repository_path): a list with one of these is taken for hostile, whole.
 Result<RepositoryListing> read_listing(std::string_view text, std::string_view source);
 
 /// Refused: empty, absolute, with "..", ".", empty or overlong parts, backslashes or control characters.
