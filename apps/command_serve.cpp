@@ -67,6 +67,9 @@ Result<void> load(const ServeFlags& flags, Serving& serving) {
                    .profile = open.device.device->info().profile(),
                    .context_tokens = open.runner->limits().context_tokens,
                    .created_unix = now.count(),
+                   .kind = std::string(package_kind_name(open.model->loaded.package->kind())),
+                   .formats = weight_formats(*open.model->loaded.package),
+                   .info = &open.model->model().info(),
                    .tokenizer = &*open.model->tokenizer,
                    .chat = serving.chat.get(),
                    .engine = serving.engine.get()};

@@ -121,6 +121,16 @@ function(corbel_floor name)
   corbel_test(corbel_${name} ${PROJECT_SOURCE_DIR}/corbel/${name} LIBRARIES corbel_${name})
 endfunction()
 
+# The files of a folder as a source of `target`: page_files() (cmake/embed_page.cmake).
+function(corbel_embed_page target folder)
+  file(GLOB files CONFIGURE_DEPENDS ${folder}/*)
+  set(output ${PROJECT_BINARY_DIR}/generated/page_files.cpp)
+  set(script ${PROJECT_SOURCE_DIR}/cmake/embed_page.cmake)
+  add_custom_command(OUTPUT ${output} COMMAND ${CMAKE_COMMAND} -DFOLDER=${folder} -DOUTPUT=${output} -P ${script}
+                     DEPENDS ${files} ${script} COMMENT "Embedding the page" VERBATIM)
+  target_sources(${target} PRIVATE ${output})
+endfunction()
+
 # The devices of CORBEL_DEVICES, and the generated list of them: each folder corbel/device/X defines `make_X_device` in X_device.h.
 function(corbel_devices)
   set(includes "")

@@ -71,6 +71,9 @@ constexpr auto kRoutes = std::to_array<Route>({
      [](const EndpointCall& call) { call.responder->respond(models(call.model)); }},
     {"GET", "/metrics", Route::Needs::model,
      [](const EndpointCall& call) { call.responder->respond(metrics(call.state, call.model)); }},
+    {"GET", "/v1/status", Route::Needs::model, status_endpoint},
+    {"GET", "/", Route::Needs::nothing, page_endpoint},
+    {"GET", "/page/{name}", Route::Needs::nothing, page_endpoint},
     {"GET", "/health", Route::Needs::nothing,
      [](const EndpointCall& call) { call.responder->respond(health(call.state)); }},
     {"GET", "/version", Route::Needs::nothing,
@@ -118,7 +121,11 @@ class NumberedResponder final : public Responder {
 
 void dispatch(ServerState& state, const HttpRequest& request, const std::string& id,
               const std::shared_ptr<Responder>& responder) {
-  const auto route = std::ranges::find_if(kRoutes, [&](const Route& one) { return one.path == request.path; });
+  const auto route = std::ranges::find_if(kRoutes, [&](const Route& one) {
+    const std::size_t open = one.path.find('{');
+    if (open == std::string_view::npos) return one.path == request.path;
+    return request.path.starts_with(one.path.substr(0, open));
+  });
   if (route == kRoutes.end())
     return responder->respond(error_response(404, cat("there is no ", clip(request.path), " here")));
   if (route->method != request.method) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,6 +18,9 @@ struct ServedModel {
   std::string profile;  // numerics: the fingerprint of answers
   std::int64_t context_tokens = 0;
   std::int64_t created_unix = 0;
+  std::string kind;                  // "artifact", ...: of its package
+  std::vector<std::string> formats;  // of its weights, the largest part first
+  const TextModelInfo* info = nullptr;
   const Tokenizer* tokenizer = nullptr;
   const ChatModel* chat = nullptr;
   EngineThread* engine = nullptr;
@@ -29,6 +33,7 @@ struct ServerState {
   std::int64_t most_waiting = 256;    // requests that wait for a place; more are told to come back
   std::atomic<const ServedModel*> model = nullptr;
   std::atomic<bool> draining = false;
+  const std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
   std::atomic<std::uint64_t> requests = 0;
   std::atomic<std::int64_t> prompt_tokens = 0;
   std::atomic<std::int64_t> generated_tokens = 0;
@@ -53,6 +58,10 @@ HttpResponse error_response(int status, std::string_view message, std::string_vi
 // chat_endpoint.cpp
 void chat_completions_endpoint(const EndpointCall& call);
 void simple_chat_endpoint(const EndpointCall& call);
+// page_endpoint.cpp: /, /page/NAME
+void page_endpoint(const EndpointCall& call);
+// status_endpoint.cpp
+void status_endpoint(const EndpointCall& call);
 // text_endpoints.cpp
 void tokenize_endpoint(const EndpointCall& call);
 void detokenize_endpoint(const EndpointCall& call);

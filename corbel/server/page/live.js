@@ -132,9 +132,7 @@ export class LivePanel {
   showFacts(status, engine) {
     const facts = [
       ['answered tokens', whole.format(engine.generated_tokens)],
-      ['prompt tokens read', whole.format(engine.prompt_tokens)],
-      ['steps', whole.format(engine.steps)],
-      ['rows per step', engine.steps ? (engine.rows / engine.steps).toFixed(1) : '0'],
+      ['steps', `${whole.format(engine.steps)}, of ${engine.steps ? (engine.rows / engine.steps).toFixed(1) : '0'} rows`],
       ['guessed tokens', engine.drafted_tokens ? `${whole.format(engine.drafted_tokens)}, ${percent(engine.accepted_tokens, engine.drafted_tokens)} right` : '0'],
       ['preempted', whole.format(engine.preemptions)],
       ['running since', new Date(Date.now() - status.uptime_seconds * 1000).toLocaleString()],
