@@ -36,7 +36,7 @@ void page_endpoint(const EndpointCall& call) {
   if (call.request.path != "/") name = std::string_view(call.request.path).substr(kFolder.size());
   const auto file = std::ranges::find(page_files(), name, &PageFile::name);
   if (file == page_files().end())
-    return call.responder->respond(error_response(404, cat("there is no ", clip(call.request.path), " here")));
+    return call.responder->respond(http_error(404, cat("there is no ", clip(call.request.path), " here")));
   HttpResponse response{.content_type = std::string(content_type(name))};
   // Another version of the server has other files: they are asked for each time, and sent when they have changed.
   response.headers = {{"cache-control", "no-cache"},

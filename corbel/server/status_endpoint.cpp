@@ -22,11 +22,26 @@ std::string_view syntax_name(const ToolCallSyntax& syntax) {
 Json tool_calls_json(const AnswerFormat::Parts& parts) {
   Json names = Json::array();
   if (parts.channels) names.push_back("channel_markers");
+  // Of a model that says nothing of its own format, whatever models write is understood.
+  if (parts.calls == AnswerFormat::generic().parts().calls) return Json::array({"generic"});
   for (const ToolCallSyntax& syntax : parts.calls) {
     const std::string_view name = syntax_name(syntax);
     if (!name.empty() && std::ranges::find(names, Json(name)) == names.end()) names.push_back(name);
   }
   return names;
+}
+
+/// What holds where a request says nothing.
+Json defaults_json(const ChatModel& chat) {
+  const GenerateOptions options = generate_options(chat.defaults());
+  const SamplingOptions& sampling = options.sampling;
+  return {{"temperature", sampling.temperature},
+          {"top_p", sampling.top_p},
+          {"top_k", sampling.top_k},
+          {"min_p", sampling.min_p},
+          {"repetition_penalty", sampling.repetition_penalty},
+          {"presence_penalty", sampling.presence_penalty},
+          {"frequency_penalty", sampling.frequency_penalty}};
 }
 
 Json card_json(const ServedModel& model) {
@@ -50,6 +65,7 @@ Json card_json(const ServedModel& model) {
           {"strategy", strategy_name(info.strategy)},
           {"kv_cache", kv_cache_name(info)},
           {"has_template", model.chat->format().has_template()},
+          {"defaults", defaults_json(*model.chat)},
           {"tool_calls", tool_calls_json(answers)},
           {"reasoning", std::move(reasoning)}};
 }
@@ -86,16 +102,20 @@ Json memory_json() {
 
 void status_endpoint(const EndpointCall& call) {
   const std::chrono::duration<double> uptime = std::chrono::steady_clock::now() - call.state.begin;
-  const ServedModel& model = call.model;
-  call.responder->respond(
-      {.body = Json{{"object", "status"},
-                    {"version", call.state.version},
-                    {"uptime_seconds", uptime.count()},
-                    {"memory", memory_json()},
-                    {"models", Json::array({{{"id", model.name},
-                                             {"engine", engine_json(model.engine->figures())},
-                                             {"card", card_json(model)}}})}}
-                   .dump(-1, ' ', false, Json::error_handler_t::replace)});
+  Json models = Json::array();
+  for (const ModelShelf::Listed& listed : call.state.models->list()) {
+    Json json = {{"id", listed.name}, {"loaded", listed.model != nullptr}};
+    if (listed.model != nullptr) {
+      json["engine"] = engine_json(listed.model->engine->figures());
+      json["card"] = card_json(*listed.model);
+    }
+    models.push_back(std::move(json));
+  }
+  call.responder->respond(json_response({{"object", "status"},
+                                         {"version", call.state.version},
+                                         {"uptime_seconds", uptime.count()},
+                                         {"memory", memory_json()},
+                                         {"models", std::move(models)}}));
 }
 
 }  // namespace corbel

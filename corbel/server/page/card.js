@@ -11,6 +11,11 @@ function count(number) {
   return whole.format(number);
 }
 
+function callsText(names) {
+  if (names[0] === 'generic') return 'the template says nothing of them; every common format is understood';
+  return names.length ? names.join(', ') : 'not written by this model';
+}
+
 function rows(model) {
   const card = model.card;
   return [
@@ -23,7 +28,7 @@ function rows(model) {
     ['Vocabulary', `${whole.format(card.vocab)} tokens`],
     ['Numerics', `${card.profile}, ${card.strategy}, cache ${card.kv_cache}`],
     ['Chat template', card.has_template ? 'the model\'s own' : 'none: messages are joined plainly'],
-    ['Tool calls', card.tool_calls.length ? card.tool_calls.join(', ') : 'not written by this model'],
+    ['Tool calls', callsText(card.tool_calls)],
     ['Reasoning', card.reasoning.length ? card.reasoning.map(([open, close]) => `${open} ... ${close}`).join(', ') : 'none marked'],
   ];
 }

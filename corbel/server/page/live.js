@@ -39,7 +39,8 @@ class Picture {
     if (this.values.length > POINTS) this.values.shift();
     this.now.textContent = text;
     const most = Math.max(...this.values, 1);
-    this.top.textContent = `top ${most < 10 ? most.toFixed(1) : most.toFixed(0)}`;
+    const top = Math.max(...this.values);
+    this.top.textContent = top > 0 ? `top ${top < 10 ? +top.toFixed(1) : top.toFixed(0)}` : '';
     const first = POINTS - this.values.length;
     const points = this.values.map((one, i) =>
       `${((first + i) * WIDTH / (POINTS - 1)).toFixed(1)},${(HEIGHT - 2 - one / most * (HEIGHT - 6)).toFixed(1)}`);
@@ -51,20 +52,18 @@ class Picture {
 /** A share of something, as a bar with words. */
 class Bar {
   constructor(label) {
-    this.fill = svg('rect', {height: 6, rx: 3, class: 'fill'});
-    this.second = svg('rect', {height: 6, class: 'second'});
+    this.fill = make('div', {class: 'fill'});
+    this.second = make('div', {class: 'fill second'});
     this.text = make('span', {class: 'bar-text'});
     this.element = make('div', {class: 'bar'}, make('div', {class: 'bar-head'}, make('span', {text: label}), this.text),
-                        svg('svg', {viewBox: '0 0 100 6', preserveAspectRatio: 'none', 'aria-hidden': 'true'},
-                            svg('rect', {width: 100, height: 6, rx: 3, class: 'rail'}), this.second, this.fill));
+                        make('div', {class: 'rail', 'aria-hidden': 'true'}, this.fill, this.second));
   }
 
   /** `second`: a part after the first, shown paler. */
   show(part, all, text, second = 0) {
-    const share = all > 0 ? 100 * part / all : 0;
-    this.fill.setAttribute('width', Math.min(100, share));
-    this.second.setAttribute('x', Math.min(100, share));
-    this.second.setAttribute('width', all > 0 ? Math.min(100, 100 * second / all) : 0);
+    const share = (value) => `${all > 0 ? Math.min(100, 100 * value / all) : 0}%`;
+    this.fill.style.setProperty('width', share(part));
+    this.second.style.setProperty('width', share(second));
     this.text.textContent = text;
   }
 }
@@ -75,8 +74,8 @@ export class LivePanel {
     this.last = null;
     this.rate = new Picture('Tokens per second');
     this.batch = new Picture('Running');
-    this.pages = new Bar('KV cache');
-    this.prefix = new Bar('Prompt found in the cache');
+    this.pages = new Bar('KV cache pages');
+    this.prefix = new Bar('Prefix hits');
     this.memory = new Bar('Memory');
     this.facts = make('dl', {class: 'facts'});
     this.problem = make('p', {class: 'notice', hidden: true});
@@ -115,13 +114,13 @@ export class LivePanel {
     if (this.last?.id === model.id) {
       const seconds = (time - this.last.time) / 1000;
       const rate = Math.max(0, engine.generated_tokens - this.last.generated_tokens) / seconds;
-      this.rate.add(rate, rate.toFixed(rate < 10 ? 1 : 0));
+      this.rate.add(rate, rate === 0 ? '0' : rate.toFixed(rate < 10 ? 1 : 0));
     }
     this.last = {id: model.id, time, generated_tokens: engine.generated_tokens};
     this.batch.add(engine.running, `${engine.running} of ${engine.most_running}, ${engine.waiting} waiting`);
     const used = engine.pages - engine.free_pages;
     const kept = Math.min(engine.prefix_pages, used);
-    this.pages.show(used - kept, engine.pages, `${whole.format(used - kept)} used, ${whole.format(kept)} kept of ${whole.format(engine.pages)} pages`, kept);
+    this.pages.show(used - kept, engine.pages, `${whole.format(used - kept)} used, ${whole.format(kept)} kept of ${whole.format(engine.pages)}`, kept);
     this.prefix.show(engine.prefix_hit_tokens, engine.prefix_asked_tokens,
                      `${percent(engine.prefix_hit_tokens, engine.prefix_asked_tokens)} of ${whole.format(engine.prefix_asked_tokens)} tokens`);
     const {resident_bytes: resident, limit_bytes: limit} = status.memory;

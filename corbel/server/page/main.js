@@ -1,4 +1,5 @@
 // Puts the page together: who is asked, what is shown where, which keys do what.
+import {getJson} from './api.js';
 import {byId, placeIcons} from './dom.js';
 import {Chat} from './chat.js';
 import {Composer} from './composer.js';
@@ -35,6 +36,13 @@ panels.onShow = (pane) => {
   if (pane === 'card') card.show();
 };
 panels.start();
+for (const event of ['state', 'model']) {
+  server.addEventListener(event, async () => {
+    if (!server.ready) return;
+    const status = await getJson('v1/status').catch(() => null);
+    settings.showDefaults(status?.models.find((one) => one.id === server.model)?.card?.defaults);
+  });
+}
 list.openNewest();
 composer.focus();
 server.start();

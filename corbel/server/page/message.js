@@ -67,7 +67,7 @@ export class MessageView {
     const now = performance.now();
     const {first, begin, last, pieces} = this.timing;
     const text = first === null ? `waiting ${((now - begin) / 1000).toFixed(1)} s`
-      : `${pieces} tokens` + (pieces > 1 && last > first ? `, ${((pieces - 1) / (last - first) * 1000).toFixed(1)} per second` : '');
+      : `${pieces} tokens` + (pieces > 1 && last > first ? ` \u00b7 ${((pieces - 1) / (last - first) * 1000).toFixed(1)}/s` : '');
     this.foot.replaceChildren(make('span', {class: 'figures', text}));
     this.element.classList.toggle('waiting', !this.message.content && !this.message.reasoning);
   }
@@ -176,9 +176,9 @@ export class MessageView {
 function figuresText({figures}) {
   if (!figures) return '';
   const parts = [`${figures.tokens} tokens`];
-  if (figures.per_second) parts.push(`${figures.per_second.toFixed(1)} per second`);
-  parts.push(`first after ${figures.first_ms < 1000 ? `${figures.first_ms.toFixed(0)} ms` : `${(figures.first_ms / 1000).toFixed(2)} s`}`);
-  return parts.join(' · ');
+  if (figures.per_second) parts.push(`${figures.per_second.toFixed(figures.per_second < 100 ? 1 : 0)}/s`);
+  parts.push(`first after ${figures.first_ms < 1000 ? `${figures.first_ms.toFixed(0)} ms` : `${(figures.first_ms / 1000).toFixed(1)} s`}`);
+  return parts.join(' \u00b7 ');
 }
 
 function figuresTitle({figures, model}) {

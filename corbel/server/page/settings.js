@@ -101,10 +101,21 @@ export class Settings {
     return null;
   }
 
+  /** The model's own values, shown where nothing is set. */
+  showDefaults(defaults) {
+    for (const {name} of NUMBERS) {
+      const value = defaults?.[name];
+      const words = {seed: 'drawn', max_tokens: 'room left'}[name] ?? 'model\'s';
+      this.fields[name].field.placeholder = value === undefined ? words : String(+value.toFixed(4));
+    }
+    this.defaults = defaults;
+  }
+
   reset() {
     this.values = {};
     saveSettings(this.values);
     this.build();
+    this.showDefaults(this.defaults);
   }
 
   /** The body of a question. Throws where a setting is none. */
