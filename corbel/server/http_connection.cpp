@@ -1,6 +1,7 @@
 #include "corbel/server/http_connection.h"
 
 #include <algorithm>
+#include <array>
 #include <boost/asio.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
@@ -48,6 +49,37 @@ std::string_view reason_of(int status) {
   }
 }
 
+// One function per kind of stream and no `if constexpr`: GCC 12 forgets what follows one in a coroutine.
+
+awaitable<bool> shake_hands(PlainStream&) { co_return true; }
+
+awaitable<bool> shake_hands(TlsStream& stream) {
+  constexpr std::chrono::seconds kHandshake{10};
+  beast::get_lowest_layer(stream).expires_after(kHandshake);
+  const auto [failed] = co_await stream.async_handshake(asio::ssl::stream_base::server, kToTuple);
+  co_return !failed;
+}
+
+constexpr std::chrono::seconds kGoodbye{2};
+
+/// Closes our side, then waits a little for the client's: closing with unread bytes would take the answer back that
+/// tells a client why it was refused.
+awaitable<void> say_goodbye(PlainStream& stream) {
+  stream.expires_after(kGoodbye);
+  error_code failed;
+  stream.socket().shutdown(tcp::socket::shutdown_send, failed);
+  std::array<char, 1024> rest{};
+  while (!failed) {
+    const auto [ended, bytes] = co_await stream.async_read_some(asio::buffer(rest), kToTuple);
+    failed = ended;
+  }
+}
+
+awaitable<void> say_goodbye(TlsStream& stream) {
+  beast::get_lowest_layer(stream).expires_after(kGoodbye);
+  co_await stream.async_shutdown(kToTuple);
+}
+
 template <typename Stream>
 class Connection {
  public:
@@ -58,9 +90,7 @@ class Connection {
 
  private:
   using Parser = http::request_parser<http::string_body>;
-  tcp::socket& socket() { return beast::get_lowest_layer(stream_).socket(); }
   beast::tcp_stream& lowest() { return beast::get_lowest_layer(stream_); }
-  awaitable<bool> shake_hands();
   /// One request, answered; false when the connection is of no more use.
   awaitable<bool> take_request();
   awaitable<error_code> read_body(Parser& parser);
@@ -71,7 +101,6 @@ class Connection {
   awaitable<bool> send_head(const HttpResponse& head, bool keep_alive, bool streams);
   awaitable<bool> send_pieces(HttpOutgoing& outgoing);
   awaitable<bool> wait(HttpOutgoing& outgoing);
-  awaitable<void> close();
 
   HttpConnections& all_;
   Stream stream_;
@@ -81,17 +110,6 @@ class Connection {
   bool is_head_ = false;       // it asks for the head alone
   bool left_ = false;          // the client has closed its side
 };
-
-template <typename Stream>
-awaitable<bool> Connection<Stream>::shake_hands() {
-  if constexpr (std::is_same_v<Stream, TlsStream>) {
-    constexpr std::chrono::seconds kHandshake{10};
-    lowest().expires_after(kHandshake);
-    const auto [failed] = co_await stream_.async_handshake(asio::ssl::stream_base::server, kToTuple);
-    co_return !failed;
-  }
-  co_return true;
-}
 
 /// Waits for something to send, or for less. False when the client is gone. What it sends meanwhile is kept for later.
 template <typename Stream>
@@ -123,9 +141,10 @@ awaitable<bool> Connection<Stream>::send_head(const HttpResponse& head, bool kee
   for (const auto& [name, value] : head.headers) response.set(name, value);
   response.keep_alive(keep_alive);
   lowest().expires_after(all_.options.write_timeout);
+  constexpr int kNoContent = 204;  // has neither a body nor its length
   if (!streams && !is_head_) {
     response.body() = head.body;
-    response.prepare_payload();
+    if (head.status != kNoContent) response.prepare_payload();
     const auto [failed, bytes] = co_await http::async_write(stream_, response, kToTuple);
     co_return !failed;
   }
@@ -244,35 +263,21 @@ awaitable<bool> Connection<Stream>::take_request() {
   co_return stays;
 }
 
-/// Says goodbye, then waits a little for the client's own end: closing with unread bytes would take the answer back
-/// that tells a client why it was refused.
-template <typename Stream>
-awaitable<void> Connection<Stream>::close() {
-  constexpr std::chrono::seconds kLinger{2};
-  lowest().expires_after(kLinger);
-  error_code failed;
-  if constexpr (std::is_same_v<Stream, TlsStream>) {
-    if (left_) co_return;
-    std::tie(failed) = co_await stream_.async_shutdown(kToTuple);
-  } else {
-    socket().shutdown(tcp::socket::shutdown_send, failed);
-    if (left_) co_return;
-    std::size_t bytes = 1;
-    constexpr std::size_t kPiece = 4096;
-    buffer_.clear();
-    while (!failed && bytes > 0)
-      std::tie(failed, bytes) = co_await stream_.async_read_some(buffer_.prepare(kPiece), kToTuple);
-  }
-}
-
 template <typename Stream>
 awaitable<void> Connection<Stream>::serve() {
-  if (!co_await shake_hands()) co_return;
+  const bool trusted = co_await shake_hands(stream_);
+  if (!trusted) co_return;
   while (!all_.draining) {
     if (!co_await take_request()) break;
     if (buffer_.size() == 0) buffer_.shrink_to_fit();  // an idle connection holds next to nothing
   }
-  co_await close();
+  if (!left_) co_await say_goodbye(stream_);
+}
+
+/// Keeps the connection for as long as it is served.
+template <typename Stream>
+awaitable<void> run(std::unique_ptr<Connection<Stream>> connection) {
+  co_await connection->serve();
 }
 
 }  // namespace
@@ -280,18 +285,11 @@ awaitable<void> Connection<Stream>::serve() {
 awaitable<void> serve_http_connection(HttpConnections& all, tcp::socket socket) {
   error_code failed;
   socket.set_option(tcp::no_delay(true), failed);
-  const tcp::endpoint peer = socket.remote_endpoint(failed);
-  if (failed) co_return;
-  std::string address = peer.address().to_string();
-  if (all.options.tls) {
-    const TlsIdentity::Context context = all.options.tls->context();
-    const auto connection = std::make_unique<Connection<TlsStream>>(
-        all, TlsStream(PlainStream(std::move(socket)), *context), std::move(address));
-    co_await connection->serve();
-  } else {
-    Connection<PlainStream> connection(all, PlainStream(std::move(socket)), std::move(address));
-    co_await connection.serve();
-  }
+  std::string peer = socket.remote_endpoint(failed).address().to_string();
+  PlainStream plain(std::move(socket));
+  if (!all.options.tls) return run(std::make_unique<Connection<PlainStream>>(all, std::move(plain), std::move(peer)));
+  TlsStream stream(std::move(plain), *all.options.tls->context());
+  return run(std::make_unique<Connection<TlsStream>>(all, std::move(stream), std::move(peer)));
 }
 
 }  // namespace corbel
