@@ -5,7 +5,7 @@ import threading
 
 import page_case
 from page_case import PageCase
-from stage import Corbel, Stage, Stream, give_error, give_json, whole_answer
+from stage import Corbel, give_error, give_json, hang_up, whole_answer
 
 
 class Server(PageCase):
@@ -25,8 +25,7 @@ class Server(PageCase):
 
     def test_a_server_that_goes_away_is_named_and_found_again(self):
         self.open()
-        self.stage.answers["/health"] = lambda request: request.connection.close()
-        self.stage.answers["/v1/chat/completions"] = lambda request: request.connection.close()
+        self.stage.answers["/health"] = self.stage.answers["/v1/chat/completions"] = hang_up
         answer = self.ask("Hello")
         self.assertIn("The server does not answer", answer.inner_text())
         self.page.locator("#banner", has_text="does not answer").wait_for()

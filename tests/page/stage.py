@@ -4,6 +4,7 @@ test answers itself: slowly, wrongly, or not at all."""
 import http.client
 import http.server
 import json
+import socket
 import subprocess
 import threading
 
@@ -97,6 +98,11 @@ def give_json(request, status, value, headers=()):
         request.send_header(name, text)
     request.end_headers()
     request.wfile.write(body)
+
+
+def hang_up(request):
+    request.close_connection = True
+    request.connection.shutdown(socket.SHUT_RDWR)
 
 
 def give_error(status, message, param=None):

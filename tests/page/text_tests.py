@@ -65,7 +65,7 @@ class Text(PageCase):
             self.assertIn(part, html)
         self.assertEqual(prose.locator("a").evaluate_all("all => all.map(a => [a.href, a.rel, a.target])"),
                          [["https://example.org/a_b?c=(d", "noopener noreferrer", "_blank"], ["https://example.org/", "noopener noreferrer", "_blank"]])
-        self.assertEqual(prose.locator("td").all_inner_texts(), ["1", "`x", ])
+        self.assertEqual(prose.locator("td").all_inner_texts(), ["1", "`x"])
         self.assertEqual(prose.locator(".code pre").first.inner_text(), "def f(x):  # <script>alert(1)</script>\n    return \"a\" + 'b'")
         self.assertEqual(prose.locator(".code pre").nth(1).inner_text(), "code inside")
         self.assertEqual(prose.locator(".hl-k").all_inner_texts(), ["def", "return"])

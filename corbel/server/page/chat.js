@@ -112,12 +112,13 @@ export class Chat extends EventTarget {
     await this.answer();
   }
 
-  /** The messages as the API takes them: without what failed, and thoughts stay here. */
+  /** The messages as the API takes them: without what never came, and thoughts stay here. */
   requestMessages() {
     const system = this.settings.values.system?.trim();
     const messages = system ? [{role: 'system', content: system}] : [];
     for (const message of this.conversation.messages) {
-      if (message.role === 'assistant' && message.error && !message.content && !message.calls?.length) continue;
+      // Answers that failed or were stopped before their first word, and the one that is being asked for.
+      if (message.role === 'assistant' && !message.content && !message.calls?.length) continue;
       const sent = {role: message.role, content: message.content ?? ''};
       if (message.calls?.length) sent.tool_calls = message.calls;
       if (message.role === 'tool') sent.tool_call_id = message.call_id;

@@ -140,7 +140,7 @@ function cells(line) {
 function renderTable(lines) {
   const sides = cells(lines[1]).map((cell) => (/^:.*:$/.test(cell) ? 'center' : /:$/.test(cell) ? 'right' : 'left'));
   const row = (line, tag) =>
-    make('tr', {}, ...cells(line).map((cell, i) => make(tag, {class: `side-${sides[i] ?? 'left'}`}, ...inline(cell))));
+    make('tr', {}, ...cells(line).slice(0, sides.length).map((cell, i) => make(tag, {class: `side-${sides[i] ?? 'left'}`}, ...inline(cell))));
   return make('div', {class: 'table', tabindex: '0'},
               make('table', {}, make('thead', {}, row(lines[0], 'th')), make('tbody', {}, ...lines.slice(2).map((line) => row(line, 'td')))));
 }
