@@ -170,7 +170,7 @@ def a_prompt_and_its_answer_fit_the_context_or_are_refused(t):
 
 @area.case(f"{REQUEST}.temperature")
 def temperature_is_0_to_2(t):
-    equal(refused(t, temperature=2.5)["param"], "temperature", "param")
+    refused(t, temperature=2.5)
 
 
 @area.case(f"{REQUEST}.best_of")

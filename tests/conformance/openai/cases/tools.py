@@ -21,7 +21,7 @@ NAMED = {"type": "function", "function": {"name": "get_time"}}
 
 
 def calls(t, **fields):
-    message = t.chat(max_tokens=300, **{"tools": BOTH, "tool_choice": "required", **fields})["choices"][0]["message"]
+    message = t.chat(max_tokens=300, **{"tools": BOTH, "tool_choice": "required", "parallel_tool_calls": False, **fields})["choices"][0]["message"]
     return message.get("tool_calls") or []
 
 
@@ -32,7 +32,7 @@ def required_makes_a_call(t):
 
 @area.case("CreateChatCompletionResponse.choices.items.properties.finish_reason")
 def an_answer_with_calls_ends_with_tool_calls(t):
-    equal(t.chat(tools=BOTH, tool_choice="required", max_tokens=300)["choices"][0]["finish_reason"], "tool_calls", "finish_reason")
+    equal(t.chat(tools=BOTH, tool_choice="required", parallel_tool_calls=False, max_tokens=300)["choices"][0]["finish_reason"], "tool_calls", "finish_reason")
 
 
 @area.case(f"{CALL}.id")
@@ -110,7 +110,7 @@ def parallel_tool_calls_true_is_accepted(t):
 
 @area.case(f"{REQUEST}.n")
 def every_choice_makes_its_call(t):
-    answer = t.chat(tools=BOTH, tool_choice="required", max_tokens=300, n=2, temperature=1, seed=3)
+    answer = t.chat(tools=BOTH, tool_choice="required", max_tokens=300, n=2, temperature=1, seed=3, parallel_tool_calls=False)
     expect(len(answer["choices"]) == 2 and all(one["message"].get("tool_calls") for one in answer["choices"]), "calls in both", answer["choices"])
 
 
@@ -122,7 +122,7 @@ def a_tool_without_parameters_takes_none(t):
 
 @area.case("ChatCompletionMessageToolCallChunk.index")
 def a_stream_tells_calls_by_their_index(t):
-    stream = t.chat_stream(tools=BOTH, tool_choice="required", max_tokens=300)
+    stream = t.chat_stream(tools=BOTH, tool_choice="required", parallel_tool_calls=False, max_tokens=300)
     found = stream.calls()
     expect(found and all(call["id"] and call["name"] for call in found), "calls with id and name", found)
     equal(stream.finish(), ["tool_calls"], "finish_reason")
@@ -131,13 +131,13 @@ def a_stream_tells_calls_by_their_index(t):
 @area.case("ChatCompletionMessageToolCallChunk.function")
 def a_stream_joins_to_the_calls_of_the_whole_answer(t):
     whole = [(call["function"]["name"], json.loads(call["function"]["arguments"])) for call in calls(t)]
-    stream = t.chat_stream(tools=BOTH, tool_choice="required", max_tokens=300)
+    stream = t.chat_stream(tools=BOTH, tool_choice="required", parallel_tool_calls=False, max_tokens=300)
     equal([(call["name"], json.loads(call["arguments"])) for call in stream.calls()], whole, "the calls")
 
 
 @area.case("ChatCompletionMessageToolCallChunk.id")
 def the_id_of_a_streamed_call_comes_once(t):
-    stream = t.chat_stream(tools=BOTH, tool_choice="required", max_tokens=300)
+    stream = t.chat_stream(tools=BOTH, tool_choice="required", parallel_tool_calls=False, max_tokens=300)
     deltas = [delta for choice in stream.choices() for delta in choice["delta"].get("tool_calls") or []]
     for index in {delta["index"] for delta in deltas}:
         ids = [delta["id"] for delta in deltas if delta["index"] == index and delta.get("id")]
