@@ -106,8 +106,8 @@ drops("tool_choice", "^tools/")
 drops("max_completion_tokens", "^chat/max_")
 drops("stream_options", "^chat-stream/usage")
 drops("zzz_unknown", "^refusals/an_unknown", "a field that nobody knows is dropped in silence")
-changes_request("always_samples", "temperature 0 draws like 1", "^sampling/temperature",
-                lambda fields: fields.update(temperature=1 if fields.get("temperature") == 0 else fields.get("temperature", 1)))
+changes_request("always_samples", "temperature 0 draws like 2", "^sampling/temperature",
+                lambda fields: fields.update(temperature=2 if fields.get("temperature") == 0 else fields.get("temperature", 1)))
 changes_request("clamps_temperature", "a temperature out of range is put into it", "^refusals/temperature",
                 lambda fields: isinstance(fields.get("temperature"), (int, float)) and fields.update(temperature=min(max(fields["temperature"], 0), 2)))
 changes_request("cuts_prompts", "a prompt that does not fit loses its beginning", "^refusals/a_prompt",

@@ -75,7 +75,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         exchange.headers = [(name, value) for name, value in reply.headers if name in kept]
         self.fault.after(exchange)
         self.send_response_only(exchange.status)
-        if self.command != "HEAD":
+        streams = exchange.status == 200 and self.command == "POST" and "content-length" not in dict(exchange.headers)
+        if streams and self.request_version != "HTTP/1.0":
+            exchange.headers.append(("Transfer-Encoding", "chunked"))
+            exchange.answer = b"%x\r\n%s\r\n0\r\n\r\n" % (len(exchange.answer), exchange.answer)
+        elif self.command != "HEAD" and not streams:
             exchange.headers = [(name, value) for name, value in exchange.headers if name != "content-length"]
             exchange.headers.append(("Content-Length", str(len(exchange.answer) - self.fault.missing_bytes)))
         for name, value in exchange.headers:
