@@ -132,7 +132,7 @@ int run_bench_serve(const std::vector<std::string>& arguments) {
   line.toggle("stream", flags.stream, "answers in pieces (default)");
   line.toggle("whole", flags.whole, "answers in one piece: no times of tokens");
   line.text("slo", flags.slo, "what counts as good: ttft=200ms,tpot=50ms,e2e=10s");
-  line.number("timeout", flags.timeout, "seconds that an answer may rest (default 300)");
+  line.number("timeout", flags.timeout, "seconds that an answer may take (default 300)");
   line.integer("seed", flags.seed, "of words, lengths and distances (default 1)");
   line.toggle("json", flags.json, "for machines");
   line.example("corbel bench serve http://127.0.0.1:8000 --concurrency 16 --requests 64 --slo ttft=500ms");
