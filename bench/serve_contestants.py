@@ -134,7 +134,7 @@ def our_model(args, corbel, say):
     if not path.exists():
         say(f"packing {path}")
         partial = path.with_suffix(".partial.corbel")
-        done = subprocess.run([str(corbel), "compile", str(sources[0]), "--quant", "w4", "--out", str(partial)], capture_output=True, text=True)
+        done = subprocess.run([str(corbel), "compile", str(sources[0]), "--quant", "w4", "--output", str(partial)], capture_output=True, text=True)
         if done.returncode != 0:
             raise SystemExit(f"corbel compile ended with {done.returncode}: {done.stderr[-1000:]}")
         partial.rename(path)
