@@ -27,23 +27,33 @@ CommandLine::CommandLine(std::string_view command, std::string_view summary) : p
 }
 CommandLine::~CommandLine() = default;
 
+void CommandLine::add(std::string_view flag, bool takes_value) {
+  flags_.push_back({option_name(flag).substr(2), takes_value});
+}
+
 void CommandLine::text(std::string_view flag, std::string& value, std::string_view help) {
+  add(flag, true);
   parser_->app.add_option(option_name(flag), value, std::string(help));
 }
 void CommandLine::texts(std::string_view flag, std::vector<std::string>& values, std::string_view help) {
+  add(flag, true);
   parser_->app.add_option(option_name(flag), values, std::string(help))->allow_extra_args(false);
 }
 void CommandLine::number(std::string_view flag, std::optional<double>& value, std::string_view help) {
+  add(flag, true);
   parser_->app.add_option(option_name(flag), value, std::string(help));
 }
 void CommandLine::integer(std::string_view flag, std::optional<std::int64_t>& value, std::string_view help) {
+  add(flag, true);
   parser_->app.add_option(option_name(flag), value, std::string(help));
 }
 void CommandLine::toggle(std::string_view flag, bool& value, std::string_view help) {
+  add(flag, false);
   parser_->app.add_flag(option_name(flag), value, std::string(help));
 }
 void CommandLine::choice(std::string_view flag, std::string& value, const std::vector<std::string>& allowed,
                          std::string_view help) {
+  add(flag, true);
   parser_->app.add_option(option_name(flag), value, std::string(help))->check(CLI::IsMember(allowed));
 }
 void CommandLine::positionals(std::string_view name, std::vector<std::string>& values, std::string_view help) {

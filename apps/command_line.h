@@ -25,6 +25,11 @@ class CommandLine {
   void choice(std::string_view flag, std::string& value, const std::vector<std::string>& allowed,
               std::string_view help);
   void positionals(std::string_view name, std::vector<std::string>& values, std::string_view help);
+  struct Flag {
+    std::string name;  // without dashes
+    bool takes_value = true;
+  };
+  const std::vector<Flag>& flags() const { return flags_; }
   void example(std::string_view line);  // shown below the flags
 
   /// Fills the values. An exit code when that is all there is to do: --help was printed, or the usage was wrong (a
@@ -33,7 +38,9 @@ class CommandLine {
 
  private:
   struct Parser;
+  void add(std::string_view flag, bool takes_value);
   std::unique_ptr<Parser> parser_;
+  std::vector<Flag> flags_;
 };
 
 }  // namespace corbel::app

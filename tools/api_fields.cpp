@@ -3,4 +3,4 @@
 
 #include "corbel/chat/request_fields.h"
 
-int main() { std::fputs(corbel::chat_fields_page().c_str(), stdout); }
+int main() { std::fputs(corbel::request_fields_page().c_str(), stdout); }

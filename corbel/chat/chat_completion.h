@@ -6,21 +6,16 @@
 
 #include "corbel/chat/chat_model.h"
 #include "corbel/chat/choice_reader.h"
-#include "corbel/engine/engine.h"
+#include "corbel/chat/request_options.h"
 
 /// OpenAI's chat completions: the body of a request to an engine's request, and the answers back.
 namespace corbel {
 
 /// A request that was read: what the engine gets, and how its answers are told. Immutable then; any number of answers
 /// are told from it.
-struct ChatCompletion {
-  std::string model;      // as the request names it
-  EngineRequest request;  // without callbacks
+struct ChatCompletion : AnswerRequest {
   AnswerReading reading;
   bool wants_logprobs = false;
-  bool wants_stream = false;
-  bool wants_usage = false;           // streaming: a last piece with the usage
-  std::vector<std::string> warnings;  // what was accepted and changes nothing, or less than it seems
 };
 
 /// Reads the body of a request. Each field is honoured, refused, or named in the warnings: docs/api_fields.md. What a

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "corbel/base/checksum.h"
+#include "corbel/chat/answer_receipt.h"
 #include "corbel/text/unicode.h"
 
 namespace corbel {
@@ -22,30 +23,16 @@ Json call_json(const ToolCall& call, std::string id) {
 }
 
 std::string_view finish_name(FinishReason reason, bool has_calls) {
-  switch (reason) {
-    case FinishReason::stop: return has_calls ? "tool_calls" : "stop";
-    case FinishReason::length:
-    case FinishReason::timeout: return "length";
-    case FinishReason::cancelled: return "stop";
-  }
-  return "stop";
+  return reason == FinishReason::stop && has_calls ? "tool_calls" : told_finish(reason);
 }
 
-void add_warnings(const ChoiceReader& reader, const GenerateResult& result, std::vector<std::string>& warnings) {
-  const auto add = [&](std::string text) {
-    if (std::ranges::find(warnings, text) == warnings.end()) warnings.push_back(std::move(text));
-  };
-  for (const std::string& text : reader.warnings()) add(text);
-  for (const std::string& text : result.warnings) add(text);
-  if (result.finish == FinishReason::timeout) add("the answer was cut off when its time was over");
+void add_answer_warnings(const ChoiceReader& reader, const GenerateResult& result, std::vector<std::string>& warnings) {
+  add_warnings(reader.warnings(), warnings);
+  add_result_warnings(result, warnings);
 }
 
 Json usage_json(const GenerateFigures& figures, std::int64_t generated, const CompletionHead& head) {
-  Json usage = {{"prompt_tokens", figures.prompt_tokens},
-                {"completion_tokens", generated},
-                {"total_tokens", figures.prompt_tokens + generated}};
-  if (head.tells_cached) usage["prompt_tokens_details"] = {{"cached_tokens", figures.cached_tokens}};
-  return usage;
+  return usage_json({figures.prompt_tokens, generated, figures.cached_tokens}, head);
 }
 
 /// Of all tokens but the id that ended the answer, as OpenAI's API tells them.
@@ -66,18 +53,11 @@ Json message_json(const ChoiceReader& reader, const CompletionHead& head, std::u
   return message;
 }
 
-/// As many digits as tell it from other floats.
-double shortest(float value) {
-  constexpr float kLeast = -9999.0F;  // what OpenAI's API says of what cannot be
-  return Json::parse(cat(std::max(value, kLeast))).get<double>();
-}
-
 Json token_json(std::int32_t id, float logprob, const Tokenizer& tokenizer) {
-  std::string bytes;
-  tokenizer.append_bytes(id, false, bytes);
+  const std::string bytes = token_bytes(id, false, tokenizer);
   Json list = Json::array();
   for (const char c : bytes) list.push_back(static_cast<std::uint8_t>(c));
-  return {{"token", replace_invalid_utf8(bytes)}, {"logprob", shortest(logprob)}, {"bytes", std::move(list)}};
+  return {{"token", replace_invalid_utf8(bytes)}, {"logprob", told_logprob(logprob)}, {"bytes", std::move(list)}};
 }
 
 }  // namespace
@@ -104,13 +84,15 @@ Json chat_completion_json(const ChatCompletion& completion, const ChatModel& mod
     ChoiceReader reader(completion.reading);
     reader.push(result.text);
     reader.finish();
-    add_warnings(reader, result, warnings);
+    add_answer_warnings(reader, result, warnings);
     generated += result.figures.generated_tokens;
     choices.push_back(
         {{"index", i},
          {"message", message_json(reader, head, static_cast<std::uint32_t>(i))},
          {"logprobs", completion.wants_logprobs ? logprobs_json(told_logprobs(result), model.tokenizer()) : Json()},
          {"finish_reason", finish_name(result.finish, !reader.calls().empty())}});
+    if (completion.wants_receipt && head.receipts != nullptr)
+      choices.back()["receipt"] = head.receipts->receipt_of(completion, completion.request.prompt, result);
   }
   const GenerateFigures figures = results.empty() ? GenerateFigures() : results.front().figures;
   Json json = {{"id", head.id},
@@ -120,6 +102,8 @@ Json chat_completion_json(const ChatCompletion& completion, const ChatModel& mod
                {"choices", std::move(choices)},
                {"usage", usage_json(figures, generated, head)},
                {"system_fingerprint", head.fingerprint}};
+  if (completion.request.prompt_logprobs >= 0 && !results.empty())
+    json["prompt_logprobs"] = prompt_logprobs_json(results.front().prompt_logprobs, model.tokenizer());
   if (!warnings.empty()) json["warnings"] = std::move(warnings);
   return json;
 }
@@ -188,13 +172,14 @@ std::vector<Json> CompletionStream::end(const GenerateResult& result) {
   if (has_end) at.logprobs.pop_back();
   add_deltas(result.choice, at.reader.finish(), chunks);
   std::vector<std::string> warnings;
-  add_warnings(at.reader, result, warnings);
-  for (const std::string& text : warnings) {
-    if (std::ranges::find(warnings_, text) == warnings_.end()) warnings_.push_back(text);
-  }
+  add_answer_warnings(at.reader, result, warnings);
+  add_warnings(warnings, warnings_);
   Json last = chunk(result.choice, Json::object());
   last["choices"][0]["finish_reason"] = finish_name(result.finish, !at.reader.calls().empty());
   if (!at.logprobs.empty()) last["choices"][0]["logprobs"] = logprobs_json(at.logprobs, model_->tokenizer());
+  if (completion_->wants_receipt && head_.receipts != nullptr) {
+    last["choices"][0]["receipt"] = head_.receipts->receipt_of(*completion_, completion_->request.prompt, result);
+  }
   if (!warnings_.empty()) last["warnings"] = warnings_;
   chunks.push_back(std::move(last));
   generated_tokens_ += result.figures.generated_tokens;

@@ -5,17 +5,10 @@
 #include <vector>
 
 #include "corbel/chat/chat_completion.h"
+#include "corbel/chat/completion_parts.h"
 
 /// The answers of a chat completion as OpenAI's API tells them, whole or in pieces.
 namespace corbel {
-
-/// What an answer's objects have in common.
-struct CompletionHead {
-  std::string id;                 // "chatcmpl-..."
-  std::string fingerprint;        // the numerics profile
-  std::int64_t created_unix = 0;  // seconds; 0 where the same request is to give the same bytes
-  bool tells_cached = true;       // how much of the prompt was found in the cache, which depends on the company
-};
 
 /// The object "chat.completion". `results` are those of all choices, in their order.
 Json chat_completion_json(const ChatCompletion& completion, const ChatModel& model,

@@ -96,7 +96,7 @@ Result<Content> structured_outputs_content(const RequestReader& wanted) {
 
 }  // namespace
 
-Result<Content> read_structured_content(const ChatFields& fields) {
+Result<Content> read_structured_content(const RequestFields& fields) {
   Content content;
   std::string_view given;
   const auto take = [&](std::string_view name, Result<Content> read) -> Result<void> {

@@ -13,6 +13,6 @@ struct StructuredContent {
   GrammarSource source;
   std::string path;
 };
-Result<std::optional<StructuredContent>> read_structured_content(const ChatFields& fields);
+Result<std::optional<StructuredContent>> read_structured_content(const RequestFields& fields);
 
 }  // namespace corbel

@@ -115,10 +115,11 @@ void Embedder::admit() {
 }
 
 /// Rows for the texts with the least left, so that short ones do not wait for long ones.
-void Embedder::schedule() {
+void Embedder::schedule(std::int64_t most_rows) {
   given_.clear();
   std::ranges::stable_sort(running_, {}, [](const Slot* slot) { return slot->left() - kAgingTokens * slot->waited; });
   std::int64_t rows_left = runner_->limits().step_rows;
+  if (most_rows > 0) rows_left = std::min(rows_left, most_rows);
   for (Slot* const slot : running_) {
     const std::int64_t rows = std::min(rows_left, slot->left());
     slot->waited = rows > 0 ? 0 : slot->waited + 1;
@@ -153,10 +154,10 @@ void Embedder::add_span(const Given& given) {
   }
 }
 
-bool Embedder::step(const std::atomic<bool>* cancel) {
+bool Embedder::step(const std::atomic<bool>* cancel, std::int64_t most_rows) {
   admit();
   if (running_.empty()) return false;
-  schedule();
+  schedule(most_rows);
   ++steps_;
   const Result<TensorView> rows = runner_->run_hidden(plan_, cancel);
   if (rows) {

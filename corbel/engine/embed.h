@@ -49,9 +49,9 @@ class Embedder {
   /// Queues the text.
   Result<void> submit(EmbedRequest request);
 
-  /// Runs one step; false when there is nothing to run. What fails the whole step ends all texts in it with the error;
-  /// values that are not finite end their own.
-  bool step(const std::atomic<bool>* cancel = nullptr);
+  /// Runs one step, of at most `most_rows` rows (0: as many as the runner takes); false when there is nothing to run.
+  /// What fails the whole step ends all texts in it with the error; values that are not finite end their own.
+  bool step(const std::atomic<bool>* cancel = nullptr, std::int64_t most_rows = 0);
 
   std::int64_t waiting() const noexcept { return std::ssize(waiting_); }
   std::int64_t running() const noexcept { return std::ssize(running_); }
@@ -74,7 +74,7 @@ class Embedder {
   };
   explicit Embedder(StepRunner& runner);
   void admit();
-  void schedule();
+  void schedule(std::int64_t most_rows);
   void add_span(const Given& given);
   void deliver(const TensorView& rows);
   void finish(Slot& slot);

@@ -1,12 +1,26 @@
 #include "corbel/server/engine_thread.h"
 
 namespace corbel {
+namespace {
 
-EngineThread::EngineThread(StepRunner& runner, const Tokenizer& tokenizer, const EngineOptions& options)
-    : engine_(runner, tokenizer, options), figures_(engine_.figures()), thread_([this] { run(); }) {}
+/// Rows of texts that become vectors in a step between two steps of answers: about what decoding a full batch costs,
+/// so that answers come at half their rate at worst.
+constexpr std::int64_t kRowsInCompany = 32;
+
+}  // namespace
+
+EngineThread::EngineThread(StepRunner& runner, const Tokenizer& tokenizer, const EngineOptions& options,
+                           MakeRunner make_embedding_runner)
+    : engine_(runner, tokenizer, options),
+      make_embedding_runner_(std::move(make_embedding_runner)),
+      figures_(engine_.figures()),
+      thread_([this] { run(); }) {}
 
 EngineThread::~EngineThread() {
-  stop_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
   changed_.notify_all();
   thread_.join();
 }
@@ -17,6 +31,19 @@ void EngineThread::post(Work work) {
     work_.push_back(std::move(work));
   }
   changed_.notify_one();
+}
+
+void EngineThread::post_embedding(EmbeddingWork work) {
+  post([this, work = std::move(work)](Engine&) { work(embedder()); });
+}
+
+Result<Embedder*> EngineThread::embedder() {
+  if (embedding_.embedder != nullptr) return embedding_.embedder.get();
+  if (!make_embedding_runner_) return fail(Code::unsupported, "this model gives no vectors");
+  CORBEL_ASSIGN(embedding_.runner, make_embedding_runner_());
+  CORBEL_ASSIGN(Embedder made, Embedder::make(*embedding_.runner));
+  embedding_.embedder = std::make_unique<Embedder>(std::move(made));
+  return embedding_.embedder.get();
 }
 
 EngineFigures EngineThread::figures() const {
@@ -36,7 +63,10 @@ void EngineThread::run() {
     }
     for (const Work& work : taken) work(engine_);
     taken.clear();
-    busy = engine_.step(&stop_);
+    const bool answers = engine_.step(&stop_);
+    const bool embeds =
+        embedding_.embedder != nullptr && embedding_.embedder->step(&stop_, answers ? kRowsInCompany : 0);
+    busy = answers || embeds;
   }
 }
 

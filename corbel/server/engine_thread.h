@@ -5,27 +5,44 @@
 #include <mutex>
 #include <thread>
 
+#include "corbel/engine/embed.h"
 #include "corbel/engine/engine.h"
 
 namespace corbel {
 
-/// Keeps an engine on a thread of its own: work from other threads is done between its steps, in order.
+/// Keeps an engine on a thread of its own: work from other threads is done between its steps, in order. Texts that
+/// become vectors run on the same thread, their steps between the engine's: the two never compute at once, and while
+/// the engine has work those steps are short.
 class EngineThread {
  public:
-  EngineThread(StepRunner& runner, const Tokenizer& tokenizer, const EngineOptions& options);
+  /// Makes what embeds: a runner for hidden states of the same model. Called on the engine's thread, when it is first
+  /// asked for.
+  using MakeRunner = std::function<Result<std::unique_ptr<StepRunner>>()>;
+
+  EngineThread(StepRunner& runner, const Tokenizer& tokenizer, const EngineOptions& options,
+               MakeRunner make_embedding_runner = {});
   EngineThread(const EngineThread&) = delete;
   EngineThread& operator=(const EngineThread&) = delete;
   ~EngineThread();  // ends the step at hand, drops the rest
 
   using Work = std::function<void(Engine& engine)>;
   void post(Work work);
+  using EmbeddingWork = std::function<void(Result<Embedder*> embedder)>;
+  void post_embedding(EmbeddingWork work);
   /// As they were after the last step. Any thread.
   EngineFigures figures() const;
 
  private:
+  struct Embedding {
+    std::unique_ptr<StepRunner> runner;
+    std::unique_ptr<Embedder> embedder;
+  };
   void run();
+  Result<Embedder*> embedder();
 
   Engine engine_;
+  MakeRunner make_embedding_runner_;
+  Embedding embedding_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Work> work_;

@@ -16,6 +16,7 @@ struct HttpRequest {
   std::string path;                                          // without the query
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::string body;
+  std::string peer;  // the client's address, without the port
 
   /// The first header of that name (in lower case); empty when there is none.
   std::string_view header(std::string_view name) const;
@@ -27,6 +28,9 @@ struct HttpResponse {
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers;
 };
+
+/// {"error": {"message", "type", "param", "code"}}, the shape that all errors have; the type is that of the status.
+HttpResponse http_error(int status, std::string_view message, std::string_view code = {});
 
 /// Where an answer goes. Any thread may call it; what comes after the end, or when the client is gone, is ignored.
 class Responder {
@@ -42,6 +46,8 @@ class Responder {
   virtual void on_gone(std::function<void()> gone) = 0;
 };
 
+/// The answer to what never became a request.
+using HttpRefusal = std::function<HttpResponse(int status, std::string_view why)>;
 using HttpHandler = std::function<void(HttpRequest request, std::shared_ptr<Responder> responder)>;
 
 }  // namespace corbel

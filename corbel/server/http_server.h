@@ -6,6 +6,7 @@
 
 #include "corbel/base/result.h"
 #include "corbel/server/http_message.h"
+#include "corbel/server/tls.h"
 
 namespace corbel {
 
@@ -15,17 +16,22 @@ struct HttpServerOptions {
   int threads = 2;
   std::size_t max_header_bytes = std::size_t{64} << 10;
   std::size_t max_body_bytes = std::size_t{32} << 20;
-  std::chrono::seconds idle_timeout{75};   // of a connection between requests, and of a request that does not come in
-  std::chrono::seconds write_timeout{60};  // of a client that does not read
-  std::chrono::seconds ping_interval{15};  // a comment in event streams that have nothing to say
+  std::int64_t max_connections = 4096;       // one more is answered with 503
+  std::chrono::seconds idle_timeout{75};     // of a connection between requests
+  std::chrono::seconds receive_timeout{75};  // of a request's head, and again of its body: 408
+  std::chrono::seconds write_timeout{60};    // of a client that does not read
+  std::chrono::seconds ping_interval{15};    // a comment in event streams that have nothing to say
+  HttpRefusal refuse;                        // what is said to what never became a request; empty: http_error()
+  std::shared_ptr<TlsIdentity> tls;          // null: plain HTTP
 };
 
-/// HTTP/1.1 (and 1.0) over TCP: keep-alive, chunked event streams, limits on sizes and times. Requests go to the
-/// handler on the server's threads. What is no HTTP is answered with 400, what is too large with 413 or 431.
+/// HTTP/1.1 (and 1.0) over TCP or TLS: keep-alive, chunked event streams, limits on sizes, times, connections. Requests
+/// go to the handler on the server's threads. What is no HTTP is answered with 400, what is too large with 413 or 431,
+/// what is too slow with 408.
 class HttpServer {
  public:
   /// Binds and listens; nothing is served before run(). Refused: a port that is taken, an address that is not there.
-  static Result<std::unique_ptr<HttpServer>> listen(const HttpServerOptions& options, HttpHandler handler);
+  static Result<std::unique_ptr<HttpServer>> listen(HttpServerOptions options, HttpHandler handler);
   ~HttpServer();
 
   std::uint16_t port() const;

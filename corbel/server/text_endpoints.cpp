@@ -1,74 +1,65 @@
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "corbel/base/json.h"
+#include "corbel/chat/request_options.h"
 #include "corbel/server/endpoints.h"
+#include "corbel/server/responses.h"
 
 namespace corbel {
 namespace {
 
-HttpResponse json_response(const Json& json) {
-  return {.body = json.dump(-1, ' ', false, Json::error_handler_t::replace)};
-}
-
-/// The body as an object with no other fields than `known`.
-Result<Json> read_body(const EndpointCall& call, std::initializer_list<std::string_view> known) {
-  CORBEL_ASSIGN(Json body, parse_json(call.request.body, "the body"));
-  if (!body.is_object()) return fail(Code::bad_request, "the body is no JSON object");
-  for (const auto& [key, value] : body.items()) {
-    if (std::ranges::find(known, std::string_view(key)) == known.end())
-      return fail(Code::bad_request, cat("\"", key, "\" is not a field that is known here"));
-  }
-  return body;
-}
-
 Result<HttpResponse> tokenize(const EndpointCall& call) {
-  CORBEL_ASSIGN(const Json body, read_body(call, {"model", "prompt", "content", "add_special_tokens", "with_pieces"}));
-  const JsonFields fields(body, "body");
-  CORBEL_ASSIGN(const std::string text, fields.require_string(fields.has("prompt") ? "prompt" : "content"));
-  CORBEL_ASSIGN(const bool special, fields.get_bool("add_special_tokens", true));
-  CORBEL_ASSIGN(const bool pieces, fields.get_bool("with_pieces", false));
-  CORBEL_ASSIGN(const std::vector<std::int32_t> ids,
-                call.model.tokenizer->encode(text, {.add_special_tokens = special}));
-  Json json = {{"tokens", ids}, {"count", ids.size()}, {"max_model_len", call.model.context_tokens}};
-  if (pieces) {
+  CORBEL_ASSIGN(const RequestFields fields, RequestFields::make(*call.body, Api::tokenize));
+  const std::string_view name = fields.has("content") ? "content" : "prompt";
+  if (!fields.has(name)) return refuse_field("prompt", "is missing; it must be a string");
+  const bool special = fields.boolean("add_special_tokens", true);
+  auto ids = call.model->tokenizer->encode(fields.text(name, ""), {.add_special_tokens = special});
+  if (!ids) return refuse_field(name, cat("cannot be made into tokens: ", ids.error().message));
+  Json json = {{"tokens", *ids}, {"count", ids->size()}, {"max_model_len", call.model->context_tokens}};
+  if (fields.boolean("with_pieces", false)) {
     json["pieces"] = Json::array();
-    for (const std::int32_t id : ids) json["pieces"].push_back(std::string(call.model.tokenizer->piece(id)));
+    for (const std::int32_t id : *ids) json["pieces"].push_back(std::string(call.model->tokenizer->piece(id)));
   }
   return json_response(json);
 }
 
 Result<HttpResponse> detokenize(const EndpointCall& call) {
-  CORBEL_ASSIGN(const Json body, read_body(call, {"model", "tokens"}));
-  CORBEL_ASSIGN(const std::vector<std::int64_t> tokens, JsonFields(body, "body").get_ints("tokens"));
+  CORBEL_ASSIGN(const RequestFields fields, RequestFields::make(*call.body, Api::detokenize));
+  const Json* const tokens = fields.find("tokens");
+  if (tokens == nullptr) return refuse_field("tokens", "is missing; it must be a list of token ids");
+  const std::int32_t size = call.model->tokenizer->vocab_size();
   std::vector<std::int32_t> ids;
-  for (const std::int64_t token : tokens) {
-    if (token < 0 || token >= call.model.tokenizer->vocab_size())
-      return fail(Code::bad_request, cat("\"tokens\" has ", token, "; the vocabulary has the ids 0 to ",
-                                         call.model.tokenizer->vocab_size() - 1));
-    ids.push_back(static_cast<std::int32_t>(token));
+  for (const Json& token : *tokens) {
+    if (!token.is_number_integer() || token < 0 || token >= size) {
+      return refuse_field(cat("tokens[", ids.size(), "]"),
+                          cat("is ", found_value(token), "; it must be a token id from 0 to ", size - 1));
+    }
+    ids.push_back(token.get<std::int32_t>());
   }
-  const std::string text = call.model.tokenizer->decode(ids, {.skip_special = false});
+  const std::string text = call.model->tokenizer->decode(ids, {.skip_special = false});
   return json_response({{"prompt", text}, {"content", text}});
 }
 
 Result<HttpResponse> apply_template(const EndpointCall& call) {
-  CORBEL_ASSIGN(const Json body,
-                read_body(call, {"model", "messages", "tools", "chat_template_kwargs", "add_generation_prompt"}));
-  const JsonFields fields(body, "body");
-  if (!fields.has("messages")) return fail(Code::bad_request, "\"messages\" is missing; it must be an array");
-  ChatRequest request{.messages = &body["messages"]};
-  if (fields.has("tools")) request.tools = &body["tools"];
-  if (fields.has("chat_template_kwargs")) request.variables = &body["chat_template_kwargs"];
-  CORBEL_ASSIGN(request.generation_prompt, fields.get_bool("add_generation_prompt", true));
-  CORBEL_ASSIGN(const std::vector<std::int32_t> ids, call.model.chat->format().encode(request));
-  return json_response({{"prompt", call.model.tokenizer->decode(ids, {.skip_special = false})}, {"tokens", ids}});
+  CORBEL_ASSIGN(const RequestFields fields, RequestFields::make(*call.body, Api::apply_template));
+  if (!fields.has("messages")) return refuse_field("messages", "is missing; it must be a list of messages");
+  const ChatRequest request{.messages = fields.find("messages"),
+                            .tools = fields.find("tools"),
+                            .variables = fields.find("chat_template_kwargs"),
+                            .generation_prompt = fields.boolean("add_generation_prompt", true)};
+  const auto refuse = [](const Error& error) -> Failure {
+    if (!refused_field(error.message).empty()) return Failure{error};
+    return refuse_field("messages", cat("cannot be made into a prompt: ", error.message));
+  };
+  const auto prompt = call.model->chat->format().render(request);
+  if (!prompt) return refuse(prompt.error());
+  const auto ids = call.model->chat->format().encode_prompt(*prompt);
+  if (!ids) return refuse(ids.error());
+  return json_response({{"prompt", *prompt}, {"tokens", *ids}});
 }
 
 void answer(const EndpointCall& call, Result<HttpResponse> (*endpoint)(const EndpointCall&)) {
   auto response = endpoint(call);
-  // What these endpoints refuse is what was asked.
-  call.responder->respond(response ? *std::move(response) : error_response(400, response.error().message));
+  call.responder->respond(response ? *std::move(response) : error_response(response.error()));
 }
 
 }  // namespace

@@ -44,8 +44,8 @@ class Server:
 
     def metric(self, name):
         for line in self.request("GET", "/metrics")[1].splitlines():
-            if line.startswith(name + " "):
-                return float(line.split()[1])
+            if line.startswith(name + "{"):
+                return float(line.split()[-1])
         raise KeyError(name)
 
     def wait_for(self, name, value):

@@ -1,0 +1,258 @@
+#include "corbel/server/gate.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <cctype>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <random>
+
+namespace corbel {
+namespace {
+
+/// What a client's going away means: noted, and told to the endpoint that wants to know.
+struct Departure {
+  std::shared_ptr<RequestRecord> record;
+  std::mutex mutex;
+  bool is_gone = false;
+  std::function<void()> told;
+
+  void happen() {
+    record->note_gone();
+    std::function<void()> gone;
+    {
+      const std::lock_guard lock(mutex);
+      is_gone = true;
+      gone = std::move(told);
+    }
+    if (gone) gone();
+  }
+};
+
+/// Puts headers into every answer's head, and notes what became of the request.
+class NotingResponder final : public Responder {
+ public:
+  using Headers = std::vector<std::pair<std::string, std::string>>;
+  NotingResponder(std::shared_ptr<Responder> inner, const std::shared_ptr<RequestRecord>& record, Headers headers)
+      : inner_(std::move(inner)),
+        record_(record),
+        headers_(std::move(headers)),
+        departure_(std::make_shared<Departure>(record)) {
+    inner_->on_gone([departure = departure_] { departure->happen(); });
+  }
+  void respond(HttpResponse response) override {
+    note(response);
+    record_->note_end();
+    inner_->respond(std::move(response));
+  }
+  void begin(HttpResponse head) override {
+    note(head);
+    inner_->begin(std::move(head));
+  }
+  void write(std::string piece) override { inner_->write(std::move(piece)); }
+  void end() override {
+    record_->note_end();
+    inner_->end();
+  }
+  void on_gone(std::function<void()> gone) override {
+    {
+      const std::lock_guard lock(departure_->mutex);
+      if (!departure_->is_gone) {
+        departure_->told = std::move(gone);
+        return;
+      }
+    }
+    gone();
+  }
+
+ private:
+  void note(HttpResponse& response) {
+    response.headers.insert(response.headers.end(), headers_.begin(), headers_.end());
+    record_->note_answer(response.status);
+  }
+  std::shared_ptr<Responder> inner_;
+  std::shared_ptr<RequestRecord> record_;
+  Headers headers_;
+  std::shared_ptr<Departure> departure_;
+};
+
+/// 16 hex digits that no other request of any server is likely to have.
+std::string fresh_number() {
+  thread_local std::mt19937_64 numbers{(std::uint64_t{std::random_device{}()} << 32) ^ std::random_device{}()};
+  std::uint64_t number = numbers();
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string text;
+  for (int digit = 0; digit < 16; ++digit, number >>= 4) text += kHex[number & 15];
+  return text;
+}
+
+/// A client's own number of a request goes into headers and logs: short and plain, or not at all.
+bool is_plain(std::string_view text, std::string_view also, std::size_t longest) {
+  const auto plain = [&](unsigned char c) { return std::isalnum(c) != 0 || also.find(c) != std::string_view::npos; };
+  return !text.empty() && text.size() <= longest && std::ranges::all_of(text, plain);
+}
+
+/// The password of "Basic BASE64(NAME:PASSWORD)"; empty when it is none.
+std::string basic_password(std::string_view base64) {
+  constexpr std::size_t kLongest = 4096;
+  if (base64.size() > kLongest) return {};
+  std::string pair(base64.size(), '\0');
+  const int length =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(pair.data()),
+                      reinterpret_cast<const unsigned char*>(base64.data()), static_cast<int>(base64.size()));
+  if (length < 0) return {};
+  pair.resize(static_cast<std::size_t>(length));
+  while (pair.ends_with('\0')) pair.pop_back();  // what stood for '='
+  const std::size_t colon = pair.find(':');
+  return colon == std::string::npos ? std::string() : pair.substr(colon + 1);
+}
+
+/// The key that a request comes with, in one of the ways that clients have: a bearer (OpenAI's), a header of its own
+/// (Anthropic's, Azure's), the password of a browser.
+std::string given_key(const HttpRequest& request) {
+  const std::string_view header = request.header("authorization");
+  const std::size_t space = std::min(header.find(' '), header.size());
+  std::string scheme(header.substr(0, space));
+  std::ranges::transform(scheme, scheme.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string_view rest = header.substr(std::min(space + 1, header.size()));
+  if (scheme == "bearer") return std::string(rest);
+  if (scheme == "basic") return basic_password(rest);
+  for (const std::string_view name : {"x-api-key", "api-key"}) {
+    if (const std::string_view key = request.header(name); !key.empty()) return std::string(key);
+  }
+  return {};
+}
+
+HttpResponse no_key(const HttpRequest& request) {
+  HttpResponse response =
+      http_error(401, "a valid API key is needed: the header \"Authorization: Bearer KEY\"", "invalid_api_key");
+  const bool is_browser = request.header("accept").find("text/html") != std::string_view::npos;
+  response.headers.emplace_back("www-authenticate",
+                                is_browser ? "Basic realm=\"corbel: any name, a key as password\"" : "Bearer");
+  return response;
+}
+
+}  // namespace
+
+bool is_nested_deeper(std::string_view json, std::int64_t most) {
+  std::int64_t depth = 0;
+  for (std::size_t at = 0; at < json.size(); ++at) {
+    const char c = json[at];
+    if (c == '"') {
+      for (++at; at < json.size() && json[at] != '"'; ++at) at += json[at] == '\\' ? 1 : 0;
+    } else if (c == '[' || c == '{') {
+      if (++depth > most) return true;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return false;
+}
+
+void Gate::set(GateOptions options) {
+  options_ = std::move(options);
+  rate_.limit_to(options_.requests_per_minute);
+}
+
+void Gate::set_keys(ApiKeys keys) {
+  auto made = std::make_shared<const ApiKeys>(std::move(keys));
+  const std::lock_guard lock(mutex_);
+  keys_ = std::move(made);
+}
+
+std::shared_ptr<const ApiKeys> Gate::keys() const {
+  const std::lock_guard lock(mutex_);
+  return keys_;
+}
+
+bool Gate::check_key(const HttpRequest& request, RequestRecord& record) const {
+  const std::shared_ptr<const ApiKeys> all = keys();
+  if (all->empty()) return true;
+  const ApiKeys::Key* const key = all->find(given_key(request));
+  if (key == nullptr) return false;
+  record.key_name = key->name;
+  record.key_salt = key->salt;
+  return true;
+}
+
+bool Gate::allows_origin(std::string_view origin) const {
+  return !origin.empty() && std::ranges::any_of(options_.cors_origins, [&](const std::string& allowed) {
+    return allowed == "*" || allowed == origin;
+  });
+}
+
+std::optional<HttpResponse> Gate::check(const HttpRequest& request, RequestRecord& record) {
+  const std::string_view origin = request.header("origin");
+  const bool allowed = allows_origin(origin);
+  if (allowed && request.method == "OPTIONS" && !request.header("access-control-request-method").empty()) {
+    HttpResponse preflight{.status = 204, .content_type = {}};
+    preflight.headers.emplace_back("access-control-allow-methods", "GET, HEAD, POST, DELETE, OPTIONS");
+    if (const std::string_view asked = request.header("access-control-request-headers"); is_plain(asked, "-_, ", 2048))
+      preflight.headers.emplace_back("access-control-allow-headers", asked);
+    preflight.headers.emplace_back("access-control-max-age", "600");
+    return preflight;
+  }
+  const bool is_reading = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
+  // A page of somebody else's may send a form to a server on this machine without asking; its browser says so.
+  if (!allowed && !is_reading && request.header("sec-fetch-site") == "cross-site")
+    return http_error(403, "pages of other origins may not ask here (--cors-origin)", "origin_not_allowed");
+  if (request.path != "/health" && !check_key(request, record)) return no_key(request);
+  if (!is_reading) {
+    if (const auto wait = rate_.take(record.key_name.empty() ? request.peer : record.key_name)) {
+      HttpResponse response = http_error(
+          429,
+          cat("more than ", options_.requests_per_minute, " requests in a minute; come back in ", wait->count(), " s"),
+          "rate_limit_exceeded");
+      response.headers.emplace_back("retry-after", cat(wait->count()));
+      return response;
+    }
+  }
+  if (is_nested_deeper(request.body, options_.max_json_depth))
+    return http_error(400, cat("the body: nested deeper than ", options_.max_json_depth, " levels"), "too_deep");
+  return std::nullopt;
+}
+
+std::shared_ptr<RequestRecord> Gate::make_record(const HttpRequest& request) const {
+  auto record = std::make_shared<RequestRecord>(options_.log);
+  record->unique = fresh_number();
+  const std::string_view asked = request.header("x-request-id");
+  constexpr std::size_t kLongestId = 128;
+  record->id = is_plain(asked, "-_.:", kLongestId) ? std::string(asked) : cat("req_", record->unique);
+  record->method = request.method;
+  record->path = request.path;
+  record->limits = options_.limits;
+  return record;
+}
+
+void Gate::pass(HttpRequest request, std::shared_ptr<Responder> responder, const Next& next) {
+  std::shared_ptr<Responder> noting = responder;
+  try {
+    const std::shared_ptr<RequestRecord> record = make_record(request);
+    NotingResponder::Headers headers{{"x-request-id", record->id}};
+    if (!options_.cors_origins.empty()) headers.emplace_back("vary", "origin");
+    if (const std::string_view origin = request.header("origin"); allows_origin(origin)) {
+      headers.emplace_back("access-control-allow-origin", origin);
+      headers.emplace_back("access-control-expose-headers", "x-request-id, retry-after");
+    }
+    noting = std::make_shared<NotingResponder>(std::move(responder), record, std::move(headers));
+    if (auto refused = check(request, *record)) return noting->respond(*std::move(refused));
+    if (request.method == "HEAD") request.method = "GET";  // the connection keeps the body to itself
+    next(request, record, noting);
+  } catch (const std::exception& thrown) {  // of a standard library: no memory
+    noting->respond(http_error(503, cat("out of resources: ", thrown.what())));
+  }
+}
+
+HttpResponse Gate::refuse(int status, std::string_view why) const {
+  const HttpRequest nothing;
+  const std::shared_ptr<RequestRecord> record = make_record(nothing);
+  HttpResponse response = http_error(status, why);
+  response.headers.emplace_back("x-request-id", record->id);
+  record->note_answer(status);
+  record->note_end();
+  return response;
+}
+
+}  // namespace corbel

@@ -1,0 +1,295 @@
+#include "corbel/server/http_connection.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/asio.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/beast.hpp>
+#include <boost/beast/ssl.hpp>
+#include <cctype>
+
+#include "corbel/server/http_outgoing.h"
+
+namespace corbel {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using asio::awaitable;
+using asio::ip::tcp;
+using boost::system::error_code;
+using namespace asio::experimental::awaitable_operators;  // NOLINT(google-build-using-namespace): a || of awaitables
+
+constexpr auto kToTuple = asio::as_tuple(asio::use_awaitable);
+using PlainStream = beast::tcp_stream;
+using TlsStream = beast::ssl_stream<beast::tcp_stream>;
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::ranges::transform(result, result.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return result;
+}
+
+/// What an error of reading a request is answered with; 0: nothing, the connection ends.
+int status_of(const error_code& failed) {
+  if (failed == http::error::body_limit) return 413;
+  if (failed == http::error::header_limit) return 431;
+  if (failed == http::error::end_of_stream || failed == http::error::partial_message) return 0;
+  return failed.category() == http::make_error_code(http::error::bad_method).category() ? 400 : 0;
+}
+
+std::string_view reason_of(int status) {
+  switch (status) {
+    case 408: return "the request did not come in in time";
+    case 413: return "the body is too large";
+    case 431: return "the headers are too large";
+    default: return "this is no HTTP request";
+  }
+}
+
+// One function per kind of stream and no `if constexpr`: GCC 12 forgets what follows one in a coroutine.
+
+awaitable<bool> shake_hands(PlainStream&) { co_return true; }
+
+awaitable<bool> shake_hands(TlsStream& stream) {
+  constexpr std::chrono::seconds kHandshake{10};
+  beast::get_lowest_layer(stream).expires_after(kHandshake);
+  const auto [failed] = co_await stream.async_handshake(asio::ssl::stream_base::server, kToTuple);
+  co_return !failed;
+}
+
+constexpr std::chrono::seconds kGoodbye{2};
+
+/// Closes our side, then waits a little for the client's: closing with unread bytes would take the answer back that
+/// tells a client why it was refused.
+awaitable<void> say_goodbye(PlainStream& stream) {
+  stream.expires_after(kGoodbye);
+  error_code failed;
+  stream.socket().shutdown(tcp::socket::shutdown_send, failed);
+  std::array<char, 1024> rest{};
+  while (!failed) {
+    const auto [ended, bytes] = co_await stream.async_read_some(asio::buffer(rest), kToTuple);
+    failed = ended;
+  }
+}
+
+awaitable<void> say_goodbye(TlsStream& stream) {
+  beast::get_lowest_layer(stream).expires_after(kGoodbye);
+  co_await stream.async_shutdown(kToTuple);
+}
+
+template <typename Stream>
+class Connection {
+ public:
+  Connection(HttpConnections& all, Stream stream, std::string peer)
+      : all_(all), stream_(std::move(stream)), peer_(std::move(peer)) {}
+
+  awaitable<void> serve();
+
+ private:
+  using Parser = http::request_parser<http::string_body>;
+  beast::tcp_stream& lowest() { return beast::get_lowest_layer(stream_); }
+  /// One request, answered; false when the connection is of no more use.
+  awaitable<bool> take_request();
+  awaitable<error_code> read_body(Parser& parser);
+  awaitable<bool> refuse(int status);
+  HttpRequest request_of(http::request<http::string_body> message) const;
+  /// Sends one answer; false when the connection is of no more use.
+  awaitable<bool> answer(HttpOutgoing& outgoing, bool keep_alive);
+  awaitable<bool> send_head(const HttpResponse& head, bool keep_alive, bool streams);
+  awaitable<bool> send_pieces(HttpOutgoing& outgoing);
+  awaitable<bool> wait(HttpOutgoing& outgoing);
+
+  HttpConnections& all_;
+  Stream stream_;
+  std::string peer_;
+  beast::flat_buffer buffer_;  // what has come in and is of no request yet
+  unsigned version_ = 11;      // of the request at hand
+  bool is_head_ = false;       // it asks for the head alone
+  bool left_ = false;          // the client has closed its side
+};
+
+/// Waits for something to send, or for less. False when the client is gone. What it sends meanwhile is kept for later.
+template <typename Stream>
+awaitable<bool> Connection<Stream>::wait(HttpOutgoing& outgoing) {
+  constexpr std::size_t kMostAhead = 64 << 10;
+  outgoing.wake().expires_after(all_.options.ping_interval);
+  if (buffer_.size() >= kMostAhead) {  // its end shows when we write
+    co_await outgoing.wake().async_wait(kToTuple);
+    co_return true;
+  }
+  // A group gives the results of both: a byte that comes at the moment of something to send is not lost.
+  constexpr std::size_t kPiece = 512;
+  auto read = [this, piece = buffer_.prepare(kPiece)](auto&& token) {
+    return stream_.async_read_some(piece, std::forward<decltype(token)>(token));
+  };
+  const auto [order, woken, failed, bytes] =
+      co_await asio::experimental::make_parallel_group(outgoing.wake().async_wait(asio::deferred), std::move(read))
+          .async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
+  buffer_.commit(bytes);
+  left_ = failed && failed != asio::error::operation_aborted;
+  co_return !left_;
+}
+
+template <typename Stream>
+awaitable<bool> Connection<Stream>::send_head(const HttpResponse& head, bool keep_alive, bool streams) {
+  http::response<http::string_body> response(static_cast<http::status>(head.status), version_);
+  response.set(http::field::server, "corbel");
+  if (!head.content_type.empty()) response.set(http::field::content_type, head.content_type);
+  for (const auto& [name, value] : head.headers) response.set(name, value);
+  response.keep_alive(keep_alive);
+  lowest().expires_after(all_.options.write_timeout);
+  constexpr int kNoContent = 204;  // has neither a body nor its length
+  if (!streams && !is_head_) {
+    response.body() = head.body;
+    if (head.status != kNoContent) response.prepare_payload();
+    const auto [failed, bytes] = co_await http::async_write(stream_, response, kToTuple);
+    co_return !failed;
+  }
+  if (streams) {
+    response.chunked(version_ >= 11);
+  } else {
+    response.content_length(head.body.size());
+  }
+  http::response_serializer<http::string_body> serializer(response);
+  const auto [failed, bytes] = co_await http::async_write_header(stream_, serializer, kToTuple);
+  co_return !failed;
+}
+
+template <typename Stream>
+awaitable<bool> Connection<Stream>::send_pieces(HttpOutgoing& outgoing) {
+  const bool chunked = version_ >= 11;
+  auto last = std::chrono::steady_clock::now();
+  while (true) {
+    HttpOutgoing::Next next = outgoing.take();
+    const bool quiet = std::chrono::steady_clock::now() - last >= all_.options.ping_interval;
+    if (next.piece.empty() && !next.ended && quiet && outgoing.head().content_type == "text/event-stream")
+      next.piece = ": ping\n\n";
+    if (!next.piece.empty()) {
+      last = std::chrono::steady_clock::now();
+      lowest().expires_after(all_.options.write_timeout);
+      error_code failed;
+      std::size_t bytes = 0;
+      if (chunked) {
+        std::tie(failed, bytes) =
+            co_await asio::async_write(stream_, http::make_chunk(asio::buffer(next.piece)), kToTuple);
+      } else {
+        std::tie(failed, bytes) = co_await asio::async_write(stream_, asio::buffer(next.piece), kToTuple);
+      }
+      if (failed) co_return false;
+      continue;
+    }
+    if (next.ended) break;
+    lowest().expires_never();
+    if (!co_await wait(outgoing)) co_return false;
+  }
+  if (!chunked) co_return true;
+  const auto [failed, bytes] = co_await asio::async_write(stream_, http::make_chunk_last(), kToTuple);
+  co_return !failed;
+}
+
+template <typename Stream>
+awaitable<bool> Connection<Stream>::answer(HttpOutgoing& outgoing, bool keep_alive) {
+  lowest().expires_never();
+  while (!outgoing.begun()) {
+    if (!co_await wait(outgoing)) {
+      outgoing.leave(false);
+      co_return false;
+    }
+  }
+  const bool streams = outgoing.streams();
+  const bool stays = keep_alive && !all_.draining && (version_ >= 11 || !streams);
+  bool sent = co_await send_head(outgoing.head(), stays, streams);
+  if (sent && streams && !is_head_) sent = co_await send_pieces(outgoing);
+  outgoing.leave(sent);
+  co_return sent&& stays;
+}
+
+/// The rest of a request whose head is there. Answers 408 itself: the stream's own timer would close the socket.
+template <typename Stream>
+awaitable<error_code> Connection<Stream>::read_body(Parser& parser) {
+  if (parser.is_done()) co_return error_code();
+  lowest().expires_never();
+  asio::steady_timer late(co_await asio::this_coro::executor, all_.options.receive_timeout);
+  const auto first = co_await (http::async_read(stream_, buffer_, parser, kToTuple) || late.async_wait(kToTuple));
+  if (first.index() == 1) co_return error_code(beast::error::timeout);
+  co_return std::get<0>(std::get<0>(first));
+}
+
+template <typename Stream>
+awaitable<bool> Connection<Stream>::refuse(int status) {
+  if (status == 0) co_return false;
+  version_ = 11;
+  is_head_ = false;
+  co_await send_head(all_.refusal(status, reason_of(status)), false, false);
+  co_return false;
+}
+
+template <typename Stream>
+HttpRequest Connection<Stream>::request_of(http::request<http::string_body> message) const {
+  HttpRequest request{.method = std::string(message.method_string()), .peer = peer_};
+  const std::string_view target(message.target().data(), message.target().size());
+  request.path = std::string(target.substr(0, target.find('?')));
+  for (const auto& field : message)
+    request.headers.emplace_back(lower(field.name_string()), std::string(field.value()));
+  request.body = std::move(message.body());
+  return request;
+}
+
+template <typename Stream>
+awaitable<bool> Connection<Stream>::take_request() {
+  Parser parser;
+  parser.header_limit(static_cast<std::uint32_t>(all_.options.max_header_bytes));
+  parser.body_limit(all_.options.max_body_bytes);
+  lowest().expires_after(all_.options.idle_timeout);
+  auto [failed, bytes] = co_await http::async_read_header(stream_, buffer_, parser, kToTuple);
+  if (failed) co_return co_await refuse(status_of(failed));
+  if (parser.get()[http::field::expect] == "100-continue") {
+    http::response<http::empty_body> go_on(http::status::continue_, 11);
+    co_await http::async_write(stream_, go_on, kToTuple);
+  }
+  failed = co_await read_body(parser);
+  if (failed) co_return co_await refuse(failed == beast::error::timeout ? 408 : status_of(failed));
+  version_ = parser.get().version();
+  is_head_ = parser.get().method() == http::verb::head;
+  const bool keep_alive = parser.get().keep_alive();
+  const auto outgoing = std::make_shared<HttpOutgoing>(stream_.get_executor());
+  ++all_.busy;
+  all_.handler(request_of(parser.release()), outgoing);
+  const bool stays = co_await answer(*outgoing, keep_alive);
+  --all_.busy;
+  co_return stays;
+}
+
+template <typename Stream>
+awaitable<void> Connection<Stream>::serve() {
+  const bool trusted = co_await shake_hands(stream_);
+  if (!trusted) co_return;
+  while (!all_.draining) {
+    if (!co_await take_request()) break;
+    if (buffer_.size() == 0) buffer_.shrink_to_fit();  // an idle connection holds next to nothing
+  }
+  if (!left_) co_await say_goodbye(stream_);
+}
+
+/// Keeps the connection for as long as it is served.
+template <typename Stream>
+awaitable<void> run(std::unique_ptr<Connection<Stream>> connection) {
+  co_await connection->serve();
+}
+
+}  // namespace
+
+awaitable<void> serve_http_connection(HttpConnections& all, tcp::socket socket) {
+  error_code failed;
+  socket.set_option(tcp::no_delay(true), failed);
+  std::string peer = socket.remote_endpoint(failed).address().to_string();
+  PlainStream plain(std::move(socket));
+  if (!all.options.tls) return run(std::make_unique<Connection<PlainStream>>(all, std::move(plain), std::move(peer)));
+  TlsStream stream(std::move(plain), *all.options.tls->context());
+  return run(std::make_unique<Connection<TlsStream>>(all, std::move(stream), std::move(peer)));
+}
+
+}  // namespace corbel

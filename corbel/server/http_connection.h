@@ -1,0 +1,29 @@
+#pragma once
+#include <atomic>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <memory>
+#include <string>
+
+#include "corbel/server/http_server.h"
+
+/// One connection of an HTTP server; http_server.cpp alone includes it.
+namespace corbel {
+
+/// What all connections of a server know.
+struct HttpConnections {
+  HttpServerOptions options;
+  HttpHandler handler;
+  std::atomic<bool> draining = false;
+  std::atomic<std::int64_t> busy = 0;
+  std::atomic<std::int64_t> open = 0;
+
+  HttpResponse refusal(int status, std::string_view why) const {
+    return options.refuse ? options.refuse(status, why) : http_error(status, why);
+  }
+};
+
+/// Requests and answers until one side ends it.
+boost::asio::awaitable<void> serve_http_connection(HttpConnections& all, boost::asio::ip::tcp::socket socket);
+
+}  // namespace corbel
