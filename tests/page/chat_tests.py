@@ -27,6 +27,7 @@ class Chat(PageCase):
         self.page.locator(".message.running .prose", has_text="one").wait_for()
         stream.delta(content="two\n\n- three")
         self.page.locator(".message.running li", has_text="three").wait_for()
+        self.page.locator(".message.running .figures", has_text="2 tokens").wait_for()
         self.assertIn("2 tokens", self.page.locator(".message.running .figures", has_text="2 tokens").inner_text())
         stream.end()
         self.settled(2)

@@ -23,6 +23,16 @@ class Server(PageCase):
         self.page.locator(".prose", has_text="here").wait_for()
         self.assertFalse(self.page.locator("#banner").is_visible())
 
+    def test_an_example_is_asked_when_the_server_is_ready_and_not_before(self):
+        loading = threading.Event()
+        self.stage.answers["/health"] = lambda request: give_json(request, 503 if not loading.is_set() else 200, {"status": "ok" if loading.is_set() else "loading"})
+        self.answer_with(whole_answer("here"))
+        self.open(ready=False)
+        self.page.locator(".example").first.click()
+        self.page.locator("#hint", has_text="goes as soon as").wait_for()
+        loading.set()
+        self.page.locator(".prose", has_text="here").wait_for()
+
     def test_a_server_that_goes_away_is_named_and_found_again(self):
         self.open()
         self.stage.answers["/health"] = self.stage.answers["/v1/chat/completions"] = hang_up
