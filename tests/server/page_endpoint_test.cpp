@@ -23,10 +23,10 @@ std::string header(const Answered& answered, std::string_view name) {
 
 /// Every "page/NAME" or "./NAME" that a file names.
 std::set<std::string> named_files(std::string_view text) {
-  static const std::regex kName(R"re(["'](?:page|\.)/([\w.]+)["'])re");
+  static const std::regex name_pattern(R"re(["'](?:page|\.)/([\w.]+)["'])re");
   const std::string copy(text);
   std::set<std::string> names;
-  for (auto at = std::sregex_iterator(copy.begin(), copy.end(), kName); at != std::sregex_iterator(); ++at)
+  for (auto at = std::sregex_iterator(copy.begin(), copy.end(), name_pattern); at != std::sregex_iterator(); ++at)
     names.insert((*at)[1]);
   return names;
 }
