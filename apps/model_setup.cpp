@@ -1,7 +1,9 @@
 #include "apps/model_setup.h"
 
 #include <algorithm>
+#include <functional>
 #include <future>
+#include <map>
 
 #include "apps/environment.h"
 #include "apps/packed_cache.h"
@@ -106,6 +108,18 @@ Result<std::unique_ptr<OpenModel>> open_model(const ModelChoice& model, const De
   CORBEL_ASSIGN(open->tokenizer, tokenizer.get());
   CORBEL_TRY(check_tokenizer_fits(*open->tokenizer, open->model().info(), package->description()));
   return open;
+}
+
+std::vector<std::string> weight_formats(const ModelPackage& package) {
+  const auto tensors = package.tensors();
+  if (!tensors) return {};
+  std::map<std::string_view, std::size_t> bytes;
+  for (const std::string& name : (*tensors)->names())
+    if (const auto tensor = (*tensors)->find(name)) bytes[tensor->format->name] += tensor->bytes.size();
+  std::vector<std::string> formats;
+  for (const auto& [name, size] : bytes) formats.emplace_back(name);
+  std::ranges::stable_sort(formats, std::greater<>(), [&](const std::string& name) { return bytes[name]; });
+  return formats;
 }
 
 namespace {

@@ -85,6 +85,7 @@ void Serving::describe(const std::string& name) {
       .name = name,
       .profile = open.device.device->info().profile(),
       .kind = std::string(package_kind_name(package->kind())),
+      .formats = weight_formats(*package),
       .context_tokens = runner->limits().context_tokens,
       .created_unix = now.count(),
       .weight_bytes = open.memory.weight_bytes,
@@ -97,15 +98,14 @@ void Serving::describe(const std::string& name) {
       .embedding = remembered<EmbeddingDefaults>([package] { return read_embedding_defaults(package->files()); })};
 }
 
-/// A path may have a '=' of its own.
+}  // namespace
+
 std::pair<std::string, std::string> alias_and_path(const std::string& word) {
   const std::size_t equals = word.find('=');
   std::error_code ignored;
   if (equals == std::string::npos || equals == 0 || std::filesystem::exists(word, ignored)) return {"", word};
   return {word.substr(0, equals), word.substr(equals + 1)};
 }
-
-}  // namespace
 
 Result<std::vector<ShelvedModel>> served_models(const ServeFlags& flags) {
   std::vector<std::string> words = flags.models;

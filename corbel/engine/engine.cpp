@@ -227,6 +227,7 @@ void Engine::deliver(Answer& answer, const Delivery& delivery, const Rows<const 
     if (!check_row(answer, logits)) return;
     if (!answer.has_tokens() && answer.request().choices > 1 && !fork_others(answer, logits)) return;
     state = answer.take(logits, chooser_);
+    ++counts_.generated_tokens;
     const bool right = at < delivery.drafted && answer.last_token() == sequence.draft[at];
     if (right) ++accepted;
     if (!right || state != Answer::State::goes_on || is_full(sequence) || interrupted()) break;
@@ -336,6 +337,7 @@ EngineFigures Engine::figures() const {
   EngineFigures figures = counts_;
   figures.running = scheduler_.running();
   figures.waiting = scheduler_.waiting();
+  figures.most_running = runner_->limits().sequences;
   figures.preemptions = scheduler_.preemptions();
   figures.pages = scheduler_.pool().total();
   figures.free_pages = scheduler_.pool().free_pages(0);
