@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -105,7 +106,7 @@ class KeptResponder final : public Responder {
 inline constexpr std::int64_t kTestContext = 640;
 
 /// A parrot behind an engine of its own. Its device can be told to fail.
-class OpenedParrot final : public OpenedModel {
+class OpenedParrot : public OpenedModel {
  public:
   explicit OpenedParrot(const std::string& name, std::int64_t sequences = 4, std::int64_t memory_bytes = 1000) {
     auto made = StepRunner::make(
@@ -191,9 +192,12 @@ struct Endpoints : testing::Test {
   Answered chat(const std::string& says, const Json& more = Json::object()) {
     return post("/v1/chat/completions", chat_body(says, more));
   }
+  /// By the engine itself, between two of its steps.
   bool is_idle() {
+    std::promise<EngineFigures> told;
     const ModelLease model = *shelf->wait_for("");
-    const EngineFigures figures = model->engine->figures();
+    model->engine->post([&told](Engine& engine) { told.set_value(engine.figures()); });
+    const EngineFigures figures = told.get_future().get();
     return figures.running == 0 && figures.waiting == 0;
   }
 
