@@ -72,18 +72,6 @@ Result<void> check_message_fields(const Json& messages) {
           Code::bad_request,
           cat("\"messages[", i, "].tool_call_id\" is missing; it must be the id of the call that this answers"));
     }
-    const auto calls = message.find("tool_calls");
-    if (calls == message.end() || calls->is_null()) continue;
-    if (!calls->is_array())
-      return fail(Code::bad_request, cat("\"messages[", i, "].tool_calls\" must be a list of calls"));
-    for (std::size_t k = 0; k < calls->size(); ++k) {
-      const Json& one = (*calls)[k];
-      const bool named = one.is_object() && one.contains("function") && one["function"].is_object() &&
-                         one["function"].contains("name") && one["function"]["name"].is_string();
-      if (named) continue;
-      return fail(Code::bad_request, cat("\"messages[", i, "].tool_calls[", k,
-                                         "].function\" must be an object with \"name\" and \"arguments\""));
-    }
   }
   return {};
 }
