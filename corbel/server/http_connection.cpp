@@ -257,7 +257,9 @@ awaitable<bool> Connection<Stream>::take_request() {
   const bool keep_alive = parser.get().keep_alive();
   const auto outgoing = std::make_shared<HttpOutgoing>(stream_.get_executor());
   ++all_.busy;
-  all_.handler(request_of(parser.release()), outgoing);
+  const auto handed_over = [&all = all_, request = std::make_shared<HttpRequest>(request_of(parser.release())),
+                            outgoing] { all.handler(std::move(*request), outgoing); };
+  asio::post(*all_.workers, handed_over);
   const bool stays = co_await answer(*outgoing, keep_alive);
   --all_.busy;
   co_return stays;
