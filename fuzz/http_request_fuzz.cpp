@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "corbel/server/endpoints.h"
 #include "corbel/server/http_connection.h"
@@ -23,12 +24,14 @@ struct Server {
                       []() -> Result<std::unique_ptr<OpenedModel>> { return fail(Code::bad_file, "there is none"); }}},
                     0};
   ServerState state;
+  std::atomic<int> under_way = 0;  // requests that handlers have and that have not ended
   Server() {
     ApiKeys keys;
     keys.add("k");
     state.gate.set_keys(std::move(keys));
     GateOptions options{.cors_origins = {"https://a"}, .requests_per_minute = 1'000'000};
-    options.log = [](const RequestSummary& summary) {
+    options.log = [this](const RequestSummary& summary) {
+      --under_way;
       if (summary.status == 0 && !summary.client_left) std::abort();  // every request has an end
     };
     state.gate.set(std::move(options));
@@ -57,12 +60,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size > kMost) return 0;
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) std::abort();
-  asio::io_context io;
+  static asio::io_context io;  // answers that come late still know it
   HttpConnections all;
   all.options.max_body_bytes = 4096;
   all.options.max_header_bytes = 2048;
-  all.options.refuse = [](int status, std::string_view why) { return server.state.gate.refuse(status, why); };
+  all.options.refuse = [](int status, std::string_view why) {
+    ++server.under_way;
+    return server.state.gate.refuse(status, why);
+  };
   all.handler = [](HttpRequest request, std::shared_ptr<Responder> responder) {
+    ++server.under_way;
     handle_request(server.state, std::move(request), std::move(responder));
   };
   all.workers = std::make_unique<asio::thread_pool>(1);
@@ -71,10 +78,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     tcp::socket client(io, tcp::v4(), pair[0]);
     tcp::socket peer(io, tcp::v4(), pair[1]);
     if (::send(pair[0], data, size, 0) != static_cast<ssize_t>(size)) std::abort();
-    ::shutdown(pair[0], SHUT_WR);
     asio::co_spawn(io, serve_http_connection(all, std::move(peer)), asio::detached);
     asio::co_spawn(io, read_all(client, answers), asio::detached);
+    // The client's end comes when all that it asked for was answered: before, its requests would be cancelled.
+    for (int quiet = 0; quiet < 3;) {
+      const bool idle = io.poll() == 0 && server.under_way == 0;
+      quiet = idle ? quiet + 1 : 0;
+      io.restart();
+      std::this_thread::yield();
+    }
+    ::shutdown(pair[0], SHUT_WR);
     io.run();
+    io.restart();
   }
   all.workers->join();
   if (answers.empty()) return 0;
