@@ -54,12 +54,16 @@ double StepPacer::prompt_row_seconds(std::int64_t position) const noexcept {
   return decode_seconds(1) / 8.0;
 }
 
-double StepPacer::seconds_for_prompts(std::int64_t decode_rows, std::int64_t prompts) const noexcept {
-  constexpr double kOfEachPrompt = 2.0;  // decoding rows that may wait for it
+double StepPacer::streams_for_prompt(std::int64_t tokens) noexcept {
+  constexpr double kMostStreams = 8.0;
+  constexpr double kStreamTokens = 2048.0;
+  return std::min(kMostStreams, kStreamTokens / static_cast<double>(std::max<std::int64_t>(tokens, 1)));
+}
+
+double StepPacer::seconds_for_prompts(std::int64_t decode_rows, double streams) const noexcept {
   const double without = decode_rows > 0 ? decode_seconds(decode_rows) : 0.0;
   if (without == 0.0) return std::numeric_limits<double>::infinity();
-  const double crowd = kOfEachPrompt * static_cast<double>(prompts) / static_cast<double>(decode_rows);
-  return (stretch_ * std::max(1.0, crowd) - 1.0) * without;
+  return (stretch_ * std::max(1.0, streams / static_cast<double>(decode_rows)) - 1.0) * without;
 }
 
 }  // namespace corbel

@@ -48,9 +48,9 @@ TEST(StepPacer, ACrowdOfPromptsMayDelayAFewStreamsAndOnePromptNotMany) {
   StepPacer pacer(2.0);
   pacer.measured({.decode_rows = 4}, 0.010);
   pacer.measured({.decode_rows = 16}, 0.010);
-  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(16, 1), 0.010);
-  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(16, 8), 0.010);
-  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(4, 12), 0.110);  // 2 x 12 / 4 = 6 times the stretch of 2
+  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(16, StepPacer::streams_for_prompt(100)), 0.010);
+  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(4, StepPacer::streams_for_prompt(8192)), 0.010);
+  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(4, 3 * StepPacer::streams_for_prompt(100)), 0.110);  // 24 / 4 x stretch 2
 }
 
 TEST(StepPacer, UnmeasuredNumbersOfRowsAreBetweenTheirNeighbours) {
