@@ -153,6 +153,8 @@ void Engine::propose_drafts() {
   for (const Sequence* const sequence : scheduler_.running_sequences()) decoding += sequence->decodes() ? 1 : 0;
   DraftPolicy::Step step{scheduler_.pacer(), decoding, decoding};
   const bool always = options_.drafts == Drafts::always;
+  // What drafts are weighed against has to be known, not guessed from other numbers of rows.
+  if (!always && decoding > 0 && !scheduler_.pacer().knows(decoding)) return;
   guessed_.clear();
   for (Sequence* const sequence : scheduler_.running_sequences()) {
     if (!sequence->decodes()) continue;
