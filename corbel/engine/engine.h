@@ -67,7 +67,7 @@ struct EngineFigures {
   std::int64_t preemptions = 0;
   std::int64_t most_running = 0;
   std::int64_t generated_tokens = 0;  // so far, also of answers under way
-  std::int64_t pages = 0;  // of the pool
+  std::int64_t pages = 0;             // of the pool
   std::int64_t free_pages = 0;
   std::int64_t drafted_tokens = 0;
   std::int64_t accepted_tokens = 0;  // of those drafted

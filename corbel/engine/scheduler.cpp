@@ -244,7 +244,7 @@ void Scheduler::plan_prompts() {
     return left(a) != left(b) ? left(a) < left(b) : goes_before(a, b);
   });
   constexpr std::int64_t kLeastRows = 8;  // of a step: prompts go on, however slow the machine
-  double seconds_left = pacer_.seconds_for_prompts(shape_.decode_rows);
+  double seconds_left = pacer_.seconds_for_prompts(shape_.decode_rows, std::ssize(sorted_));
   double positions = 0.0;
   for (Sequence* const sequence : sorted_) {
     std::int64_t rows = std::min(rows_left_, sequence->length() - sequence->cached);

@@ -54,9 +54,12 @@ double StepPacer::prompt_row_seconds(std::int64_t position) const noexcept {
   return decode_seconds(1) / 8.0;
 }
 
-double StepPacer::seconds_for_prompts(std::int64_t decode_rows) const noexcept {
+double StepPacer::seconds_for_prompts(std::int64_t decode_rows, std::int64_t prompts) const noexcept {
+  constexpr double kOfEachPrompt = 2.0;  // decoding rows that may wait for it
   const double without = decode_rows > 0 ? decode_seconds(decode_rows) : 0.0;
-  return without > 0.0 ? (stretch_ - 1.0) * without : std::numeric_limits<double>::infinity();
+  if (without == 0.0) return std::numeric_limits<double>::infinity();
+  const double crowd = kOfEachPrompt * static_cast<double>(prompts) / static_cast<double>(decode_rows);
+  return (stretch_ * std::max(1.0, crowd) - 1.0) * without;
 }
 
 }  // namespace corbel

@@ -21,9 +21,9 @@ class StepPacer {
   };
   void measured(const Shape& shape, double seconds) noexcept;
 
-  /// Seconds that prompts may add to a step of so many decoding rows; infinite when nothing decodes or nothing is
-  /// known.
-  double seconds_for_prompts(std::int64_t decode_rows) const noexcept;
+  /// Seconds that so many prompts may add to a step of so many decoding rows; infinite when nothing decodes or nothing
+  /// is known. Many that wait beside few that decode may add more: of all requests most are served by it.
+  double seconds_for_prompts(std::int64_t decode_rows, std::int64_t prompts) const noexcept;
   /// Seconds that a prompt's row at this position adds: measured there or nearby, or a guess; 0 when nothing is known.
   double prompt_row_seconds(std::int64_t position) const noexcept;
   /// Seconds of a step of so many rows and no prompts, from the nearest numbers of rows that were measured; 0 when

@@ -4,7 +4,7 @@
 
 An example is an indented line, or one of a code block, that begins with `$ curl`; it goes on over lines that end with a backslash or
 inside quotation marks. What follows up to the next `$` or the block's end is its output: JSON must have the same members, nested ones,
-too, and the same types; an event stream must have the same kinds of lines; other text is not compared. Ports of 127.0.0.1 and localhost become the server's.
+too, and the same types; an event stream must have the same kinds of lines; what `head -c` cuts off must begin alike. Ports of 127.0.0.1 and localhost become the server's.
 """
 import json
 import pathlib
@@ -85,8 +85,12 @@ class Examples(unittest.TestCase):
         except ValueError:
             if not documented:
                 self.assertNotIn('"error"', done.stdout, f"{example.place}: {example.command}")
+            if documented.startswith("{") and "head -c" not in command:
+                self.fail(f"{example.place}: what the page shows is no JSON: {documented[:200]}")
             if documented.startswith("data: "):
                 self.assertTrue(done.stdout.startswith("data: "), f"{example.place}: {done.stdout[:200]}")
+            if "head -c" in command:
+                self.assertEqual(documented[:40], done.stdout[:40], f"{example.place}: {example.command}")
             return
         self.assertEqual("", difference(shape(wanted), shape(json.loads(done.stdout))), f"{example.place}: {example.command}")
 

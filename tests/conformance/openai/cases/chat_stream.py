@@ -143,8 +143,9 @@ def a_seed_gives_the_same_stream(t):
 
 @area.case("CreateChatCompletionRequest.stream")
 def an_answer_comes_in_more_than_one_piece(t):
-    pieces = [choice for choice in t.chat_stream(max_tokens=30).choices() if choice["delta"].get("content")]
-    expect(len(pieces) >= 5, "at least 5 pieces of 30 tokens", len(pieces))
+    messages, _ = t.long_answer()
+    pieces = [choice for choice in t.chat_stream(messages=messages, max_tokens=60).choices() if choice["delta"].get("content")]
+    expect(len(pieces) >= 5, "at least 5 pieces of 40 characters", len(pieces))
 
 
 @area.case("CreateChatCompletionRequest.stream")

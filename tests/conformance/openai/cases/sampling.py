@@ -125,6 +125,8 @@ def a_bias_of_100_forces_its_token(t):
 @area.case(f"{REQUEST}.logit_bias")
 def a_bias_of_minus_100_bans_its_token(t):
     answer = t.chat(max_tokens=1, logprobs=True, top_logprobs=1)["choices"][0]
+    if not answer["logprobs"]["content"]:
+        raise Unjudged("the answer ends before its first token")
     ids = t.token_ids(answer["logprobs"]["content"][0]["token"])
     if len(ids) != 1:
         raise Unjudged("the first token is no token by itself")
