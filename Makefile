@@ -13,7 +13,8 @@ export CCACHE_NOHASHDIR ?= 1
 export NINJA_STATUS = [%f/%t, %e s] #
 
 .DEFAULT_GOAL := help
-.PHONY: run build test test-all soak sanitize bench lint fuzz fuzz-tokenizer fuzz-template golden clean setup setup-e2e test-page help
+.PHONY: run build install uninstall package test test-all soak sanitize bench lint fuzz fuzz-tokenizer fuzz-template golden clean setup setup-e2e
+.PHONY: test-page help
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -25,6 +26,18 @@ run: ## build, answer PROMPT="..." with the built-in model, say what to try next
 build: ## the command at build/release/corbel
 	@tools/setup.sh build
 	@tools/build.sh release corbel
+
+PREFIX ?= /usr/local
+install: build ## the command, its model and a systemd unit under PREFIX (/usr/local), DESTDIR before it where you pack yourself
+	@cmake --install $(BUILD) --component command --prefix "$(PREFIX)"
+
+uninstall: ## take away what `make install` with the same PREFIX laid down
+	rm -f "$(DESTDIR)$(PREFIX)/bin/corbel" "$(DESTDIR)$(PREFIX)/lib/systemd/system/corbel.service"
+	rm -rf "$(DESTDIR)$(PREFIX)/share/corbel/pico" "$(DESTDIR)$(PREFIX)/share/doc/corbel/deploy"
+	-@rmdir "$(DESTDIR)$(PREFIX)/share/corbel" "$(DESTDIR)$(PREFIX)/share/doc/corbel" 2> /dev/null || true
+
+package: build ## build/package: a .deb, and a tarball that runs wherever it is unpacked
+	@cd $(BUILD) && cpack --config CPackConfig.cmake
 
 test: ## build everything, run every test that is quick (under 10 minutes on 2 cores)
 	@tools/setup.sh build test

@@ -37,9 +37,12 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/corbel/ DESTINATION ${CMAKE_INSTALL_INCL
         FILES_MATCHING PATTERN "*.h"
         PATTERN "test_*.h" EXCLUDE PATTERN "device/cpu" EXCLUDE PATTERN "device/cuda" EXCLUDE PATTERN "device/emulated" EXCLUDE)
 if(TARGET corbel)
-  install(TARGETS corbel RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS corbel RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT command)
 endif()
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/share/pico DESTINATION ${CMAKE_INSTALL_DATADIR}/corbel)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/share/pico DESTINATION ${CMAKE_INSTALL_DATADIR}/corbel COMPONENT command)
+install(FILES ${PROJECT_SOURCE_DIR}/deploy/corbel.service DESTINATION lib/systemd/system COMPONENT command)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/deploy/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/deploy COMPONENT command
+        PATTERN corbel.service EXCLUDE)
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/corbel)
 install(EXPORT corbelTargets NAMESPACE corbel:: DESTINATION ${package_folder})
@@ -49,3 +52,26 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/corbelConfig.cmake.in 
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/generated/corbelConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/generated/corbelConfig.cmake ${PROJECT_BINARY_DIR}/generated/corbelConfigVersion.cmake
         DESTINATION ${package_folder})
+
+# `make package`: the command, its model, the unit; a .deb, and a tarball that runs wherever it is unpacked.
+set(CPACK_GENERATOR DEB TGZ)
+set(CPACK_COMPONENTS_ALL command)
+set(CPACK_PACKAGE_NAME corbel)
+set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
+set(CPACK_PACKAGE_VENDOR Corbel)
+set(CPACK_PACKAGE_CONTACT "Corbel <corbel@localhost>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "language models from a Hugging Face folder to this machine: verified, fast, served")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR}/../package)
+set(CPACK_PACKAGE_CHECKSUM SHA256)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_COMMAND_PACKAGE_NAME corbel)
+set(CPACK_DEBIAN_COMMAND_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_ARCHIVE_COMPONENT_INSTALL ON)
+set(CPACK_ARCHIVE_COMMAND_FILE_NAME corbel-${PROJECT_VERSION}-${CMAKE_SYSTEM_PROCESSOR})
+set(CPACK_PACKAGE_FILE_NAME corbel-${PROJECT_VERSION}-${CMAKE_SYSTEM_PROCESSOR})
+set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_SOURCE_DIR}/cmake/package.cmake)
+include(CPack)

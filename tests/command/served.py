@@ -138,14 +138,15 @@ def events(text):
 
 
 def said(text):
-    """What a stream said: content by choice, finish reasons."""
+    """What a stream said, by choice: content, finish reason, and the tokens where logprobs were asked for; and whether it ended well."""
     chunks, done = events(text)
     content = {}
     for chunk in chunks:
         for choice in chunk.get("choices", []):
-            at = content.setdefault(choice["index"], ["", None])
+            at = content.setdefault(choice["index"], ["", None, []])
             at[0] += choice["delta"].get("content") or ""
             at[1] = choice["finish_reason"] or at[1]
+            at[2] += [(one["token"], one["logprob"]) for one in (choice.get("logprobs") or {}).get("content") or []]
     return content, done
 
 
@@ -154,7 +155,7 @@ class Streams:
 
     def __init__(self, server, count=3, tokens=250, headers=None):
         self.server, self.headers = server, headers
-        self.bodies = [{"max_tokens": tokens, "min_tokens": tokens, "ignore_eos": True, "temperature": 0.9, "seed": seed, "stream": True} for seed in range(count)]
+        self.bodies = [{"max_tokens": tokens, "min_tokens": tokens, "ignore_eos": True, "temperature": 0.9, "seed": seed, "stream": True, "logprobs": True} for seed in range(count)]
         self.alone = [said(server.chat(headers=headers, **body)[1]) for body in self.bodies]
         self.results = [None] * count
         self.threads = [threading.Thread(target=self._run, args=(i,)) for i in range(count)]
@@ -173,6 +174,15 @@ class Streams:
             thread.join(120)
         if kind is None:
             assert self.results == self.alone, "a stream said something else than it says alone"
+
+
+def dechunked(chunks):
+    """The text of a body in HTTP's chunks."""
+    plain = b""
+    while chunks:
+        size, _, rest = chunks.partition(b"\r\n")
+        plain, chunks = plain + rest[:int(size, 16)], rest[int(size, 16) + 2:]
+    return plain.decode()
 
 
 def read_all(connection):
