@@ -78,7 +78,7 @@ double PullProgress::rate(std::int64_t fetched_bytes, double now) {
   const double passed = now - rate_time_;
   if (passed < 0.1) return rate_;
   const double fresh = static_cast<double>(fetched_bytes - rate_bytes_) / passed;
-  const double weight = std::min(1.0, rate_time_ == 0 ? 1.0 : passed / kMemory);
+  const double weight = std::min(1.0, passed / std::min(now, kMemory));  // at first the plain mean
   rate_ += weight * (fresh - rate_);
   rate_time_ = now;
   rate_bytes_ = fetched_bytes;
