@@ -82,7 +82,7 @@ class Corbel(Contestant):
 
     def command(self, port, streams, context):
         return [self.program.absolute(), "serve", self.model, "--port", port, "--threads", self.threads, "--max-num-seqs", streams,
-                "--max-model-len", context + 64, *self.flags]
+                "--max-model-len", context + 64, "--no-drafts", *self.flags]
 
     def running(self, url):
         text = get(url + "/metrics")[1]
