@@ -123,7 +123,7 @@ def dummy_tokenizer(shape):
     """The smallest byte-level tokenizer with the right number of tokens; benchmarks feed ids."""
     alphabet = byte_alphabet()
     tokens = [alphabet[byte] for byte in range(256)]
-    tokens += [f"<{i}>" for i in range(len(tokens), shape.vocab)]
+    tokens += ["ab"] + [f"<{i}>" for i in range(len(tokens) + 1, shape.vocab)]  # what the one merge makes
     end = shape.config["eos_token_id"]
     return [("tokenizer.ggml.model", STRING, "gpt2"), ("tokenizer.ggml.pre", STRING, "gpt-2"),
             ("tokenizer.ggml.tokens", ARRAY, (STRING, tokens)),
