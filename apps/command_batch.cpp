@@ -11,6 +11,7 @@
 #include "apps/draft_setup.h"
 #include "apps/model_setup.h"
 #include "apps/number_text.h"
+#include "apps/step_trace.h"
 #include "apps/terminal.h"
 #include "corbel/base/checksum.h"
 #include "corbel/base/mapped_file.h"
@@ -29,6 +30,7 @@ struct BatchFlags {
   std::string output;
   std::string quant;
   std::optional<std::int64_t> concurrency, context;
+  std::string trace;
   DraftFlags draft;
   DeviceChoice device;
 };
@@ -305,9 +307,15 @@ Result<std::string> run_file(const BatchFlags& flags, const std::string& model, 
   CORBEL_ASSIGN(const std::unique_ptr<OpenDraft> draft, open_draft(flags.draft, flags.device, *open));
   EngineOptions engine = engine_options(flags.draft, draft.get());
   engine.stretch = std::numeric_limits<double>::infinity();  // nobody waits for single tokens
+  std::unique_ptr<StepTrace> trace;
+  if (!flags.trace.empty()) {
+    CORBEL_ASSIGN(trace, StepTrace::open(flags.trace));
+    engine.on_step = [&trace](const StepReport& report) { trace->add(report); };
+  }
   Batch batch(*open, *chat, lines, output, engine);
   CORBEL_TRY(batch.run());
   CORBEL_TRY(output.finish());
+  if (trace != nullptr) CORBEL_TRY(trace->finish());
   return text + batch.summary();
 }
 
@@ -324,6 +332,7 @@ int run_batch(const std::vector<std::string>& arguments) {
   line.text("--quant", flags.quant, "pack a checkpoint's weights so, once, and keep them in the cache: w4, w8, ...");
   line.integer("--concurrency", flags.concurrency, "requests at once (default 16)");
   line.integer("--context", flags.context, "most tokens of a prompt and its answer together");
+  line.text("--trace", flags.trace, "write the engine's steps there, for a timeline viewer");
   flags.draft.add_flags(line);
   flags.device.add_flags(line);
   line.example("corbel batch ~/models/Qwen3-0.6B requests.jsonl -o answers.jsonl --quant w4");

@@ -29,7 +29,7 @@ Result<void> serve(const ServeFlags& flags) {
   ServerState state;
   state.version = CORBEL_VERSION;
   state.most_waiting = flags.max_queue;
-  CORBEL_ASSIGN(const std::unique_ptr<ServeFront> front, ServeFront::open(flags, state.gate));
+  CORBEL_ASSIGN(const std::unique_ptr<ServeFront> front, ServeFront::open(flags, state.gate, state.metrics));
   CORBEL_ASSIGN(
       const std::unique_ptr<HttpServer> server,
       HttpServer::listen(front->http_options(), [&state](HttpRequest request, std::shared_ptr<Responder> responder) {

@@ -97,7 +97,7 @@ Result<void> ServeFront::read_keys() {
   return {};
 }
 
-Result<std::unique_ptr<ServeFront>> ServeFront::open(const ServeFlags& flags, Gate& gate) {
+Result<std::unique_ptr<ServeFront>> ServeFront::open(const ServeFlags& flags, Gate& gate, ServerMetrics& metrics) {
   std::unique_ptr<ServeFront> front(new ServeFront(flags, gate));
   CORBEL_TRY(front->read_keys());
   if (!flags.tls_cert.empty()) {
@@ -111,8 +111,11 @@ Result<std::unique_ptr<ServeFront>> ServeFront::open(const ServeFlags& flags, Ga
                                  .weights_lost = &weights_lost()}};
   if (!flags.access_log.empty()) {
     CORBEL_ASSIGN(front->log_, LineFile::open(flags.access_log));
-    options.log = [log = front->log_.get()](const RequestSummary& summary) { log->write(access_log_line(summary)); };
   }
+  options.log = [log = front->log_.get(), &metrics](const RequestSummary& summary) {
+    metrics.note_response(summary.status);
+    if (log != nullptr) log->write(access_log_line(summary));
+  };
   gate.set(std::move(options));
   raise_file_limit();
   guard_weights();

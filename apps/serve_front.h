@@ -31,8 +31,8 @@ class LineFile {
 /// What stands between the network and the endpoints: keys, limits, TLS, the access log.
 class ServeFront {
  public:
-  /// Reads the files that the flags name, and tells the gate. `gate` may outlive it only without requests.
-  static Result<std::unique_ptr<ServeFront>> open(const ServeFlags& flags, Gate& gate);
+  /// Reads the files that the flags name, and tells the gate. Outlives all requests.
+  static Result<std::unique_ptr<ServeFront>> open(const ServeFlags& flags, Gate& gate, ServerMetrics& metrics);
 
   HttpServerOptions http_options() const;
   /// "http://127.0.0.1:8000"

@@ -7,6 +7,7 @@
 
 #include "apps/environment.h"
 #include "apps/model_setup.h"
+#include "apps/step_trace.h"
 #include "corbel/base/quote.h"
 
 namespace corbel::app {
@@ -38,6 +39,7 @@ class Serving final : public OpenedModel {
   std::unique_ptr<OpenRunner> open_;
   std::unique_ptr<OpenDraft> draft_;
   std::unique_ptr<ChatModel> chat_;
+  std::unique_ptr<StepTrace> trace_;
   std::unique_ptr<EngineThread> engine_;
 };
 
@@ -50,9 +52,15 @@ Result<std::unique_ptr<OpenedModel>> Serving::open(const ServeFlags& flags, cons
   CORBEL_ASSIGN(serving->draft_, open_draft(flags.draft, flags.device, open));
   CORBEL_ASSIGN(serving->chat_, ChatModel::load(open.model->loaded.package->files(), *open.model->tokenizer,
                                                 open.model->loaded.defaults));
-  serving->engine_ = std::make_unique<EngineThread>(
-      *open.runner, *open.model->tokenizer, engine_options(flags.draft, serving->draft_.get()),
-      [serving = serving.get()] { return serving->make_embedding_runner(); });
+  EngineOptions options = engine_options(flags.draft, serving->draft_.get());
+  if (!flags.trace.empty()) {
+    CORBEL_ASSIGN(serving->trace_,
+                  StepTrace::open(flags.models.size() > 1 ? cat(flags.trace, '.', name) : flags.trace));
+    options.on_step = [trace = serving->trace_.get()](const StepReport& report) { trace->add(report); };
+  }
+  serving->engine_ =
+      std::make_unique<EngineThread>(*open.runner, *open.model->tokenizer, options,
+                                     [serving = serving.get()] { return serving->make_embedding_runner(); });
   serving->describe(name);
   return std::unique_ptr<OpenedModel>(std::move(serving));
 }

@@ -122,8 +122,8 @@ def byte_alphabet():
 def dummy_tokenizer(shape):
     """The smallest byte-level tokenizer with the right number of tokens; benchmarks feed ids."""
     alphabet = byte_alphabet()
-    tokens = [alphabet[byte] for byte in range(256)]
-    tokens += ["ab"] + [f"<{i}>" for i in range(len(tokens) + 1, shape.vocab)]  # what the one merge makes
+    tokens = [alphabet[byte] for byte in range(256)] + ["ab"]  # what the one merge makes
+    tokens += [f"<{i}>" for i in range(len(tokens), shape.vocab)]
     end = shape.config["eos_token_id"]
     return [("tokenizer.ggml.model", STRING, "gpt2"), ("tokenizer.ggml.pre", STRING, "gpt-2"),
             ("tokenizer.ggml.tokens", ARRAY, (STRING, tokens)),

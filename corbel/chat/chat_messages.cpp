@@ -28,6 +28,43 @@ bool is_text_part(const Json& part) {
          (!part.contains("type") || part["type"] == "text");
 }
 
+/// Calls of tools that a client tells of, as OpenAI's API has them: a template that met something else would fail with
+/// words that name no field, or pass it on as something it is not.
+Result<void> check_call(const Json& call, const std::string& path) {
+  const auto refuse = [&](std::string_view field, std::string_view why) {
+    return fail(Code::bad_request, cat('"', path, field, "\" ", why));
+  };
+  if (!call.is_object()) return refuse("", cat("must be an object, found ", call.type_name()));
+  const auto type = call.find("type");
+  if (type != call.end() && !type->is_null() && *type != "function") return refuse(".type", "must be \"function\"");
+  const auto found = call.find("function");
+  const Json& function = found == call.end() ? call : *found;
+  const std::string_view inner = found == call.end() ? "" : ".function";
+  if (!function.is_object()) return refuse(".function", cat("must be an object, found ", function.type_name()));
+  const auto name = function.find("name");
+  if (name == function.end() || !name->is_string()) return refuse(cat(inner, ".name"), "must be a string");
+  const auto arguments = function.find("arguments");
+  if (arguments == function.end() || arguments->is_null() || arguments->is_object()) return {};
+  if (!arguments->is_string())
+    return refuse(cat(inner, ".arguments"), cat("must be JSON as a string, found ", arguments->type_name()));
+  const std::string& text = arguments->get_ref<const std::string&>();
+  if (text.empty()) return {};  // of a function without any
+  const auto parsed = parse_json(text, "it");
+  if (!parsed) return refuse(cat(inner, ".arguments"), cat("is no JSON: ", parsed.error().message));
+  if (!parsed->is_object()) return refuse(cat(inner, ".arguments"), "must be a JSON object as a string");
+  return {};
+}
+
+Result<void> check_calls(const Json& message, std::size_t index) {
+  const auto calls = message.find("tool_calls");
+  if (calls == message.end() || calls->is_null()) return {};
+  const std::string path = cat("messages[", index, "].tool_calls");
+  if (!calls->is_array())
+    return fail(Code::bad_request, cat('"', path, "\" must be an array, found ", calls->type_name()));
+  for (std::size_t i = 0; i < calls->size(); ++i) CORBEL_TRY(check_call((*calls)[i], cat(path, '[', i, ']')));
+  return {};
+}
+
 }  // namespace
 
 Result<void> check_messages(const Json& messages) {
@@ -39,6 +76,7 @@ Result<void> check_messages(const Json& messages) {
     if (!message.is_object() || !message.contains("role") || !message["role"].is_string()) {
       return fail(Code::bad_request, cat("\"messages[", i, "]\" must be an object with a \"role\""));
     }
+    CORBEL_TRY(check_calls(message, i));
     const auto content = message.find("content");
     if (content == message.end() || content->is_null() || content->is_string()) continue;
     if (!content->is_array()) {
@@ -76,18 +114,6 @@ Result<void> check_message_fields(const Json& messages) {
       return fail(
           Code::bad_request,
           cat("\"messages[", i, "].tool_call_id\" is missing; it must be the id of the call that this answers"));
-    }
-    const auto calls = message.find("tool_calls");
-    if (calls == message.end() || calls->is_null()) continue;
-    if (!calls->is_array())
-      return fail(Code::bad_request, cat("\"messages[", i, "].tool_calls\" must be a list of calls"));
-    for (std::size_t k = 0; k < calls->size(); ++k) {
-      const Json& one = (*calls)[k];
-      const bool named = one.is_object() && one.contains("function") && one["function"].is_object() &&
-                         one["function"].contains("name") && one["function"]["name"].is_string();
-      if (named) continue;
-      return fail(Code::bad_request, cat("\"messages[", i, "].tool_calls[", k,
-                                         "].function\" must be an object with \"name\" and \"arguments\""));
     }
   }
   return {};

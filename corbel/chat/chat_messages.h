@@ -9,8 +9,8 @@ namespace corbel {
 /// Refuses what is no conversation, naming the message: an array of objects with a "role" and a "content" that is a
 /// string, null or an array of parts with a "type".
 Result<void> check_messages(const Json& messages);
-/// Refuses what OpenAI's API does besides: roles that it does not have, a result of a tool that names no call, calls
-/// without their function. Templates may know more; requests are held to this.
+/// Refuses what OpenAI's API does besides: roles that it does not have, a result of a tool that names no call.
+/// Templates may know more; requests are held to this (calls: history_calls.h).
 Result<void> check_message_fields(const Json& messages);
 
 /// Under "reasoning_content" and "thinking", whatever of "reasoning_content", "thinking" and "reasoning" a message has:

@@ -11,6 +11,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+double seconds_between(Clock::time_point begin, Clock::time_point end) {
+  return std::chrono::duration<double>(end - begin).count();
+}
+
 constexpr std::int32_t kMostChoices = 1024;
 
 Error out_of_memory() { return {Code::no_memory, "out of memory"}; }  // short: needs no memory itself
@@ -275,7 +279,20 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
     return true;
   }
   step_failed_ = false;
-  scheduler_.commit(std::chrono::duration<double>(Clock::now() - begin).count());
+  StepReport report{.begin = begin, .run_seconds = seconds_between(begin, Clock::now()), .shape = scheduler_.shape()};
+  scheduler_.commit(report.run_seconds);
+  deliver_all(step, *logits);
+  if (options_.on_step) {
+    report.deliver_seconds = seconds_between(begin, Clock::now()) - report.run_seconds;
+    report.running = scheduler_.running();
+    report.waiting = scheduler_.waiting();
+    report.free_pages = scheduler_.pool().free_pages(0);
+    options_.on_step(report);
+  }
+  return true;
+}
+
+void Engine::deliver_all(const Scheduler::Step& step, const TensorView& logits) {
   // By number: a request that fails takes others of this very step with it.
   delivered_.clear();
   std::int64_t row = 0;
@@ -284,7 +301,7 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
     row += wanted.rows;
   }
   in_step_ = true;
-  const Rows<const float> rows(*logits);
+  const Rows<const float> rows(logits);
   for (const Delivery& delivery : delivered_) {
     const auto found = by_sequence_.find(delivery.sequence);
     if (found == by_sequence_.end()) continue;
@@ -298,7 +315,6 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
   in_step_ = false;
   for (std::size_t i = 0; i < cancelled_.size(); ++i) end_group(cancelled_[i], FinishReason::cancelled);
   cancelled_.clear();
-  return true;
 }
 
 EngineRequest engine_request(std::vector<std::int32_t> prompt, const GenerateOptions& options,

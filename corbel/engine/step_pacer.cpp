@@ -54,9 +54,16 @@ double StepPacer::prompt_row_seconds(std::int64_t position) const noexcept {
   return decode_seconds(1) / 8.0;
 }
 
-double StepPacer::seconds_for_prompts(std::int64_t decode_rows) const noexcept {
+double StepPacer::streams_for_prompt(std::int64_t tokens) noexcept {
+  constexpr double kMostStreams = 8.0;
+  constexpr double kStreamTokens = 2048.0;
+  return std::min(kMostStreams, kStreamTokens / static_cast<double>(std::max<std::int64_t>(tokens, 1)));
+}
+
+double StepPacer::seconds_for_prompts(std::int64_t decode_rows, double streams) const noexcept {
   const double without = decode_rows > 0 ? decode_seconds(decode_rows) : 0.0;
-  return without > 0.0 ? (stretch_ - 1.0) * without : std::numeric_limits<double>::infinity();
+  if (without == 0.0) return std::numeric_limits<double>::infinity();
+  return (stretch_ * std::max(1.0, streams / static_cast<double>(decode_rows)) - 1.0) * without;
 }
 
 }  // namespace corbel

@@ -21,9 +21,11 @@ class StepPacer {
   };
   void measured(const Shape& shape, double seconds) noexcept;
 
+  /// How many streams may wait for a prompt with so many tokens left: many for a short one, which is soon done.
+  static double streams_for_prompt(std::int64_t tokens) noexcept;
   /// Seconds that prompts may add to a step of so many decoding rows; infinite when nothing decodes or nothing is
-  /// known.
-  double seconds_for_prompts(std::int64_t decode_rows) const noexcept;
+  /// known. When `streams`, the sum of streams_for_prompt(), is more than these rows, as many times more.
+  double seconds_for_prompts(std::int64_t decode_rows, double streams) const noexcept;
   /// Seconds that a prompt's row at this position adds: measured there or nearby, or a guess; 0 when nothing is known.
   double prompt_row_seconds(std::int64_t position) const noexcept;
   /// Seconds of a step of so many rows and no prompts, from the nearest numbers of rows that were measured; 0 when

@@ -279,9 +279,13 @@ awaitable<bool> Connection<Stream>::take_request() {
   is_head_ = parser->get().method() == http::verb::head;
   const bool keep_alive = parser->get().keep_alive();
   request.body = std::move(parser->get().body());
+  parser.reset();  // a stream that goes on for long holds its request once
   const auto outgoing = std::make_shared<HttpOutgoing>(stream_.get_executor());
   ++all_.busy;
-  all_.handler(std::move(request), outgoing);
+  const auto handed_over = [&all = all_, given = std::make_shared<HttpRequest>(std::move(request)), outgoing] {
+    all.handler(std::move(*given), outgoing);
+  };
+  asio::post(*all_.workers, handed_over);
   const bool stays = co_await answer(*outgoing, keep_alive);
   --all_.busy;
   co_return stays;

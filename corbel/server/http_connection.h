@@ -2,6 +2,7 @@
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,8 @@ struct HttpConnections {
   std::atomic<bool> draining = false;
   std::atomic<std::int64_t> busy = 0;
   std::atomic<std::int64_t> open = 0;
+  /// Where handlers run: reading a request may take its time (a schema is compiled, say), and streams go on meanwhile.
+  std::unique_ptr<boost::asio::thread_pool> workers;
 
   HttpResponse refusal(int status, std::string_view why) const {
     return options.refuse ? options.refuse(status, why) : http_error(status, why);

@@ -22,6 +22,7 @@ struct HttpServer::State : HttpConnections {
   State(HttpServerOptions wanted, HttpHandler handle) : acceptor(io) {
     options = std::move(wanted);
     handler = std::move(handle);
+    workers = std::make_unique<asio::thread_pool>(static_cast<std::size_t>(options.workers));
   }
 
   awaitable<void> accept();
@@ -101,6 +102,8 @@ void HttpServer::run() {
   for (int i = 1; i < state_->options.threads; ++i) threads.emplace_back([this] { state_->io.run(); });
   state_->io.run();
   for (std::thread& thread : threads) thread.join();
+  state_->workers->stop();
+  state_->workers->join();
 }
 
 void HttpServer::drain() {

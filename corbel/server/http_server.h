@@ -13,7 +13,8 @@ namespace corbel {
 struct HttpServerOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8000;  // 0: any that is free
-  int threads = 2;
+  int threads = 2;            // that send and receive
+  int workers = 4;            // that handlers run on
   std::size_t max_header_bytes = std::size_t{64} << 10;
   std::size_t max_body_bytes = std::size_t{32} << 20;
   std::int64_t max_connections = 4096;       // one more is answered with 503

@@ -17,8 +17,8 @@ constexpr auto kTypes = std::to_array<ContentType>({{".html", "text/html; charse
                                                     {".css", "text/css; charset=utf-8"},
                                                     {".svg", "image/svg+xml"}});
 
-/// Nothing but this server is asked for anything, nothing is run but the page's own modules, and no other page may frame
-/// it. Trusted types: text never becomes elements by being parsed, which the page's code does not do either.
+/// Nothing but this server is asked for anything, nothing is run but the page's own modules, and no other page may
+/// frame it. Trusted types: text never becomes elements by being parsed, which the page's code does not do either.
 constexpr std::string_view kPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";

@@ -95,7 +95,8 @@ Json memory_json() {
   const std::int64_t page_bytes = ::sysconf(_SC_PAGESIZE);
   const std::int64_t machine = ::sysconf(_SC_PHYS_PAGES) * page_bytes;
   const std::int64_t group = available_memory().group_limit_bytes;
-  return {{"resident_bytes", pages_resident * page_bytes}, {"limit_bytes", group > 0 ? std::min(group, machine) : machine}};
+  return {{"resident_bytes", pages_resident * page_bytes},
+          {"limit_bytes", group > 0 ? std::min(group, machine) : machine}};
 }
 
 }  // namespace

@@ -6,79 +6,18 @@ import fnmatch
 import hashlib
 import json
 import os
-import pathlib
-import pty
-import random
-import resource
-import select
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import unittest
 
 from hub_server import COMMIT, Hub, git_blob, wait_until
-from runner import CORBEL, HAS_PICO, PICO
-
-TOKEN = "hf_7oPsEcReT0123456789abcdefghij"
-MB = 1 << 20
+from pull_case import MB, TOKEN, PullCase
 
 
-def weights(megabytes, seed=1):
-    return random.Random(seed).randbytes(megabytes * MB)
-
-
-class Pull(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.home = pathlib.Path(self.folder.name)
-        self.cache = self.home / ".cache/huggingface/hub"
-        self.repository = self.cache / "models--org--net"
-        self.blobs = self.repository / "blobs"
-        self.data = weights(8)
-        self.hub = Hub({"config.json": b"{}", "tokenizer.json": b'{"a": 1}', "model.safetensors": self.data,
-                        "1_Pooling/config.json": b'{"p": 1}', "README.md": b"read me", "empty.txt": b""})
-        self.output = ""
-
-    def tearDown(self):
-        self.hub.close()
-        self.folder.cleanup()
-        # Whatever happens in a test: no secret is shown.
-        self.assertNotIn(TOKEN, self.output)
-        self.assertNotIn("s3cr3t", self.output)
-
-    def environment(self, **more):
-        keep = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING", "XDG_", "http", "HTTP"))}
-        return keep | {"HOME": str(self.home), "HF_ENDPOINT": self.hub.endpoint, "CORBEL_LOG": "debug"} | more
-
-    def pull(self, *words, limit_bytes=None, repository="org/net", **environment):
-        def limit():
-            if limit_bytes:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
-        done = subprocess.run([CORBEL, "pull", repository, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              env=self.environment(**environment), timeout=120, preexec_fn=limit)
-        self.output += done.stdout + done.stderr
-        return done.returncode, done.stdout, done.stderr
-
-    def start(self, *words):
-        return subprocess.Popen([CORBEL, "pull", "org/net", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, env=self.environment())
-
-    def partial(self):
-        """Bytes of the weights that are there, not whole yet."""
-        found = self.blobs / (hashlib.sha256(self.data).hexdigest() + ".incomplete")
-        return found.stat().st_size if found.exists() else 0
-
-    def assert_whole(self, name="model.safetensors"):
-        self.assertEqual((self.repository / "snapshots" / COMMIT / name).read_bytes(), self.hub.files[name])
-        self.assertEqual(list(self.blobs.glob("*.incomplete")), [])
-
-    def assert_nothing_published(self):
-        self.assertFalse((self.repository / "snapshots").exists())
-        self.assertFalse((self.repository / "refs").exists())
-
+class Pull(PullCase):
     # Where files come to lie.
 
     def test_files_lie_as_the_hubs_own_client_puts_them(self):
@@ -390,53 +329,6 @@ class Pull(unittest.TestCase):
             self.assertEqual(process.returncode, 0)
         self.assertEqual(len([one for one in self.hub.seen if one[0] == "cdn"]), 1)
         self.assert_whole()
-
-    # Who offers it.
-
-    def test_without_a_terminal_the_error_names_the_command(self):
-        for command in ("chat", "run", "serve"):
-            done = subprocess.run([CORBEL, command, *(["--model", "org/net", "hi"] if command == "run" else ["org/net"])],
-                                  stdin=subprocess.DEVNULL, capture_output=True, text=True, env=self.environment(), timeout=60)
-            self.assertEqual(done.returncode, 1)
-            self.assertIn("Download it with `corbel pull org/net`", done.stderr)
-        self.assertEqual(self.hub.seen, [])
-
-    def on_terminal(self, answer):
-        """Everything that `corbel chat org/net` shows on a terminal where `answer` is typed at the question, and its exit code."""
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen([CORBEL, "chat", "org/net", "--max-tokens", "3"], stdin=theirs, stdout=theirs, stderr=theirs,
-                                   env=self.environment(TERM="dumb"), start_new_session=True)
-        os.close(theirs)
-        shown, replies = "", [("[Y/n] ", answer), ("> ", "\x04")]
-        while True:
-            ready, _, _ = select.select([ours], [], [], 60)
-            self.assertTrue(ready, shown)
-            try:
-                piece = os.read(ours, 4096)
-            except OSError:
-                break
-            if not piece:
-                break
-            shown += piece.decode(errors="replace")
-            if replies and replies[0][0] in shown:
-                os.write(ours, replies.pop(0)[1].encode())
-        os.close(ours)
-        return process.wait(timeout=60), shown
-
-    @unittest.skipUnless(HAS_PICO, "no built-in model in this tree")
-    def test_on_a_terminal_chat_offers_the_download_and_goes_on(self):
-        self.hub.files = {p.name: p.read_bytes() for p in PICO.iterdir() if p.is_file()}
-        code, shown = self.on_terminal("\n")
-        self.assertIn("org/net is not here. Download it from http://127.0.0.1", shown)
-        self.assertIn("/help lists the commands", shown)
-        self.assertEqual(code, 0)
-        self.assert_whole()
-
-    def test_who_says_no_gets_the_error(self):
-        code, shown = self.on_terminal("n\n")
-        self.assertEqual(code, 1)
-        self.assertIn("Download it with `corbel pull org/net`", shown)
-        self.assertFalse(self.repository.exists())
 
 
 if __name__ == "__main__":

@@ -392,6 +392,7 @@ class Told(unittest.TestCase):
         self.assertEqual(value("vllm:request_generation_tokens_sum"), value("vllm:generation_tokens_total"))
         self.assertEqual(value("vllm:request_params_max_tokens_sum"), 5 + 9 + 1 + 500 + 1500)
         self.assertGreaterEqual(value("vllm:generation_tokens_total"), sum(a["usage"]["completion_tokens"] for a in answers))
+        self.assertGreaterEqual(value("corbel:http_responses_total", code="200"), 5)
         request = [.3, .5, .8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680]
         gap = [.01, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5, 5, 7.5, 10, 20, 40, 80]
         first = [.001, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560]

@@ -16,7 +16,7 @@ class Chat(PageCase):
         with urllib.request.urlopen(urllib.request.Request(address, json.dumps(body).encode())) as response:
             told = json.load(response)
         self.assertEqual(answer.locator(".prose").last.inner_text(), told["choices"][0]["message"]["content"])
-        self.assertRegex(answer.locator(".figures").inner_text(), rf"^{told['usage']['completion_tokens']} tokens · [\d.]+/s · first after ")
+        self.assertRegex(answer.locator(".figures").inner_text(), rf"^{told['usage']['completion_tokens']} tokens \u00b7 [\d.]+/s \u00b7 first after ")
 
     def test_words_appear_as_they_come(self):
         stream = self.answer_with(Stream())
@@ -27,6 +27,7 @@ class Chat(PageCase):
         self.page.locator(".message.running .prose", has_text="one").wait_for()
         stream.delta(content="two\n\n- three")
         self.page.locator(".message.running li", has_text="three").wait_for()
+        self.page.locator(".message.running .figures", has_text="2 tokens").wait_for()
         self.assertIn("2 tokens", self.page.locator(".message.running .figures", has_text="2 tokens").inner_text())
         stream.end()
         self.settled(2)
@@ -91,6 +92,10 @@ class Chat(PageCase):
         self.assertEqual(set(body) - set(wanted), {"messages", "model", "stream", "stream_options", "return_receipt"})
         self.page.reload()
         self.assertEqual(self.page.input_value("#set-temperature"), "0.5")
+        self.page.fill("#set-temperature", "")
+        self.answer_with(whole_answer("y"))
+        self.ask("Again", count=4)
+        self.assertNotIn("temperature", self.bodies()[-1])
 
     def test_a_setting_out_of_range_is_named_and_nothing_is_asked(self):
         self.open()
@@ -182,7 +187,7 @@ class Chat(PageCase):
         with open(download.value.path()) as file:
             self.assertEqual(json.load(file)["format"], "corbel.receipt.v1")
         self.page.keyboard.press("Escape")
-        self.assertEqual(self.page.locator("dialog").count(), 0)
+        self.page.locator("dialog").wait_for(state="detached")
 
     def test_an_altered_receipt_is_found_out(self):
         self.open()

@@ -1,6 +1,7 @@
 """A stage for tests of the page: a real `corbel serve` behind a small server that passes everything on, but for the addresses that a
 test answers itself: slowly, wrongly, or not at all."""
 
+import atexit
 import http.client
 import http.server
 import json
@@ -13,7 +14,8 @@ class Corbel:
     """A server of the built-in model on a free port."""
 
     def __init__(self, program, *flags):
-        self.process = subprocess.Popen([program, "serve", "--port", "0", "--threads", "2", *flags], stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([program, "serve", "--port", "0", "--threads", "2", *flags], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        atexit.register(self.process.kill)  # whatever becomes of the tests
         line = ""
         while "serving" not in line:
             line = self.process.stderr.readline()

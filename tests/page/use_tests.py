@@ -118,7 +118,7 @@ class Keyboard(PageCase):
         chosen = self.page.locator('[role=option][aria-selected="true"]')
         self.assertEqual(chosen.get_attribute("id"), "palette-1")
         self.page.keyboard.press("Escape")
-        self.assertEqual(self.page.locator("dialog").count(), 0)
+        self.page.locator("dialog").wait_for(state="detached")
 
     def test_everything_is_reached_by_tab_and_shows_that_it_is(self):
         self.open()

@@ -15,6 +15,7 @@ export class Chat extends EventTarget {
     this.views = [];
     this.abort = null;  // of the answer under way
     this.following = true;
+    this.onExample = (text) => this.send(text);
     scroll.addEventListener('scroll', () => this.noteScroll());
     toEnd.addEventListener('click', () => this.goToEnd());
     server.addEventListener('state', () => this.showEmpty());
@@ -76,7 +77,7 @@ export class Chat extends EventTarget {
       make('h1', {text: this.server.ready ? this.server.model : 'Corbel'}),
       make('p', {class: 'faint', text: 'Answers are made on this server. Conversations stay in this browser.'}),
       make('div', {class: 'examples'}, ...examples.map((text) =>
-        make('button', {class: 'example', type: 'button', text, onclick: () => this.send(text)}))));
+        make('button', {class: 'example', type: 'button', text, onclick: () => this.onExample(text)}))));
     this.element.append(box);
   }
 
@@ -256,6 +257,6 @@ function noteFigures(message, timing) {
     prompt_tokens: message.usage?.prompt_tokens ?? null,
     cached_tokens: message.usage?.prompt_tokens_details?.cached_tokens ?? null,
     first_ms: timing.first - timing.begin,
-    per_second: tokens > 1 && seconds > 0 ? (tokens - 1) / seconds : null,
+    per_second: tokens > 1 && seconds >= 0.01 ? (tokens - 1) / seconds : null,
   };
 }

@@ -23,6 +23,11 @@ export class Composer {
       this.update();
       if (server.ready && this.waiting) this.send();
     });
+    chat.onExample = (text) => {
+      this.area.value = text;
+      this.resize();
+      this.send();
+    };
     this.resize();
   }
 

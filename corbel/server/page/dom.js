@@ -24,6 +24,9 @@ export function svg(tag, fields = {}, ...children) {
   return element;
 }
 
+/** "1 token", "2 tokens". */
+export const counted = (number, word) => `${number} ${word}${number === 1 ? '' : 's'}`;
+
 export const byId = (id) => document.getElementById(id);
 
 const PATHS = {
@@ -49,7 +52,7 @@ const PATHS = {
 };
 
 export function icon(name) {
-  const path = svg('path', {d: PATHS[name], fill: 'none', stroke: 'currentColor', 'stroke-width': 1.8,
+  const path = svg('path', {d: PATHS[name], fill: name === 'stop' ? 'currentColor' : 'none', stroke: 'currentColor', 'stroke-width': 1.8,
                             'stroke-linecap': 'round', 'stroke-linejoin': 'round'});
   return svg('svg', {viewBox: '0 0 24 24', 'aria-hidden': 'true', class: 'ico'}, path);
 }

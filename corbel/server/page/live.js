@@ -131,7 +131,7 @@ export class LivePanel {
   showFacts(status, engine) {
     const facts = [
       ['answered tokens', whole.format(engine.generated_tokens)],
-      ['steps', `${whole.format(engine.steps)}, of ${engine.steps ? (engine.rows / engine.steps).toFixed(1) : '0'} rows`],
+      ['steps', `${whole.format(engine.steps)}, ${engine.steps ? (engine.rows / engine.steps).toFixed(1) : '0'} rows each`],
       ['guessed tokens', engine.drafted_tokens ? `${whole.format(engine.drafted_tokens)}, ${percent(engine.accepted_tokens, engine.drafted_tokens)} right` : '0'],
       ['preempted', whole.format(engine.preemptions)],
       ['running since', new Date(Date.now() - status.uptime_seconds * 1000).toLocaleString()],

@@ -1,5 +1,5 @@
 // One message on the screen: its text, thoughts, calls, figures, and what can be done with it.
-import {copyButton, icon, iconButton, make} from './dom.js';
+import {copyButton, counted, icon, iconButton, make} from './dom.js';
 import {MarkdownView, codeBlock} from './markdown.js';
 import {showReceipt} from './receipt.js';
 
@@ -67,7 +67,7 @@ export class MessageView {
     const now = performance.now();
     const {first, begin, last, pieces} = this.timing;
     const text = first === null ? `waiting ${((now - begin) / 1000).toFixed(1)} s`
-      : `${pieces} tokens` + (pieces > 1 && last > first ? ` \u00b7 ${((pieces - 1) / (last - first) * 1000).toFixed(1)}/s` : '');
+      : counted(pieces, 'token') + (pieces > 1 && last > first ? ` \u00b7 ${((pieces - 1) / (last - first) * 1000).toFixed(1)}/s` : '');
     this.foot.replaceChildren(make('span', {class: 'figures', text}));
     this.element.classList.toggle('waiting', !this.message.content && !this.message.reasoning);
   }
@@ -175,7 +175,7 @@ export class MessageView {
 
 function figuresText({figures}) {
   if (!figures) return '';
-  const parts = [`${figures.tokens} tokens`];
+  const parts = [counted(figures.tokens, 'token')];
   if (figures.per_second) parts.push(`${figures.per_second.toFixed(figures.per_second < 100 ? 1 : 0)}/s`);
   parts.push(`first after ${figures.first_ms < 1000 ? `${figures.first_ms.toFixed(0)} ms` : `${(figures.first_ms / 1000).toFixed(1)} s`}`);
   return parts.join(' \u00b7 ');

@@ -28,8 +28,8 @@ export function showReceipt(receipt) {
   const whole = make('details', {class: 'thoughts'}, make('summary', {text: 'The whole receipt'}));
   whole.addEventListener('toggle', () => whole.childElementCount === 1 && whole.append(codeBlock(text, 'json')));
   dialog('Receipt', make('div', {},
-    make('p', {class: 'faint', text: 'With the same model and settings the same bytes come again, in whatever company. ' +
-      'Replay makes the answer once more on this server and compares; `corbel replay FILE` does it elsewhere.'}),
+    make('p', {class: 'faint'}, 'With the same model and settings the same bytes come again, in whatever company. ' +
+      'Replay makes the answer once more on this server and compares; ', make('code', {text: 'corbel replay FILE'}), ' does it elsewhere.'),
     table, make('div', {class: 'row'}, replay,
                 iconButton('save', 'Save the receipt', () => download('receipt.json', 'application/json', text + '\n'), 'Save'),
                 copyButton(() => text, 'Copy the receipt')),
