@@ -241,6 +241,8 @@ class Batch {
     auto parsed = read_chat_completion(line.body, chat_, seed >> 11);
     if (parsed && parsed->wants_stream)
       parsed = fail(Code::bad_request, "\"stream\" is true; a batch gives whole answers");
+    if (parsed && parsed->wants_receipt)
+      parsed = fail(Code::bad_request, "\"return_receipt\" is true; a batch gives none, corbel serve does");
     if (!parsed) return put(index, 400, chat_error_json(parsed.error()));
     const auto asked = std::make_shared<Asked>();
     asked->completion = *std::move(parsed);

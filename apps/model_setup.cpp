@@ -38,12 +38,14 @@ Result<RunnerLimits> choose_limits(const LoadedModel& loaded, std::optional<std:
   return limits;
 }
 
+constexpr std::int64_t kSharedRows = 512;  // of a step: several prompts share the reading of the weights
+
 /// Limits for several sequences: pages for all of them at full context, or as many as fit, at least for one.
 void share_pages(const TextModel& model, std::int64_t sequences, RunnerLimits& limits, MemoryPlan& plan) {
   const std::int64_t least = pages_of_tokens(limits.context_tokens);
   limits.sequences = sequences;
   limits.logit_rows += sequences - 1;
-  limits.step_rows = std::max(limits.step_rows, sequences);
+  limits.step_rows = std::max({limits.step_rows, sequences, std::min(limits.context_tokens * sequences, kSharedRows)});
   limits.pages = least * sequences;
   const AvailableMemory available = available_memory();
   for (plan = plan_memory(model, limits, available); !plan.fits() && limits.pages > least;

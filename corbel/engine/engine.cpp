@@ -153,6 +153,8 @@ void Engine::propose_drafts() {
   for (const Sequence* const sequence : scheduler_.running_sequences()) decoding += sequence->decodes() ? 1 : 0;
   DraftPolicy::Step step{scheduler_.pacer(), decoding, decoding};
   const bool always = options_.drafts == Drafts::always;
+  // What drafts are weighed against has to be known, not guessed from other numbers of rows.
+  if (!always && decoding > 0 && !scheduler_.pacer().knows(decoding)) return;
   guessed_.clear();
   for (Sequence* const sequence : scheduler_.running_sequences()) {
     if (!sequence->decodes()) continue;
@@ -263,12 +265,22 @@ void Engine::handle_failure(const Error& error) {
   scheduler_.restart_all();
 }
 
+/// Nothing runs: because there is nothing, or because memory for the next to be admitted was refused. It tries once
+/// more.
+bool Engine::handle_no_rows() {
+  if (scheduler_.waiting() == 0) return false;
+  if (std::exchange(step_was_empty_, true))
+    fail_group(by_sequence_.find(scheduler_.first_waiting().id)->second->group(), out_of_memory());
+  return true;
+}
+
 bool Engine::step(const std::atomic<bool>* interrupt) {
   end_overdue();
   if (options_.drafts != Drafts::none) propose_drafts();
   const Scheduler::Step& step = scheduler_.schedule();
   for (const Sequence* const sequence : step.admitted) by_sequence_.find(sequence->id)->second->admit();
-  if (step.plan.rows() == 0) return false;
+  if (step.plan.rows() == 0) return handle_no_rows();
+  step_was_empty_ = false;
   ++counts_.steps;
   counts_.rows += step.plan.rows();
   const Clock::time_point begin = Clock::now();

@@ -150,6 +150,7 @@ class Engine {
   void propose_drafts();
   void end_overdue();
   void handle_failure(const Error& error);
+  bool handle_no_rows();
   void deliver_all(const Scheduler::Step& step, const TensorView& logits);
   void deliver(Answer& answer, const Delivery& delivery, const Rows<const float>& rows);
   bool deliver_prompt(Answer& answer, const Delivery& delivery, const Rows<const float>& rows);
@@ -174,9 +175,10 @@ class Engine {
   std::vector<std::uint64_t> cancelled_;          // by callbacks of the step at hand
   const std::atomic<bool>* interrupt_ = nullptr;  // of the step at hand
   bool in_step_ = false;
-  bool step_failed_ = false;   // the last one
-  std::uint64_t next_id_ = 1;  // of requests and of sequences
-  EngineFigures counts_;       // what figures() does not ask others for
+  bool step_failed_ = false;     // the last one
+  bool step_was_empty_ = false;  // the last one, though somebody waits
+  std::uint64_t next_id_ = 1;    // of requests and of sequences
+  EngineFigures counts_;         // what figures() does not ask others for
 };
 
 /// A request as generate() takes it from the options: an answer may fill the context.

@@ -73,6 +73,8 @@ class Scheduler {
 
   std::int64_t running() const noexcept { return std::ssize(running_); }
   std::int64_t waiting() const noexcept { return std::ssize(waiting_); }
+  /// Who is admitted next, of those that wait.
+  const Sequence& first_waiting() const noexcept { return *waiting_.front(); }
   std::span<Sequence* const> running_sequences() const noexcept { return running_; }
   std::int64_t preemptions() const noexcept { return preemptions_; }
   const PagePool& pool() const noexcept { return pool_; }

@@ -20,7 +20,7 @@ int StepPacer::place_of(double position) noexcept {
 
 void StepPacer::measured(const Shape& shape, double seconds) noexcept {
   if (shape.prompt_rows == 0) {
-    return learn(decode_[std::min<std::int64_t>(shape.decode_rows, kRows - 1)], seconds);
+    return learn(decode_[place_of_rows(shape.decode_rows)], seconds);
   }
   // A few rows alone mostly cost the reading of the weights, which decoding rows would share.
   constexpr std::int64_t kManyRows = 64;
@@ -31,7 +31,7 @@ void StepPacer::measured(const Shape& shape, double seconds) noexcept {
 }
 
 double StepPacer::decode_seconds(std::int64_t rows) const noexcept {
-  const auto at = static_cast<int>(std::min<std::int64_t>(rows, kRows - 1));
+  const auto at = static_cast<int>(place_of_rows(rows));
   int below = at;
   while (below > 0 && decode_[below] == 0.0) --below;
   int above = at;
