@@ -129,6 +129,7 @@ class Line {
     bool silent = co_await attempt(run, body, begin, outcome);
     if (kept && silent && !outcome.failure.empty()) {  // a server may close a connection that rests: once more
       outcome.failure.clear();
+      stream_.reset();
       co_await attempt(run, body, begin, outcome);
     }
     outcome.end = seconds_since(begin);

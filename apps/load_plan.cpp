@@ -38,25 +38,36 @@ Result<std::int64_t> count_tokens(const LoadTarget& target, const std::string& m
   return static_cast<std::int64_t>(json["tokens"].size());
 }
 
-/// Words of exactly so many tokens: drawn, counted, and made longer or shorter until they fit.
-Result<std::string> exact_words(const LoadTarget& target, const std::string& model, std::mt19937_64& random,
+/// Words of exactly so many tokens: about as many as that takes, then shortened and lengthened bit by bit.
+Result<std::string> exact_words(const LoadTarget& target, const LoadSubject& subject, std::mt19937_64& random,
                                 std::int64_t tokens) {
-  constexpr int kTries = 24;
-  std::int64_t words = tokens;
-  std::string text = random_words(random, words);
+  constexpr int kTries = 32;
+  constexpr auto kBits = std::to_array<std::string_view>({" a", "a", ".", " the", "!", "e"});
+  const auto words_of = [&](std::int64_t count) {
+    return static_cast<std::int64_t>(static_cast<double>(count) / subject.tokens_per_word);
+  };
+  std::string text = random_words(random, std::max<std::int64_t>(1, words_of(tokens)));
+  std::string shorter;  // the longest text so far that is not too long
+  std::int64_t missing = tokens;
   for (int attempt = 0; attempt < kTries; ++attempt) {
-    CORBEL_ASSIGN(const std::int64_t counted, count_tokens(target, model, text));
+    CORBEL_ASSIGN(const std::int64_t counted, count_tokens(target, subject.model, text));
     if (counted == tokens) return text;
-    if (counted > tokens) {
-      words = std::max<std::int64_t>(1, words * tokens / counted);
-      text = random_words(random, words);
-    } else if (tokens - counted > 4) {
-      text += ' ' + random_words(random, std::max<std::int64_t>(1, (tokens - counted) / 2));
-    } else {
-      text += attempt % 2 == 0 ? std::string(" a") : cat(' ', kWords[random() % kWords.size()]);
+    if (counted < tokens) {
+      shorter = text;
+      missing = tokens - counted;
+    } else if (shorter.empty()) {  // a word less, or a letter where there is one only
+      const std::size_t space = text.rfind(' ');
+      text.resize(space != std::string::npos ? space : std::max<std::size_t>(1, text.size() - 1));
+      continue;
     }
+    const std::int64_t words = words_of(missing) - 1;
+    text = shorter;
+    if (words > 0 && counted < tokens)
+      text += ' ' + random_words(random, words);
+    else
+      text += kBits[static_cast<std::size_t>(attempt) % kBits.size()];
   }
-  return text;  // one word spells itself oddly; usage tells what it was
+  return shorter.empty() ? text : shorter;  // its words spell themselves oddly; usage tells what they were
 }
 
 Json prompt_fields(const LoadSettings& settings, const std::string& model, const std::string& text) {
@@ -133,6 +144,7 @@ Result<LoadSubject> examine_subject(const LoadTarget& target, const LoadSettings
   const std::string words = "time water house";
   const auto counted = count_tokens(target, subject.model, words);
   subject.counts_tokens = counted.has_value();
+  if (counted) subject.tokens_per_word = std::max(1.0, static_cast<double>(*counted) / 3.0);
   Json body = prompt_fields(settings, subject.model, words);
   body["max_tokens"] = 2;
   body["ignore_eos"] = true;
@@ -158,7 +170,7 @@ Result<std::vector<LoadRequest>> make_load(const LoadTarget& target, const LoadS
     const std::int64_t wanted = std::max<std::int64_t>(1, prompt_tokens - subject.template_tokens);
     std::string text;
     if (subject.counts_tokens) {
-      CORBEL_ASSIGN(text, exact_words(target, subject.model, random, wanted));
+      CORBEL_ASSIGN(text, exact_words(target, subject, random, wanted));
     } else {
       text = random_words(random, wanted);
     }

@@ -33,6 +33,7 @@ struct LoadSettings {
 struct LoadSubject {
   std::string model;
   bool counts_tokens = false;        // has /tokenize
+  double tokens_per_word = 1.0;      // of the words that prompts are made of
   bool ignores_eos = false;          // takes "ignore_eos"
   std::int64_t template_tokens = 0;  // of a prompt besides its words, where tokens can be counted
 };

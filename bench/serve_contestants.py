@@ -66,7 +66,7 @@ class Contestant:
                     process.wait()
 
     def running(self, url):
-        """Streams that have got their first token."""
+        """Requests that have a place."""
         raise NotImplementedError
 
     def wait_for_running(self, url, streams, seconds=60.0):
@@ -82,10 +82,9 @@ class Corbel(Contestant):
 
     def command(self, port, streams, context):
         return [self.program.absolute(), "serve", self.model, "--port", port, "--threads", self.threads, "--max-num-seqs", streams,
-                "--max-model-len", context + 64, *self.flags]
+                "--max-model-len", context + 64, "--no-drafts", *self.flags]
 
     def running(self, url):
-        """Requests in decode: as many as have had a token, by the counter of first tokens where there is one."""
         text = get(url + "/metrics")[1]
         values = dict(line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
         named = lambda name: sum(float(value) for key, value in values.items() if key.split("{")[0] == name)

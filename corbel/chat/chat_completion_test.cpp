@@ -38,6 +38,7 @@ TEST_F(ChatCompletions, RefusalsNameThePathOfTheField) {
       {R"({"messages":[{"role":"user","content":[{"type":"image_url"}]}]})", "messages[0].content"},
       {R"({"messages":[{"content":"x"}]})", "messages[0]"},
       {R"({"messages":[{"role":"wizard","content":"x"}]})", "messages[0].role"},
+      {R"({"messages":[{"role":"user"}]})", "messages[0].content"},
       {R"({"messages":[{"role":"user","content":"x"},{"role":"tool","content":"x"}]})", "messages[1].tool_call_id"},
       {R"({"messages":[{"role":"assistant","content":"","tool_calls":[{"id":"a"}]}]})",
        "messages[0].tool_calls[0].function"},

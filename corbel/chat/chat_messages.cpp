@@ -104,6 +104,11 @@ Result<void> check_message_fields(const Json& messages) {
       return fail(Code::bad_request, cat("\"messages[", i, "].role\" is ", quote(role),
                                          "; known: developer, system, user, assistant, tool, function"));
     }
+    const auto content = message.find("content");
+    if (role != "assistant" && (content == message.end() || content->is_null())) {
+      return fail(Code::bad_request,
+                  cat("\"messages[", i, "].content\" is missing; it must be a string or an array of parts"));
+    }
     const auto call = message.find("tool_call_id");
     if (role == "tool" && (call == message.end() || !call->is_string())) {
       return fail(

@@ -70,6 +70,7 @@ class Mock(http.server.BaseHTTPRequestHandler):
             self.event({"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": tokens}})
             self.chunk(b"data: [DONE]\n\n")
         self.chunk(b"")
+        self.close_connection = how == "and close"
 
     def event(self, value):
         self.chunk(b"data: " + json.dumps(value).encode() + b"\n\n")
@@ -125,6 +126,11 @@ class Figures(unittest.TestCase):
         for name in ("ttft_ms", "tpot_ms", "e2e_ms"):
             one = report[name]
             self.assertTrue(one["p50"] <= one["p90"] <= one["p95"] <= one["p99"] <= one["max"], name)
+
+    def test_a_server_that_closes_connections_which_rest_loses_no_request(self):
+        Mock.behave = staticmethod(lambda number: "and close")
+        report = self.bench("--concurrency", "2", "--requests", "8", "--answer-tokens", "2")
+        self.assertEqual((report["succeeded"], report["failures"]), (8, {}))
 
     def test_many_at_once_overlap(self):
         report = self.bench("--concurrency", "100", "--requests", "100", "--answer-tokens", "3")

@@ -90,6 +90,13 @@ def judge(area, function, cites, target):
     return Verdict(area, function, cites, *state, seconds=time.monotonic() - begin)
 
 
+def is_offered(area, target):
+    try:
+        return area.probe(target)
+    except (OSError, ValueError, KeyError):
+        return True  # its cases will tell
+
+
 def run(target, only="", told=lambda verdict: None):
     """[Verdict] of all cases whose area/name has `only` (a regular expression) in it."""
     verdicts = []
@@ -97,7 +104,7 @@ def run(target, only="", told=lambda verdict: None):
         chosen = [case for case in area.cases if re.search(only, f"{area.name}/{case[0].__name__}")]
         if not chosen:
             continue
-        offered = area.probe is None or area.probe(target)
+        offered = area.probe is None or is_offered(area, target)
         for function, cites in chosen:
             verdict = judge(area, function, cites, target) if offered else Verdict(area, function, cites, "not offered")
             verdicts.append(verdict)

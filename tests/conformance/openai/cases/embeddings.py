@@ -18,7 +18,9 @@ def vector(t, **fields):
 
 
 def near(a, b):
-    return len(a) == len(b) and all(abs(x - y) <= 1e-5 + 1e-4 * abs(y) for x, y in zip(a, b))
+    """The same but for rounding, which no specification forbids to depend on the company."""
+    dot = lambda x, y: sum(one * other for one, other in zip(x, y))
+    return len(a) == len(b) and dot(a, b) >= 0.9995 * (dot(a, a) * dot(b, b)) ** 0.5 and abs(dot(a, a) - dot(b, b)) <= 0.001 * dot(b, b)
 
 
 def refused(t, **fields):

@@ -14,18 +14,18 @@ def refusal(t, field, value, **more):
 
 @area.case("ErrorResponse.error")
 def an_error_is_an_object_below_error(t):
-    error = t.chat_refused(temperature=9)
+    error = t.chat_refused(max_tokens="many")
     expect(isinstance(error["message"], str) and isinstance(error["type"], str), "message and type", error)
 
 
 @area.case("Error.required")
 def an_error_has_type_message_param_and_code(t):
-    expect({"type", "message", "param", "code"} <= set(t.chat_refused(temperature=9)), "type, message, param, code", t.chat_refused(temperature=9))
+    expect({"type", "message", "param", "code"} <= set(t.chat_refused(max_tokens="many")), "type, message, param, code", t.chat_refused(max_tokens="many"))
 
 
 @area.case("Error.param")
 def param_names_the_field(t):
-    equal(t.chat_refused(temperature=9).get("param"), "temperature", "param")
+    equal(t.chat_refused(max_tokens="many").get("param"), "max_tokens", "param")
 
 
 @area.case("Error.param")
@@ -36,13 +36,13 @@ def param_of_what_is_inside_a_field_begins_with_its_name(t):
 
 @area.case("Error.code")
 def code_is_a_text_or_null(t):
-    code = t.chat_refused(temperature=9).get("code", "missing")
+    code = t.chat_refused(max_tokens="many").get("code", "missing")
     expect(code is None or (isinstance(code, str) and code != "missing"), "a text or null", code)
 
 
 @area.case("Error.type")
 def what_is_wrong_with_a_request_is_an_invalid_request_error(t):
-    equal(t.chat_refused(temperature=9)["type"], "invalid_request_error", "type")
+    equal(t.chat_refused(max_tokens="many")["type"], "invalid_request_error", "type")
 
 
 @area.case(f"{REQUEST}.temperature")
