@@ -13,10 +13,10 @@ export CCACHE_NOHASHDIR ?= 1
 export NINJA_STATUS = [%f/%t, %e s] #
 
 .DEFAULT_GOAL := help
-.PHONY: run build install uninstall package test test-all soak sanitize bench lint fuzz fuzz-tokenizer fuzz-template golden clean setup help
+.PHONY: run build install uninstall package test test-all soak sanitize bench lint fuzz fuzz-tokenizer fuzz-template golden clean setup setup-e2e test-page help
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
 
 run: ## build, answer PROMPT="..." with the built-in model, say what to try next
 	@$(MAKE) --no-print-directory build >&2
@@ -92,6 +92,15 @@ fuzz-template: ## COUNT (20000) random chat templates against Python's Jinja (Py
 golden: ## record the goldens from Hugging Face again (Python, torch; never needed to build or test)
 	@tools/setup.sh golden
 	@tools/golden/record.sh $(ARGS)
+
+setup-e2e: ## install what the tests of the page need: Debian's Chromium, and Playwright in a scratch environment
+	@tools/setup.sh build test e2e
+	@tools/scratch_python.sh page playwright==1.65.2 > /dev/null
+	@echo "the page is tested by: make test-page"
+
+test-page: ## the page at / in a browser (make setup-e2e installs one); PICTURES=folder: pictures of it instead
+	@tools/build.sh release corbel
+	@$(if $(PICTURES),python3 -B tests/page/screenshots.py $(BUILD)/corbel $(PICTURES),python3 -B tests/page/check_page.py $(BUILD)/corbel .)
 
 setup: ## install every package that any of these needs
 	@tools/setup.sh build test bench lint fuzz golden

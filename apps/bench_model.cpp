@@ -126,8 +126,9 @@ Result<BenchRow> bench_decode(Bench& bench, const TextModel& model, Device& devi
 
 double arithmetic_seconds(const TextModelInfo& info, std::int64_t rows, std::int64_t logit_rows, double visible_keys,
                           const MachineLimits& limits) {
-  return seconds_at_peak(info.ops_per_row, limits) * static_cast<double>(rows) +
-         seconds_at_peak(info.ops_per_logit_row, limits) * static_cast<double>(logit_rows) +
+  const double wanted = seconds_at_peak(info.ops_per_wanted_row, limits);
+  return (seconds_at_peak(info.ops_per_row, limits) - wanted) * static_cast<double>(rows) +
+         (seconds_at_peak(info.ops_per_logit_row, limits) + wanted) * static_cast<double>(logit_rows) +
          seconds_at_peak(info.attention_ops_per_key, limits) * visible_keys;
 }
 

@@ -11,6 +11,7 @@
 #include "apps/draft_setup.h"
 #include "apps/model_setup.h"
 #include "apps/number_text.h"
+#include "apps/step_trace.h"
 #include "apps/terminal.h"
 #include "corbel/base/checksum.h"
 #include "corbel/base/mapped_file.h"
@@ -29,6 +30,7 @@ struct BatchFlags {
   std::string output;
   std::string quant;
   std::optional<std::int64_t> concurrency, context;
+  std::string trace;
   DraftFlags draft;
   DeviceChoice device;
 };
@@ -239,6 +241,8 @@ class Batch {
     auto parsed = read_chat_completion(line.body, chat_, seed >> 11);
     if (parsed && parsed->wants_stream)
       parsed = fail(Code::bad_request, "\"stream\" is true; a batch gives whole answers");
+    if (parsed && parsed->wants_receipt)
+      parsed = fail(Code::bad_request, "\"return_receipt\" is true; a batch gives none, corbel serve does");
     if (!parsed) return put(index, 400, chat_error_json(parsed.error()));
     const auto asked = std::make_shared<Asked>();
     asked->completion = *std::move(parsed);
@@ -305,9 +309,15 @@ Result<std::string> run_file(const BatchFlags& flags, const std::string& model, 
   CORBEL_ASSIGN(const std::unique_ptr<OpenDraft> draft, open_draft(flags.draft, flags.device, *open));
   EngineOptions engine = engine_options(flags.draft, draft.get());
   engine.stretch = std::numeric_limits<double>::infinity();  // nobody waits for single tokens
+  std::unique_ptr<StepTrace> trace;
+  if (!flags.trace.empty()) {
+    CORBEL_ASSIGN(trace, StepTrace::open(flags.trace));
+    engine.on_step = [&trace](const StepReport& report) { trace->add(report); };
+  }
   Batch batch(*open, *chat, lines, output, engine);
   CORBEL_TRY(batch.run());
   CORBEL_TRY(output.finish());
+  if (trace != nullptr) CORBEL_TRY(trace->finish());
   return text + batch.summary();
 }
 
@@ -324,6 +334,7 @@ int run_batch(const std::vector<std::string>& arguments) {
   line.text("--quant", flags.quant, "pack a checkpoint's weights so, once, and keep them in the cache: w4, w8, ...");
   line.integer("--concurrency", flags.concurrency, "requests at once (default 16)");
   line.integer("--context", flags.context, "most tokens of a prompt and its answer together");
+  line.text("--trace", flags.trace, "write the engine's steps there, for a timeline viewer");
   flags.draft.add_flags(line);
   flags.device.add_flags(line);
   line.example("corbel batch ~/models/Qwen3-0.6B requests.jsonl -o answers.jsonl --quant w4");

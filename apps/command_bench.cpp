@@ -17,6 +17,7 @@
 namespace corbel::app {
 
 int run_bench(const std::vector<std::string>& arguments);
+int run_bench_serve(const std::vector<std::string>& arguments);
 
 namespace {
 
@@ -221,6 +222,8 @@ Result<void> bench(const BenchFlags& flags) {
 }  // namespace
 
 int run_bench(const std::vector<std::string>& arguments) {
+  if (!arguments.empty() && arguments.front() == "serve")
+    return run_bench_serve({arguments.begin() + 1, arguments.end()});
   BenchFlags flags;
   CommandLine line("bench", "measure prefill and decode beside what the machine could do");
   line.text("model", flags.model, "artifact, GGUF file, folder, ORG/NAME or alias; without it the built-in model");
@@ -244,6 +247,7 @@ int run_bench(const std::vector<std::string>& arguments) {
   line.toggle("json", flags.json, "for machines");
   flags.device.add_flags(line);
   line.example("corbel bench --config config.json --dummy-weights --prefill 512 --decode 64 --json");
+  line.example("corbel bench serve http://127.0.0.1:8000    (load on a server; corbel bench serve --help)");
   if (const auto code = line.parse(arguments)) return *code;
   for (const auto& [flag, value] : {std::pair{"decode", flags.decode},
                                     {"repeat", flags.repeat},

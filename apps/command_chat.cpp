@@ -6,6 +6,7 @@
 #include "apps/draft_setup.h"
 #include "apps/environment.h"
 #include "apps/generation_flags.h"
+#include "apps/hub_setup.h"
 #include "apps/line_reader.h"
 #include "apps/terminal.h"
 #include "corbel/base/quote.h"
@@ -239,6 +240,7 @@ int run_chat(const std::vector<std::string>& arguments) {
     return kWrongUsage;
   }
   catch_interrupts();
+  if (const auto offered = offer_pull(flags.model); !offered) return report(offered.error());
   auto open = open_runner({flags.model, flags.quant, flags.huge_pages}, flags.device, flags.generation.context, 1);
   if (!open) return report(open.error());
   auto format = ChatFormat::load((*open)->model->loaded.package->files(), *(*open)->model->tokenizer);

@@ -6,6 +6,7 @@
 #include "apps/answer_report.h"
 #include "apps/command.h"
 #include "apps/generation_flags.h"
+#include "apps/hub_setup.h"
 #include "apps/json_lines.h"
 #include "apps/terminal.h"
 #include "corbel/base/mapped_file.h"
@@ -109,6 +110,7 @@ Result<void> save_state(const std::string& path, const OpenSession& open) {
 
 int run_prompt(const RunFlags& flags, const std::string& prompt) {
   catch_interrupts();
+  if (const auto offered = offer_pull(flags.model); !offered) return report(offered.error());
   auto open = open_session({flags.model, flags.quant}, flags.device, flags.generation.context);
   if (!open) return report(open.error());
   if (const auto loaded = load_state(flags.state, **open); !loaded) return report(loaded.error());

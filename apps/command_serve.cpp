@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "apps/command.h"
+#include "apps/hub_setup.h"
 #include "apps/number_text.h"
 #include "apps/serve_front.h"
 #include "apps/served_models.h"
@@ -61,6 +62,8 @@ Result<void> serve(const ServeFlags& flags) {
 int run_serve(const std::vector<std::string>& arguments) {
   ServeFlags flags;
   if (const auto code = flags.parse(arguments)) return *code;
+  for (const std::string& model : flags.models)
+    if (const auto offered = offer_pull(alias_and_path(model).second); !offered) return report(offered.error());
   hold_serve_signals();
   const auto done = serve(flags);
   return done ? kOk : report(done.error());

@@ -15,6 +15,7 @@ int run_doctor(const std::vector<std::string>& arguments);
 int run_extract(const std::vector<std::string>& arguments);
 int run_inspect(const std::vector<std::string>& arguments);
 int run_parse(const std::vector<std::string>& arguments);
+int run_pull(const std::vector<std::string>& arguments);
 int run_replay(const std::vector<std::string>& arguments);
 int run_run(const std::vector<std::string>& arguments);
 int run_template(const std::vector<std::string>& arguments);
@@ -27,6 +28,7 @@ std::span<const Command> commands() {
       Command{"run", "answer one prompt", run_run},
       Command{"chat", "talk with a model", run_chat},
       Command{"serve", "answer OpenAI's API over HTTP", run_serve},
+      Command{"pull", "download a model from the Hugging Face hub", run_pull},
       Command{"batch", "answer a file of requests, many at once", run_batch},
       Command{"replay", "make an answer again from its receipt, and compare", run_replay},
       Command{"embed", "turn texts into vectors", run_embed},

@@ -35,9 +35,15 @@ std::string environment(const char* name) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
+std::string hf_home() {
+  if (std::string home = environment("HF_HOME"); !home.empty()) return home;
+  const std::string cache = environment("XDG_CACHE_HOME");
+  return cache.empty() ? cache : cache + "/huggingface";
+}
+
 ModelSearch model_search() {
   return {.hf_hub_cache = environment("HF_HUB_CACHE"),
-          .hf_home = environment("HF_HOME"),
+          .hf_home = hf_home(),
           .hf_model = environment("HF_MODEL"),
           .model_folder = environment(std::string(disk_names::kModelFolderVariable).c_str()),
           .home = environment("HOME")};

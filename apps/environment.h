@@ -11,6 +11,9 @@ namespace corbel::app {
 /// The value of an environment variable; empty when it is not set.
 std::string environment(const char* name);
 
+/// HF_HOME, else XDG_CACHE_HOME/huggingface; empty where neither is set.
+std::string hf_home();
+
 /// HF_HOME, HF_HUB_CACHE, HF_MODEL, LLAMA_DIR, HOME.
 ModelSearch model_search();
 

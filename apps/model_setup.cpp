@@ -1,7 +1,9 @@
 #include "apps/model_setup.h"
 
 #include <algorithm>
+#include <functional>
 #include <future>
+#include <map>
 
 #include "apps/environment.h"
 #include "apps/packed_cache.h"
@@ -36,12 +38,14 @@ Result<RunnerLimits> choose_limits(const LoadedModel& loaded, std::optional<std:
   return limits;
 }
 
+constexpr std::int64_t kSharedRows = 512;  // of a step: several prompts share the reading of the weights
+
 /// Limits for several sequences: pages for all of them at full context, or as many as fit, at least for one.
 void share_pages(const TextModel& model, std::int64_t sequences, RunnerLimits& limits, MemoryPlan& plan) {
   const std::int64_t least = pages_of_tokens(limits.context_tokens);
   limits.sequences = sequences;
   limits.logit_rows += sequences - 1;
-  limits.step_rows = std::max(limits.step_rows, sequences);
+  limits.step_rows = std::max({limits.step_rows, sequences, std::min(limits.context_tokens * sequences, kSharedRows)});
   limits.pages = least * sequences;
   const AvailableMemory available = available_memory();
   for (plan = plan_memory(model, limits, available); !plan.fits() && limits.pages > least;
@@ -106,6 +110,18 @@ Result<std::unique_ptr<OpenModel>> open_model(const ModelChoice& model, const De
   CORBEL_ASSIGN(open->tokenizer, tokenizer.get());
   CORBEL_TRY(check_tokenizer_fits(*open->tokenizer, open->model().info(), package->description()));
   return open;
+}
+
+std::vector<std::string> weight_formats(const ModelPackage& package) {
+  const auto tensors = package.tensors();
+  if (!tensors) return {};
+  std::map<std::string_view, std::size_t> bytes;
+  for (const std::string& name : (*tensors)->names())
+    if (const auto tensor = (*tensors)->find(name)) bytes[tensor->format->name] += tensor->bytes.size();
+  std::vector<std::string> formats;
+  for (const auto& [name, size] : bytes) formats.emplace_back(name);
+  std::ranges::stable_sort(formats, std::greater<>(), [&](const std::string& name) { return bytes[name]; });
+  return formats;
 }
 
 namespace {

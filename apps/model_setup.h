@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "apps/device_setup.h"
 #include "corbel/chat/chat_format.h"
@@ -47,6 +48,9 @@ struct OpenModel {
 
 /// Finds, maps and checks the model. Reads headers and the tokenizer only, unless it is to be packed or moved.
 Result<std::unique_ptr<OpenModel>> open_model(const ModelChoice& model, const DeviceChoice& choice, Device& device);
+
+/// Names of the formats of a package's weights, the one with the most bytes first; empty where they cannot be read.
+std::vector<std::string> weight_formats(const ModelPackage& package);
 
 /// A model ready to run: device, model, cache pages, scratch.
 struct OpenRunner {

@@ -73,6 +73,7 @@ void add_flags(CommandLine& line, ServeFlags& flags,
   line.texts("--cors-origin", flags.cors_origins, "pages from there may ask from a browser; \"*\": any (default none)");
   line.text("--tls-cert", flags.tls_cert, "PEM file of the certificate and those above it; read again when it changes");
   line.text("--tls-key", flags.tls_key, "PEM file of its key");
+  line.text("--trace", flags.trace, "write the engine's steps there, for a timeline viewer");
   line.text("--access-log", flags.access_log, "a line of JSON per request into this file; \"-\": standard error");
   line.text("--config", flags.config, "a file with flags: a JSON object, or lines NAME = VALUE");
   line.text("--quant", flags.quant, "pack a checkpoint's weights so, once, and keep them in the cache: w4, w8, ...");

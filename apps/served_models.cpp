@@ -7,6 +7,7 @@
 
 #include "apps/environment.h"
 #include "apps/model_setup.h"
+#include "apps/step_trace.h"
 #include "corbel/base/quote.h"
 
 namespace corbel::app {
@@ -38,6 +39,7 @@ class Serving final : public OpenedModel {
   std::unique_ptr<OpenRunner> open_;
   std::unique_ptr<OpenDraft> draft_;
   std::unique_ptr<ChatModel> chat_;
+  std::unique_ptr<StepTrace> trace_;
   std::unique_ptr<EngineThread> engine_;
 };
 
@@ -50,9 +52,15 @@ Result<std::unique_ptr<OpenedModel>> Serving::open(const ServeFlags& flags, cons
   CORBEL_ASSIGN(serving->draft_, open_draft(flags.draft, flags.device, open));
   CORBEL_ASSIGN(serving->chat_, ChatModel::load(open.model->loaded.package->files(), *open.model->tokenizer,
                                                 open.model->loaded.defaults));
-  serving->engine_ = std::make_unique<EngineThread>(
-      *open.runner, *open.model->tokenizer, engine_options(flags.draft, serving->draft_.get()),
-      [serving = serving.get()] { return serving->make_embedding_runner(); });
+  EngineOptions options = engine_options(flags.draft, serving->draft_.get());
+  if (!flags.trace.empty()) {
+    CORBEL_ASSIGN(serving->trace_,
+                  StepTrace::open(flags.models.size() > 1 ? cat(flags.trace, '.', name) : flags.trace));
+    options.on_step = [trace = serving->trace_.get()](const StepReport& report) { trace->add(report); };
+  }
+  serving->engine_ =
+      std::make_unique<EngineThread>(*open.runner, *open.model->tokenizer, options,
+                                     [serving = serving.get()] { return serving->make_embedding_runner(); });
   serving->describe(name);
   return std::unique_ptr<OpenedModel>(std::move(serving));
 }
@@ -85,6 +93,7 @@ void Serving::describe(const std::string& name) {
       .name = name,
       .profile = open.device.device->info().profile(),
       .kind = std::string(package_kind_name(package->kind())),
+      .formats = weight_formats(*package),
       .context_tokens = runner->limits().context_tokens,
       .created_unix = now.count(),
       .weight_bytes = open.memory.weight_bytes,
@@ -97,15 +106,14 @@ void Serving::describe(const std::string& name) {
       .embedding = remembered<EmbeddingDefaults>([package] { return read_embedding_defaults(package->files()); })};
 }
 
-/// A path may have a '=' of its own.
+}  // namespace
+
 std::pair<std::string, std::string> alias_and_path(const std::string& word) {
   const std::size_t equals = word.find('=');
   std::error_code ignored;
   if (equals == std::string::npos || equals == 0 || std::filesystem::exists(word, ignored)) return {"", word};
   return {word.substr(0, equals), word.substr(equals + 1)};
 }
-
-}  // namespace
 
 Result<std::vector<ShelvedModel>> served_models(const ServeFlags& flags) {
   std::vector<std::string> words = flags.models;

@@ -33,12 +33,16 @@ class Shape:
         self.tied = config.get("tie_word_embeddings", False)
 
     def linear_ops_per_row(self):
-        """Multiplications and additions of all layers' matrices for one row."""
+        """Multiplications and additions of the layers' matrices for one row whose logits are not wanted."""
         attention = self.hidden * self.head_dim * (2 * self.q_heads + 2 * self.kv_heads)
-        return 2 * self.layers * (attention + 3 * self.hidden * self.ffn)
+        return 2 * self.layers * (attention + 3 * self.hidden * self.ffn) - self.last_layer_ops_per_row()
 
     def head_ops_per_row(self):
-        return 2 * self.hidden * self.vocab
+        """Of a row whose logits are wanted: the head, and of the last layer what is not keys and values."""
+        return 2 * self.hidden * self.vocab + self.last_layer_ops_per_row()
+
+    def last_layer_ops_per_row(self):
+        return 2 * (self.hidden * self.head_dim * 2 * self.q_heads + 3 * self.hidden * self.ffn)
 
     def attention_ops_per_key(self):
         return 4 * self.layers * self.q_heads * self.head_dim
@@ -118,7 +122,7 @@ def byte_alphabet():
 def dummy_tokenizer(shape):
     """The smallest byte-level tokenizer with the right number of tokens; benchmarks feed ids."""
     alphabet = byte_alphabet()
-    tokens = [alphabet[byte] for byte in range(256)]
+    tokens = [alphabet[byte] for byte in range(256)] + ["ab"]  # what the one merge makes
     tokens += [f"<{i}>" for i in range(len(tokens), shape.vocab)]
     end = shape.config["eos_token_id"]
     return [("tokenizer.ggml.model", STRING, "gpt2"), ("tokenizer.ggml.pre", STRING, "gpt-2"),

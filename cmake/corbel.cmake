@@ -39,6 +39,7 @@ pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(zlib REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(openssl REQUIRED IMPORTED_TARGET openssl)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(libcurl REQUIRED IMPORTED_TARGET libcurl)
 if(CORBEL_TESTS)
   find_package(GTest QUIET)
   if(GTest_FOUND)
@@ -118,6 +119,16 @@ function(corbel_floor name)
   list(TRANSFORM ARG_USES PREPEND corbel_)
   corbel_library(corbel_${name} ${PROJECT_SOURCE_DIR}/corbel/${name} USES ${ARG_USES} LIBRARIES ${ARG_LIBRARIES})
   corbel_test(corbel_${name} ${PROJECT_SOURCE_DIR}/corbel/${name} LIBRARIES corbel_${name})
+endfunction()
+
+# The files of a folder as a source of `target`: page_files() (cmake/embed_page.cmake).
+function(corbel_embed_page target folder)
+  file(GLOB files CONFIGURE_DEPENDS ${folder}/*)
+  set(output ${PROJECT_BINARY_DIR}/generated/page_files.cpp)
+  set(script ${PROJECT_SOURCE_DIR}/cmake/embed_page.cmake)
+  add_custom_command(OUTPUT ${output} COMMAND ${CMAKE_COMMAND} -DFOLDER=${folder} -DOUTPUT=${output} -P ${script}
+                     DEPENDS ${files} ${script} COMMENT "Embedding the page" VERBATIM)
+  target_sources(${target} PRIVATE ${output})
 endfunction()
 
 # The devices of CORBEL_DEVICES, and the generated list of them: each folder corbel/device/X defines `make_X_device` in X_device.h.

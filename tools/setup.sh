@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a purpose needs and that are missing, as root or through sudo; touches nothing else.
-#   usage: tools/setup.sh [build|test|bench|lint|fuzz|golden]...      (build, when nothing is named)
+#   usage: tools/setup.sh [build|test|bench|lint|fuzz|golden|e2e]...      (build, when nothing is named)
 # With nothing missing it costs one dpkg-query and needs no network.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -13,7 +13,7 @@ while read -r name purpose reason; do
   case " $purposes " in *" $purpose "*) wanted+=("$name"); reasons+=("$reason") ;; esac
 done < packages.txt
 if [ ${#wanted[@]} -eq 0 ]; then
-  echo "tools/setup.sh: no package is needed for \"$purposes\"; known: build, test, bench, lint, fuzz, golden" >&2
+  echo "tools/setup.sh: no package is needed for \"$purposes\"; known: build, test, bench, lint, fuzz, golden, e2e" >&2
   exit 2
 fi
 if ! command -v dpkg-query > /dev/null; then

@@ -61,7 +61,13 @@ void attend_decode_rows(const AttentionArgs& args, const TensorView& q, const At
 
 void project_output(const AttentionArgs& args, const TensorView& q, const AttentionWeights& weights,
                     RunContext& context) noexcept {
-  weights.output.run(q.reshaped({q.shape[0], q.shape[1] * q.shape[2]}), {args.out}, context);
+  TensorView heads = q.reshaped({q.shape[0], q.shape[1] * q.shape[2]});
+  if (args.wanted_rows_alone) {
+    const TensorView wanted = context.allocate(DType::f32, {args.step.logit_rows, heads.columns()});
+    weights.gather({heads, args.step.logit_index, wanted}, context);
+    heads = wanted;
+  }
+  weights.output.run(heads, {args.out}, context);
   context.tap(weights.module, ".o_proj", args.out);
   context.tap(weights.module, "", args.out);
 }
@@ -71,6 +77,7 @@ void run_rows(const AttentionArgs& args, const AttentionSpec& spec, const Attent
               const KvLayer& cache, RunContext& context) noexcept {
   const ArenaScope scope(*context.scratch);
   const TensorView q = project(args, spec, weights, cache, context);
+  if (args.wanted_rows_alone && args.step.logit_rows == 0) return;
   if (args.step.prefill_spans > 0) attend_spans(args, q, weights, cache, context);
   if (args.step.rows > args.step.prefill_rows) attend_decode_rows(args, q, weights, cache, context);
   project_output(args, q, weights, context);
@@ -149,6 +156,7 @@ Result<AttentionWeights> make_attention_weights(const AttentionSpec& spec, const
   CORBEL_ASSIGN(weights.append, device.prepare<KvAppend>({op.page}));
   CORBEL_ASSIGN(weights.prefill, device.prepare<AttentionPrefill>(op));
   CORBEL_ASSIGN(weights.decode, device.prepare<AttentionDecode>(op));
+  CORBEL_ASSIGN(weights.gather, device.prepare<GatherRows>({q_width}));
   return weights;
 }
 

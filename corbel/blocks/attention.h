@@ -5,6 +5,7 @@
 #include "corbel/blocks/normalization.h"
 #include "corbel/blocks/rotary.h"
 #include "corbel/ops/attention.h"
+#include "corbel/ops/rows.h"
 
 namespace corbel {
 
@@ -51,6 +52,7 @@ struct AttentionWeights {
   Prepared<KvAppend> append;
   Prepared<AttentionPrefill> prefill;
   Prepared<AttentionDecode> decode;
+  Prepared<GatherRows> gather;  // of rows of all heads
 };
 
 /// Roles: attention (the module), attention.q, attention.k, attention.v, attention.output, attention.q_norm,
@@ -63,11 +65,14 @@ KvPageSpec cache_page(const AttentionSpec&, const AttentionImplConfig&);
 /// x     f32 [rows, hidden]  normalized input
 /// rope  f32 [rows, 2, rotary_dim / 2]  RopeTable of the rows
 /// out   f32 [rows, hidden]  without the residual; may not overlap x
+/// wanted_rows_alone: keys and values of all rows are kept, out is [logit_rows, hidden] of those whose logits are
+/// wanted
 struct AttentionArgs {
   TensorView x;
   TensorView rope;
   TensorView out;
   const StepInputs& step;
+  bool wanted_rows_alone = false;
 };
 /// Many positions of a sequence: all rows of the step belong to prefill spans.
 struct AttentionPrefillArgs : AttentionArgs {};

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "corbel/chat/call_grammar.h"
+#include "corbel/chat/chat_messages.h"
+#include "corbel/chat/history_calls.h"
 #include "corbel/chat/response_format.h"
 
 namespace corbel {
@@ -80,6 +82,8 @@ Result<std::string> CompletionReader::render(const Json* tools, const Json* vari
 
 Result<void> CompletionReader::read_prompt() {
   if (!fields_.has("messages")) return refuse_field("messages", "is missing; it must be a list of messages");
+  CORBEL_TRY(check_message_fields(*fields_.find("messages")));
+  CORBEL_TRY(check_history_calls(*fields_.find("messages")));
   Json variables = Json::object();
   std::string_view named = "reasoning_effort";
   if (const Json* given = fields_.find("chat_template_kwargs"); given != nullptr) {

@@ -101,15 +101,18 @@ Result<std::string> ChatFormat::Template::render(const NamedTemplate& chosen, co
   return chosen.compiled.render(all);
 }
 
-/// With the arguments of tool calls as objects, or else as text.
+/// With the arguments of tool calls as objects, or else as text; and where a template cannot take null, with empty
+/// texts.
 Result<std::string> ChatFormat::Template::render_text(const NamedTemplate& chosen, const ChatRequest& request,
                                                       const Json& messages) const {
   auto prompt = render(chosen, request, messages);
   if (prompt) return prompt;
-  Json as_text = messages;
-  if (!arguments_to_text(as_text)) return prompt;
-  auto again = render(chosen, request, as_text);
-  return again ? again : prompt;
+  Json other = messages;
+  for (bool (*const change)(Json&) : {arguments_to_text, null_to_text}) {
+    if (!change(other)) continue;
+    if (auto again = render(chosen, request, other)) return again;
+  }
+  return prompt;
 }
 
 Result<std::string> ChatFormat::Template::render_folded(const NamedTemplate& chosen, const ChatRequest& request,

@@ -70,6 +70,13 @@ TEST_F(ChatFormatTest, ARefusalThatFoldingDoesNotCureIsTheTemplatesOwn) {
               HasSubstr("never"));
 }
 
+TEST_F(ChatFormatTest, ContentOfNullIsAnEmptyTextWhereATemplateCannotTakeIt) {
+  const std::string adds = "{% for m in messages %}{{ '[' + m.content + ']' }}{% endfor %}";
+  EXPECT_EQ(rendered(config(adds), {message("user", "hi"), message("assistant", nullptr)}), "[hi][]");
+  EXPECT_EQ(rendered(config("{{ messages[0].content is none }}"), {message("user", nullptr), message("user", "x")}),
+            "True");
+}
+
 TEST_F(ChatFormatTest, ToolsChooseTheTemplateMadeForThem) {
   const Json both = {{"chat_template",
                       {{{"name", "default"}, {"template", "plain {{ tools is none }}"}},

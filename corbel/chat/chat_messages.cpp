@@ -1,5 +1,7 @@
 #include "corbel/chat/chat_messages.h"
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "corbel/base/cat.h"
@@ -88,6 +90,39 @@ Result<void> check_messages(const Json& messages) {
     }
   }
   return {};
+}
+
+Result<void> check_message_fields(const Json& messages) {
+  constexpr auto kRoles =
+      std::to_array<std::string_view>({"developer", "system", "user", "assistant", "tool", "function"});
+  if (!messages.is_array()) return {};  // check_messages says so
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const Json& message = messages[i];
+    if (!message.is_object() || !message.contains("role") || !message["role"].is_string()) continue;
+    const auto& role = message["role"].get_ref<const std::string&>();
+    if (std::ranges::find(kRoles, role) == kRoles.end()) {
+      return fail(Code::bad_request, cat("\"messages[", i, "].role\" is ", quote(role),
+                                         "; known: developer, system, user, assistant, tool, function"));
+    }
+    const auto call = message.find("tool_call_id");
+    if (role == "tool" && (call == message.end() || !call->is_string())) {
+      return fail(
+          Code::bad_request,
+          cat("\"messages[", i, "].tool_call_id\" is missing; it must be the id of the call that this answers"));
+    }
+  }
+  return {};
+}
+
+bool null_to_text(Json& messages) {
+  bool any = false;
+  for (Json& message : messages) {
+    const auto content = message.find("content");
+    if (content == message.end() || !content->is_null()) continue;
+    *content = "";
+    any = true;
+  }
+  return any;
 }
 
 void spread_reasoning(Json& messages) {

@@ -9,6 +9,9 @@ namespace corbel {
 /// Refuses what is no conversation, naming the message: an array of objects with a "role" and a "content" that is a
 /// string, null or an array of parts with a "type".
 Result<void> check_messages(const Json& messages);
+/// Refuses what OpenAI's API does besides: roles that it does not have, a result of a tool that names no call.
+/// Templates may know more; requests are held to this (calls: history_calls.h).
+Result<void> check_message_fields(const Json& messages);
 
 /// Under "reasoning_content" and "thinking", whatever of "reasoning_content", "thinking" and "reasoning" a message has:
 /// templates read the one or the other.
@@ -18,6 +21,9 @@ void spread_reasoning(Json& messages);
 void arguments_to_objects(Json& messages);
 /// Arguments of tool calls that are objects become JSON text; false when there are none.
 bool arguments_to_text(Json& messages);
+
+/// A content of null, as answers with calls have it, becomes the empty text; false when there is none.
+bool null_to_text(Json& messages);
 
 /// Parts of text become one string. Refuses parts of other types, naming the message.
 Result<void> parts_to_text(Json& messages);

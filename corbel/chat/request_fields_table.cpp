@@ -220,7 +220,7 @@ std::vector<RequestField> small_fields() {
   return {
       of(honoured("prompt", Type::text, "\"\"", "the text", kVllm), {Api::tokenize}),
       of(honoured("prompt", Type::text, "", "what the user says", kOurs), {Api::simple_chat}),
-      of(honoured("content", Type::text, "prompt", "its name in llama.cpp's server", "others"), {Api::tokenize}),
+      of(honoured("content", Type::text, "prompt", "its other name", "others"), {Api::tokenize}),
       of(honoured("with_pieces", Type::boolean, "false", "also the tokens as the vocabulary spells them", "others"),
          {Api::tokenize}),
       of(honoured("tokens", Type::list, "", "token ids", kVllm), {Api::detokenize}),

@@ -11,6 +11,7 @@ namespace corbel {
 namespace {
 
 constexpr std::size_t kMaxTools = 128;
+constexpr std::size_t kMostNameBytes = 64;
 
 Result<ToolSpec> read_tool(const Json& entry, const std::string& path) {
   const RequestReader tool(entry, path);
@@ -23,9 +24,9 @@ Result<ToolSpec> read_tool(const Json& entry, const std::string& path) {
   ToolSpec spec;
   spec.path = function.path();
   CORBEL_ASSIGN(spec.name, function.require_text("name"));
-  if (spec.name.empty() || spec.name.size() > kMaxToolName || !std::ranges::all_of(spec.name, is_tool_name_byte)) {
+  if (spec.name.empty() || spec.name.size() > kMostNameBytes || !std::ranges::all_of(spec.name, is_tool_name_byte)) {
     return function.refuse(
-        "name", cat("is ", quote(spec.name), "; it must have 1 to ", kMaxToolName, " letters, digits and _ - . : /"));
+        "name", cat("is ", quote(spec.name), "; it must have 1 to ", kMostNameBytes, " letters, digits and _ - . : /"));
   }
   CORBEL_TRY(function.text("description", ""));
   CORBEL_ASSIGN(spec.strict, function.boolean("strict", false));

@@ -11,6 +11,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+double seconds_between(Clock::time_point begin, Clock::time_point end) {
+  return std::chrono::duration<double>(end - begin).count();
+}
+
 constexpr std::int32_t kMostChoices = 1024;
 
 Error out_of_memory() { return {Code::no_memory, "out of memory"}; }  // short: needs no memory itself
@@ -149,6 +153,8 @@ void Engine::propose_drafts() {
   for (const Sequence* const sequence : scheduler_.running_sequences()) decoding += sequence->decodes() ? 1 : 0;
   DraftPolicy::Step step{scheduler_.pacer(), decoding, decoding};
   const bool always = options_.drafts == Drafts::always;
+  // What drafts are weighed against has to be known, not guessed from other numbers of rows.
+  if (!always && decoding > 0 && !scheduler_.pacer().knows(decoding)) return;
   guessed_.clear();
   for (Sequence* const sequence : scheduler_.running_sequences()) {
     if (!sequence->decodes()) continue;
@@ -227,6 +233,7 @@ void Engine::deliver(Answer& answer, const Delivery& delivery, const Rows<const 
     if (!check_row(answer, logits)) return;
     if (!answer.has_tokens() && answer.request().choices > 1 && !fork_others(answer, logits)) return;
     state = answer.take(logits, chooser_);
+    ++counts_.generated_tokens;
     const bool right = at < delivery.drafted && answer.last_token() == sequence.draft[at];
     if (right) ++accepted;
     if (!right || state != Answer::State::goes_on || is_full(sequence) || interrupted()) break;
@@ -258,12 +265,22 @@ void Engine::handle_failure(const Error& error) {
   scheduler_.restart_all();
 }
 
+/// Nothing runs: because there is nothing, or because memory for the next to be admitted was refused. It tries once
+/// more.
+bool Engine::handle_no_rows() {
+  if (scheduler_.waiting() == 0) return false;
+  if (std::exchange(step_was_empty_, true))
+    fail_group(by_sequence_.find(scheduler_.first_waiting().id)->second->group(), out_of_memory());
+  return true;
+}
+
 bool Engine::step(const std::atomic<bool>* interrupt) {
   end_overdue();
   if (options_.drafts != Drafts::none) propose_drafts();
   const Scheduler::Step& step = scheduler_.schedule();
   for (const Sequence* const sequence : step.admitted) by_sequence_.find(sequence->id)->second->admit();
-  if (step.plan.rows() == 0) return false;
+  if (step.plan.rows() == 0) return handle_no_rows();
+  step_was_empty_ = false;
   ++counts_.steps;
   counts_.rows += step.plan.rows();
   const Clock::time_point begin = Clock::now();
@@ -274,7 +291,20 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
     return true;
   }
   step_failed_ = false;
-  scheduler_.commit(std::chrono::duration<double>(Clock::now() - begin).count());
+  StepReport report{.begin = begin, .run_seconds = seconds_between(begin, Clock::now()), .shape = scheduler_.shape()};
+  scheduler_.commit(report.run_seconds);
+  deliver_all(step, *logits);
+  if (options_.on_step) {
+    report.deliver_seconds = seconds_between(begin, Clock::now()) - report.run_seconds;
+    report.running = scheduler_.running();
+    report.waiting = scheduler_.waiting();
+    report.free_pages = scheduler_.pool().free_pages(0);
+    options_.on_step(report);
+  }
+  return true;
+}
+
+void Engine::deliver_all(const Scheduler::Step& step, const TensorView& logits) {
   // By number: a request that fails takes others of this very step with it.
   delivered_.clear();
   std::int64_t row = 0;
@@ -283,7 +313,7 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
     row += wanted.rows;
   }
   in_step_ = true;
-  const Rows<const float> rows(*logits);
+  const Rows<const float> rows(logits);
   for (const Delivery& delivery : delivered_) {
     const auto found = by_sequence_.find(delivery.sequence);
     if (found == by_sequence_.end()) continue;
@@ -297,7 +327,6 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
   in_step_ = false;
   for (std::size_t i = 0; i < cancelled_.size(); ++i) end_group(cancelled_[i], FinishReason::cancelled);
   cancelled_.clear();
-  return true;
 }
 
 EngineRequest engine_request(std::vector<std::int32_t> prompt, const GenerateOptions& options,
@@ -336,6 +365,7 @@ EngineFigures Engine::figures() const {
   EngineFigures figures = counts_;
   figures.running = scheduler_.running();
   figures.waiting = scheduler_.waiting();
+  figures.most_running = runner_->limits().sequences;
   figures.preemptions = scheduler_.preemptions();
   figures.pages = scheduler_.pool().total();
   figures.free_pages = scheduler_.pool().free_pages(0);

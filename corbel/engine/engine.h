@@ -52,11 +52,23 @@ enum class Drafts { none, where_they_pay, always };
 /// Rows of logits beyond one for each sequence that a runner should have, for tokens that are run ahead.
 inline constexpr std::int64_t kDraftLogitRows = 16;
 
+/// A step as it was run, for whoever draws pictures of them.
+struct StepReport {
+  std::chrono::steady_clock::time_point begin;
+  double run_seconds = 0.0;      // on the device
+  double deliver_seconds = 0.0;  // choosing tokens, callbacks
+  StepPacer::Shape shape;
+  std::int64_t running = 0;  // sequences that have a place; the others wait
+  std::int64_t waiting = 0;
+  std::int64_t free_pages = 0;
+};
+
 struct EngineOptions {
   bool prefix_cache = true;
   Drafts drafts = Drafts::where_they_pay;
   DraftModel* draft_model = nullptr;  // guesses where the text itself has no match; null: nobody does
   double stretch = 1.8;               // a step with rows of prompts may take so many times what decoding alone takes
+  std::function<void(const StepReport&)> on_step;  // after each
 };
 
 struct EngineFigures {
@@ -65,7 +77,9 @@ struct EngineFigures {
   std::int64_t steps = 0;
   std::int64_t rows = 0;  // of all steps
   std::int64_t preemptions = 0;
-  std::int64_t pages = 0;  // of the pool
+  std::int64_t most_running = 0;
+  std::int64_t generated_tokens = 0;  // so far, also of answers under way
+  std::int64_t pages = 0;             // of the pool
   std::int64_t free_pages = 0;
   std::int64_t drafted_tokens = 0;
   std::int64_t accepted_tokens = 0;  // of those drafted
@@ -136,6 +150,8 @@ class Engine {
   void propose_drafts();
   void end_overdue();
   void handle_failure(const Error& error);
+  bool handle_no_rows();
+  void deliver_all(const Scheduler::Step& step, const TensorView& logits);
   void deliver(Answer& answer, const Delivery& delivery, const Rows<const float>& rows);
   bool deliver_prompt(Answer& answer, const Delivery& delivery, const Rows<const float>& rows);
   bool check_row(Answer& answer, std::span<const float> logits);
@@ -159,9 +175,10 @@ class Engine {
   std::vector<std::uint64_t> cancelled_;          // by callbacks of the step at hand
   const std::atomic<bool>* interrupt_ = nullptr;  // of the step at hand
   bool in_step_ = false;
-  bool step_failed_ = false;   // the last one
-  std::uint64_t next_id_ = 1;  // of requests and of sequences
-  EngineFigures counts_;       // what figures() does not ask others for
+  bool step_failed_ = false;     // the last one
+  bool step_was_empty_ = false;  // the last one, though somebody waits
+  std::uint64_t next_id_ = 1;    // of requests and of sequences
+  EngineFigures counts_;         // what figures() does not ask others for
 };
 
 /// A request as generate() takes it from the options: an answer may fill the context.

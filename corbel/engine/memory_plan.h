@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "corbel/base/bytes_text.h"
 #include "corbel/engine/step_runner.h"
 
 namespace corbel {
@@ -45,8 +46,5 @@ struct MemoryPlan {
 };
 
 MemoryPlan plan_memory(const TextModel& model, const RunnerLimits& limits, const AvailableMemory& available);
-
-/// "1.24 GB", "312 MB", "17 kB": decimal units, as in the sizes of files.
-std::string bytes_text(std::int64_t bytes);
 
 }  // namespace corbel

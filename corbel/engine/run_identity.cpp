@@ -24,18 +24,24 @@ Result<std::string> model_hash(const ModelPackage& package) {
   return to_string(hash);
 }
 
+std::string kv_cache_name(const TextModelInfo& model) {
+  std::string name;
+  for (const CacheGroup& group : model.cache.groups) {
+    for (const CacheType& type : cache_types()) {
+      if (type.dtype == group.page.dtype && name.find(type.name) == name.npos)
+        name += cat(name.empty() ? "" : "+", type.name);
+    }
+  }
+  return name;
+}
+
 Result<RunIdentity> identify_run(const ModelPackage& package, const StepRunner& runner) {
   const TextModelInfo& model = runner.model().info();
   RunIdentity identity;
   CORBEL_ASSIGN(identity.model_hash, model_hash(package));
   identity.profile = runner.device().profile();
   identity.strategy = strategy_name(model.strategy);
-  for (const CacheGroup& group : model.cache.groups) {
-    for (const CacheType& type : cache_types()) {
-      if (type.dtype == group.page.dtype && identity.kv_cache.find(type.name) == identity.kv_cache.npos)
-        identity.kv_cache += cat(identity.kv_cache.empty() ? "" : "+", type.name);
-    }
-  }
+  identity.kv_cache = kv_cache_name(model);
   if (model.rope_by_length) identity.context_tokens = runner.limits().context_tokens;
   return identity;
 }

@@ -22,6 +22,9 @@ struct RunIdentity {
   bool operator==(const RunIdentity&) const = default;
 };
 
+/// The dtype of the cache's groups: "bf16"; "bf16+f32" where they differ.
+std::string kv_cache_name(const TextModelInfo& model);
+
 Result<RunIdentity> identify_run(const ModelPackage& package, const StepRunner& runner);
 
 /// What differs first, with both values: "the model's hash is A, here it is B"; empty when nothing does.

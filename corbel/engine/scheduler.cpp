@@ -244,7 +244,10 @@ void Scheduler::plan_prompts() {
     return left(a) != left(b) ? left(a) < left(b) : goes_before(a, b);
   });
   constexpr std::int64_t kLeastRows = 8;  // of a step: prompts go on, however slow the machine
-  double seconds_left = pacer_.seconds_for_prompts(shape_.decode_rows);
+  double streams = 0.0;
+  for (const Sequence* const sequence : sorted_)
+    streams += StepPacer::streams_for_prompt(sequence->length() - sequence->cached);
+  double seconds_left = pacer_.seconds_for_prompts(shape_.decode_rows, streams);
   double positions = 0.0;
   for (Sequence* const sequence : sorted_) {
     std::int64_t rows = std::min(rows_left_, sequence->length() - sequence->cached);

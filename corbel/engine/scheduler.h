@@ -73,10 +73,14 @@ class Scheduler {
 
   std::int64_t running() const noexcept { return std::ssize(running_); }
   std::int64_t waiting() const noexcept { return std::ssize(waiting_); }
+  /// Who is admitted next, of those that wait.
+  const Sequence& first_waiting() const noexcept { return *waiting_.front(); }
   std::span<Sequence* const> running_sequences() const noexcept { return running_; }
   std::int64_t preemptions() const noexcept { return preemptions_; }
   const PagePool& pool() const noexcept { return pool_; }
   const StepPacer& pacer() const noexcept { return pacer_; }
+  /// Of the step that schedule() gave last.
+  const StepPacer::Shape& shape() const noexcept { return shape_; }
   const PrefixCache::Counts& prefix_counts() const noexcept { return prefixes_.counts(); }
 
  private:

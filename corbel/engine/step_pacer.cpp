@@ -20,7 +20,7 @@ int StepPacer::place_of(double position) noexcept {
 
 void StepPacer::measured(const Shape& shape, double seconds) noexcept {
   if (shape.prompt_rows == 0) {
-    return learn(decode_[std::min<std::int64_t>(shape.decode_rows, kRows - 1)], seconds);
+    return learn(decode_[place_of_rows(shape.decode_rows)], seconds);
   }
   // A few rows alone mostly cost the reading of the weights, which decoding rows would share.
   constexpr std::int64_t kManyRows = 64;
@@ -31,7 +31,7 @@ void StepPacer::measured(const Shape& shape, double seconds) noexcept {
 }
 
 double StepPacer::decode_seconds(std::int64_t rows) const noexcept {
-  const auto at = static_cast<int>(std::min<std::int64_t>(rows, kRows - 1));
+  const auto at = static_cast<int>(place_of_rows(rows));
   int below = at;
   while (below > 0 && decode_[below] == 0.0) --below;
   int above = at;
@@ -54,9 +54,16 @@ double StepPacer::prompt_row_seconds(std::int64_t position) const noexcept {
   return decode_seconds(1) / 8.0;
 }
 
-double StepPacer::seconds_for_prompts(std::int64_t decode_rows) const noexcept {
+double StepPacer::streams_for_prompt(std::int64_t tokens) noexcept {
+  constexpr double kMostStreams = 8.0;
+  constexpr double kStreamTokens = 2048.0;
+  return std::min(kMostStreams, kStreamTokens / static_cast<double>(std::max<std::int64_t>(tokens, 1)));
+}
+
+double StepPacer::seconds_for_prompts(std::int64_t decode_rows, double streams) const noexcept {
   const double without = decode_rows > 0 ? decode_seconds(decode_rows) : 0.0;
-  return without > 0.0 ? (stretch_ - 1.0) * without : std::numeric_limits<double>::infinity();
+  if (without == 0.0) return std::numeric_limits<double>::infinity();
+  return (stretch_ * std::max(1.0, streams / static_cast<double>(decode_rows)) - 1.0) * without;
 }
 
 }  // namespace corbel

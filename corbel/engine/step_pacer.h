@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -21,11 +22,15 @@ class StepPacer {
   };
   void measured(const Shape& shape, double seconds) noexcept;
 
+  /// How many streams may wait for a prompt with so many tokens left: many for a short one, which is soon done.
+  static double streams_for_prompt(std::int64_t tokens) noexcept;
   /// Seconds that prompts may add to a step of so many decoding rows; infinite when nothing decodes or nothing is
-  /// known.
-  double seconds_for_prompts(std::int64_t decode_rows) const noexcept;
+  /// known. When `streams`, the sum of streams_for_prompt(), is more than these rows, as many times more.
+  double seconds_for_prompts(std::int64_t decode_rows, double streams) const noexcept;
   /// Seconds that a prompt's row at this position adds: measured there or nearby, or a guess; 0 when nothing is known.
   double prompt_row_seconds(std::int64_t position) const noexcept;
+  /// Whether steps of just so many rows and no prompts were measured.
+  bool knows(std::int64_t decode_rows) const noexcept { return decode_[place_of_rows(decode_rows)] != 0.0; }
   /// Seconds of a step of so many rows and no prompts, from the nearest numbers of rows that were measured; 0 when
   /// none was.
   double decode_seconds(std::int64_t rows) const noexcept;
@@ -34,6 +39,9 @@ class StepPacer {
   static constexpr int kRows = 65;      // the last one: all that are more
   static constexpr int kPositions = 9;  // up to 1k, 2k, 4k, ...
   static int place_of(double position) noexcept;
+  static std::size_t place_of_rows(std::int64_t rows) noexcept {
+    return static_cast<std::size_t>(std::min<std::int64_t>(rows, kRows - 1));
+  }
 
   double stretch_;
   std::array<double, kRows> decode_{};  // 0: not measured

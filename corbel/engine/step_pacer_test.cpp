@@ -17,8 +17,8 @@ TEST(StepPacer, KnowsNothingAtFirst) {
   const StepPacer pacer(2.0);
   EXPECT_EQ(pacer.decode_seconds(3), 0.0);
   EXPECT_EQ(pacer.prompt_row_seconds(100), 0.0);
-  EXPECT_TRUE(std::isinf(pacer.seconds_for_prompts(4)));
-  EXPECT_TRUE(std::isinf(pacer.seconds_for_prompts(0)));
+  EXPECT_TRUE(std::isinf(pacer.seconds_for_prompts(4, 1)));
+  EXPECT_TRUE(std::isinf(pacer.seconds_for_prompts(0, 1)));
 }
 
 TEST(StepPacer, StepsWithPromptsStayWithinTheStretchAtEveryPosition) {
@@ -28,7 +28,7 @@ TEST(StepPacer, StepsWithPromptsStayWithinTheStretchAtEveryPosition) {
   int steps = 0;
   int slow = 0;
   while (position < 32768.0) {
-    const double seconds = pacer.seconds_for_prompts(8);
+    const double seconds = pacer.seconds_for_prompts(8, 1);
     const double row = pacer.prompt_row_seconds(static_cast<std::int64_t>(position));
     const std::int64_t rows = std::max<std::int64_t>(1, static_cast<std::int64_t>(seconds / row));
     const double took = machine(8, rows, position);
@@ -42,6 +42,15 @@ TEST(StepPacer, StepsWithPromptsStayWithinTheStretchAtEveryPosition) {
   double needed = 0.0;
   for (double at = 0.0; at < 32768.0; at += 64.0) needed += 64.0 * (2e-3 + 1e-3 * at / 4096.0) / machine(8, 0, 0);
   EXPECT_LT(steps, 1.3 * needed);
+}
+
+TEST(StepPacer, ACrowdOfPromptsMayDelayAFewStreamsAndOnePromptNotMany) {
+  StepPacer pacer(2.0);
+  pacer.measured({.decode_rows = 4}, 0.010);
+  pacer.measured({.decode_rows = 16}, 0.010);
+  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(16, StepPacer::streams_for_prompt(100)), 0.010);
+  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(4, StepPacer::streams_for_prompt(8192)), 0.010);
+  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(4, 3 * StepPacer::streams_for_prompt(100)), 0.110);  // 24 / 4 x stretch 2
 }
 
 TEST(StepPacer, UnmeasuredNumbersOfRowsAreBetweenTheirNeighbours) {

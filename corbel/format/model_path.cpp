@@ -48,14 +48,6 @@ fs::path expand_home(const std::string& text, const ModelSearch& search) {
   return text;
 }
 
-/// The hub's cache folder, empty when nothing tells where it is.
-fs::path hub_cache(const ModelSearch& search) {
-  if (!search.hf_hub_cache.empty()) return expand_home(search.hf_hub_cache, search);
-  if (!search.hf_home.empty()) return expand_home(search.hf_home, search) / "hub";
-  if (!search.home.empty()) return fs::path(search.home) / ".cache" / "huggingface" / "hub";
-  return {};
-}
-
 /// Newest first by time of change, then by name, so that the answer does not depend on the order of a listing.
 std::optional<fs::path> newest_snapshot(const fs::path& snapshots) {
   std::vector<std::tuple<fs::file_time_type, fs::path>> found;
@@ -71,12 +63,13 @@ std::optional<fs::path> newest_snapshot(const fs::path& snapshots) {
 }
 
 /// The snapshot that the cached repository at `folder` stands at.
-Result<fs::path> current_snapshot(const fs::path& folder) {
+Result<fs::path> current_snapshot(const fs::path& folder, std::string_view repository) {
   const fs::path reference = folder / "refs" / "main";
   const fs::path snapshots = folder / "snapshots";
   if (!is_there(reference)) {
     if (const std::optional<fs::path> newest = newest_snapshot(snapshots)) return *newest;
-    return fail(Code::bad_file, cat(folder.string(), " has no snapshot. Is the download complete?"));
+    return fail(Code::bad_file,
+                cat(folder.string(), " has no snapshot; `corbel pull ", repository, "` completes the download"));
   }
   constexpr std::int64_t kMaxReferenceBytes = 256;
   CORBEL_ASSIGN(std::string hash, read_text_file(reference, kMaxReferenceBytes));
@@ -93,18 +86,16 @@ Result<fs::path> current_snapshot(const fs::path& folder) {
 class Search {
  public:
   Search(std::string model, const ModelSearch& search)
-      : model_(std::move(model)), hub_(hub_cache(search)), home_(search.home) {}
+      : model_(std::move(model)), hub_(hub_cache_folder(search)), home_(search.home) {}
 
   Result<fs::path> run() {
-    std::string_view repository = model_;
-    for (const disk_names::ModelAlias& entry : disk_names::kModelAliases)
-      if (same_ignoring_case(entry.alias, model_)) repository = entry.repository;
+    const std::string named = repository_of(model_);
+    const std::string_view repository = named;
     const std::size_t slash = repository.find('/');
     const std::string_view name = slash == repository.npos ? repository : repository.substr(slash + 1);
     if (!hub_.empty()) {
-      std::string folder = cat("models--", repository);
-      if (slash != repository.npos) folder.replace(folder.find('/'), 1, "--");
-      if (look(hub_ / folder)) return current_snapshot(hub_ / folder);
+      const std::string folder = hub_folder_name(repository);
+      if (look(hub_ / folder)) return current_snapshot(hub_ / folder, repository);
     }
     if (!home_.empty()) {
       const fs::path models = home_ / "models";
@@ -123,9 +114,13 @@ class Search {
   Failure not_found(std::string_view repository) const {
     std::string message = cat("no model ", quote(model_), ": there is no such path");
     for (const std::string& place : looked_) message += cat(", no ", place);
-    message += looked_.empty() ? ". Set HOME or HF_HOME, or give the path of a Hugging Face folder"
-                               : cat(". Download it with `hf download ", repository,
-                                     "`, or give the path of a Hugging Face folder");
+    if (looked_.empty()) {
+      message += ". Set HOME or HF_HOME, or give the path of a Hugging Face folder";
+    } else if (looks_like_repository(repository)) {
+      message += cat(". Download it with `corbel pull ", repository, "`, or give the path of a Hugging Face folder");
+    } else {
+      message += ". Give ORG/NAME, or the path of a Hugging Face folder";
+    }
     return fail(Code::bad_request, std::move(message));
   }
 
@@ -136,6 +131,25 @@ class Search {
 };
 
 }  // namespace
+
+fs::path hub_cache_folder(const ModelSearch& search) {
+  if (!search.hf_hub_cache.empty()) return expand_home(search.hf_hub_cache, search);
+  if (!search.hf_home.empty()) return expand_home(search.hf_home, search) / "hub";
+  if (!search.home.empty()) return fs::path(search.home) / ".cache" / "huggingface" / "hub";
+  return {};
+}
+
+std::string hub_folder_name(std::string_view repository) {
+  std::string name = cat("models--", repository);
+  if (const std::size_t slash = name.find('/'); slash != name.npos) name.replace(slash, 1, "--");
+  return name;
+}
+
+std::string repository_of(std::string_view model) {
+  for (const disk_names::ModelAlias& entry : disk_names::kModelAliases)
+    if (same_ignoring_case(entry.alias, model)) return std::string(entry.repository);
+  return std::string(model);
+}
 
 bool looks_like_repository(std::string_view text) {
   const std::size_t slash = text.find('/');

@@ -26,6 +26,13 @@ struct ModelSearch {
 /// download, hf_model and model_folder both set. Reads the file system only; never the network.
 Result<std::filesystem::path> resolve_model_path(const std::string& model, const ModelSearch& search);
 
+/// The Hugging Face cache's folder, empty when nothing tells where it is.
+std::filesystem::path hub_cache_folder(const ModelSearch& search);
+/// "models--ORG--NAME": a repository's folder in that cache.
+std::string hub_folder_name(std::string_view repository);
+/// The repository that an alias means; anything else as it is.
+std::string repository_of(std::string_view model);
+
 /// True when `text` has the form ORG/NAME that a hub accepts; says nothing about whether it exists.
 bool looks_like_repository(std::string_view text);
 

@@ -72,7 +72,8 @@ TEST_F(ModelPath, WithoutRefsTheNewestSnapshotIsTaken) {
 
 TEST_F(ModelPath, AnIncompleteDownloadIsNamed) {
   folder(kHub);
-  EXPECT_EQ(found("org/net"), cat((home_ / kHub).string(), " has no snapshot. Is the download complete?"));
+  EXPECT_EQ(found("org/net"),
+            cat((home_ / kHub).string(), " has no snapshot; `corbel pull org/net` completes the download"));
   file(kHub + "/refs/main", "ccc");
   EXPECT_EQ(found("org/net"), cat((home_ / kHub / "refs/main").string(), " names the snapshot ccc, which is not in ",
                                   (home_ / kHub / "snapshots").string(), ". Is the download complete?"));
@@ -110,7 +111,7 @@ TEST_F(ModelPath, AnAliasMeansItsRepositoryOrAFolderOfItsOwnName) {
     const std::string repository(entry.repository);
     ASSERT_TRUE(looks_like_repository(repository)) << repository;
     const std::string alias(entry.alias);
-    EXPECT_THAT(found(alias), HasSubstr(cat("hf download ", repository, "`")));
+    EXPECT_THAT(found(alias), HasSubstr(cat("corbel pull ", repository, "`")));
     folder("models/" + alias);
     EXPECT_EQ(found(alias), "models/" + alias);
     folder("models/" + repository);
@@ -125,7 +126,7 @@ TEST_F(ModelPath, NothingFoundListsThePlacesAndWhatToDo) {
   EXPECT_EQ(found("org/net"),
             cat("no model \"org/net\": there is no such path, no ", (home_ / kHub).string(), ", no ",
                 (home_ / "models/org/net").string(), ", no ", (home_ / "models/net").string(),
-                ". Download it with `hf download org/net`, or give the path of a Hugging Face folder"));
+                ". Download it with `corbel pull org/net`, or give the path of a Hugging Face folder"));
   search_ = {};
   EXPECT_EQ(
       found("org/net"),

@@ -87,6 +87,11 @@ void count_work(const CausalLm& model, const WeightStore& store, TextModelInfo& 
         4 * attention.q_heads * attention.head_dim;
   }
   count_linear(model.head_linear(), info.ops_per_logit_row);
+  const auto last = model.linear_specs(static_cast<int>(model.spec().layers.size()) - 1);
+  Linear::Spec queries = *last[0];
+  queries.weights = 1;
+  count_linear(queries, info.ops_per_wanted_row);
+  for (std::size_t i = 1; i < last.size(); ++i) count_linear(*last[i], info.ops_per_wanted_row);
 }
 
 bool looks_at_length(const CausalLmSpec& spec) {

@@ -8,22 +8,44 @@ std::int64_t CacheSpec::bytes_per_page() const {
   return bytes;
 }
 
+namespace {
+
+/// Embeds, runs all layers and what follows them.
+template <typename Finish>
+void run_all(const TextModel& model, const StepInputs& step, const CacheView& cache, RunContext& context,
+             Finish&& finish) noexcept {
+  const ArenaScope scope(*context.scratch);
+  const TensorView hidden = context.allocate(DType::f32, {step.rows, model.info().hidden});
+  model.embed(step, hidden, context);
+  model.run_layers(0, model.info().layers, step, hidden, cache, context);
+  if (!context.cancelled()) finish(hidden);
+}
+
+/// What the step runs as: whoever watches sees all rows.
+StepInputs lean(StepInputs step, const RunContext& context) noexcept {
+  step.keeps_wanted_rows = context.tap_function == nullptr && step.logit_rows < step.rows;
+  return step;
+}
+
+}  // namespace
+
 void TextModel::forward(const StepInputs& step, const CacheView& cache, const TensorView& logits,
                         RunContext& context) const noexcept {
-  const ArenaScope scope(*context.scratch);
-  const TensorView hidden = context.allocate(DType::f32, {step.rows, info().hidden});
-  embed(step, hidden, context);
-  run_layers(0, info().layers, step, hidden, cache, context);
-  if (!context.cancelled()) head(step, hidden, logits, context);
+  const auto run = [&](const StepInputs& inputs) {
+    run_all(*this, inputs, cache, context, [&](const TensorView& hidden) { head(inputs, hidden, logits, context); });
+  };
+  if (context.scratch->measuring()) run(step);  // either way must fit
+  run(lean(step, context));
 }
 
 void TextModel::forward_hidden(const StepInputs& step, const CacheView& cache, const TensorView& rows,
                                RunContext& context) const noexcept {
-  const ArenaScope scope(*context.scratch);
-  const TensorView hidden = context.allocate(DType::f32, {step.rows, info().hidden});
-  embed(step, hidden, context);
-  run_layers(0, info().layers, step, hidden, cache, context);
-  if (!context.cancelled()) final_hidden(step, hidden, rows, context);
+  const auto run = [&](const StepInputs& inputs) {
+    run_all(*this, inputs, cache, context,
+            [&](const TensorView& hidden) { final_hidden(inputs, hidden, rows, context); });
+  };
+  if (context.scratch->measuring()) run(step);
+  run(lean(step, context));
 }
 
 }  // namespace corbel

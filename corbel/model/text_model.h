@@ -50,6 +50,7 @@ struct TextModelInfo {
   std::int64_t step_read_bytes = 0;  // weights that any step reads (all but an untied embedding table)
   Operations ops_per_row;            // all layers' linear ops, per row
   Operations ops_per_logit_row;      // the head
+  Operations ops_per_wanted_row;     // of ops_per_row: only where the row's logits are wanted
   Operations attention_ops_per_key;  // all layers, per row and visible key
   CacheSpec cache;
   std::vector<WeightUse> weights;  // every tensor of the checkpoint that is used
@@ -63,7 +64,8 @@ class TextModel {
 
   /// Token ids of the step to hidden f32 [rows, hidden].
   virtual void embed(const StepInputs& step, const TensorView& hidden, RunContext& context) const noexcept = 0;
-  /// Layers first .. first + count - 1, in place.
+  /// Layers first .. first + count - 1, in place. Where the step keeps its wanted rows alone, the last layer leaves
+  /// those in hidden's rows 0 .. logit_rows - 1.
   virtual void run_layers(int first, int count, const StepInputs& step, const TensorView& hidden,
                           const CacheView& cache, RunContext& context) const noexcept = 0;
   /// The step's wanted rows after the final norm: f32 [logit_rows, hidden]. What head() makes logits of.
@@ -77,7 +79,8 @@ class TextModel {
   /// 64 where they were at one.
   virtual std::vector<WeightBase*> weight_bases() { return {}; }
 
-  /// embed, all layers, head.
+  /// embed, all layers, head. Rows whose logits are not wanted end with the last layer's keys and values, unless
+  /// somebody watches.
   void forward(const StepInputs& step, const CacheView& cache, const TensorView& logits,
                RunContext& context) const noexcept;
   /// embed, all layers, final_hidden: rows f32 [logit_rows, hidden].

@@ -21,6 +21,8 @@ struct StepInputs {
   std::int64_t prefill_spans = 0;  // spans before the decode rows
   std::int64_t prefill_rows = 0;   // rows of those spans; rows prefill_rows .. rows-1 are decode rows
   std::int64_t logit_rows = 0;     // rows whose logits are wanted
+  /// The last layer leaves out what is not wanted: behind it `hidden` has the wanted rows alone, from row 0 on.
+  bool keeps_wanted_rows = false;
 
   TensorView ids;           // i32 [rows]           token of the row
   TensorView positions;     // i32 [rows, axes]     rotary position(s); axes is 1 for text

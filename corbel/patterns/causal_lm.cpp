@@ -91,14 +91,18 @@ void CausalLm::run_layers(int first, int count, const StepInputs& step, const Te
   }
   for (int i = first; i < first + count && !context.cancelled(); ++i) {
     const TensorView rope = rope_of_layer_[i] < 0 ? TensorView{} : tables[rope_of_layer_[i]];
-    step_forward(DecoderLayerArgs{hidden, rope, step}, spec_.layers[i], config_.layer, layers_[i], cache.layers[i],
-                 context);
+    const bool is_last = i + 1 == static_cast<int>(layers_.size());
+    step_forward(DecoderLayerArgs{hidden, rope, step, is_last && step.keeps_wanted_rows}, spec_.layers[i],
+                 config_.layer, layers_[i], cache.layers[i], context);
   }
 }
 
 void CausalLm::final_hidden(const StepInputs& step, const TensorView& hidden, const TensorView& rows,
                             RunContext& context) const noexcept {
   if (step.logit_rows == 0) return;
+  if (step.keeps_wanted_rows)
+    return prefill_forward({hidden.row_range(0, step.logit_rows), rows}, spec_.final_norm, NormImplConfig{},
+                           final_norm_, context);
   gather_({hidden, step.logit_index, rows}, context);
   prefill_forward({rows, rows}, spec_.final_norm, NormImplConfig{}, final_norm_, context);
 }

@@ -43,7 +43,7 @@ class CausalLm {
 
   /// hidden f32 [rows, hidden] of all rows of the step.
   void embed(const StepInputs& step, const TensorView& hidden, RunContext& context) const noexcept;
-  /// Layers first .. first + count - 1, in place.
+  /// Layers first .. first + count - 1, in place; step.keeps_wanted_rows is about the last one.
   void run_layers(int first, int count, const StepInputs& step, const TensorView& hidden, const CacheView& cache,
                   RunContext& context) const noexcept;
   /// The wanted rows of `hidden`, normalized: f32 [logit_rows, hidden], what logits are made of.

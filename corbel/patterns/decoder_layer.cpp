@@ -34,12 +34,40 @@ Result<DecoderLayerWeights> make_decoder_layer_weights(const DecoderLayerSpec& s
                 make_rms_norm_weights(spec.post_attention_norm, context.names.module("post_attention_norm"), context));
   CORBEL_ASSIGN(weights.ffn, make_gated_mlp_weights(spec.ffn, config.ffn, context));
   CORBEL_ASSIGN(weights.add, context.device.prepare<Add>({spec.attention.hidden}));
+  CORBEL_ASSIGN(weights.gather, context.device.prepare<GatherRows>({spec.attention.hidden}));
   return weights;
 }
+
+namespace {
+
+/// The rows whose logits are wanted, alone.
+void run_wanted_rows(const DecoderLayerArgs& args, const DecoderLayerSpec& spec, const DecoderLayerImplConfig& config,
+                     const DecoderLayerWeights& weights, const KvLayer& cache, RunContext& context) noexcept {
+  const std::int64_t wanted = args.step.logit_rows;
+  const TensorView normed = context.allocate(DType::f32, {args.step.rows, spec.attention.hidden});
+  const TensorView kept = context.allocate(DType::f32, {wanted, spec.attention.hidden});
+  const TensorView branch = context.allocate(DType::f32, {wanted, spec.attention.hidden});
+
+  prefill_forward({args.hidden, normed}, spec.input_norm, NormImplConfig{}, weights.input_norm, context);
+  step_forward(AttentionStepArgs{{normed, args.rope, branch, args.step, true}}, spec.attention, config.attention,
+               weights.attention, cache, context);
+  if (wanted == 0) return;
+  weights.gather({args.hidden, args.step.logit_index, kept}, context);
+  weights.add({kept, branch, kept}, context);
+
+  const TensorView kept_normed = normed.row_range(0, wanted);
+  prefill_forward({kept, kept_normed}, spec.post_attention_norm, NormImplConfig{}, weights.post_attention_norm,
+                  context);
+  prefill_forward({kept_normed, branch}, spec.ffn, config.ffn, weights.ffn, context);
+  weights.add({kept, branch, args.hidden.row_range(0, wanted)}, context);
+}
+
+}  // namespace
 
 void step_forward(const DecoderLayerArgs& args, const DecoderLayerSpec& spec, const DecoderLayerImplConfig& config,
                   const DecoderLayerWeights& weights, const KvLayer& cache, RunContext& context) noexcept {
   const ArenaScope scope(*context.scratch);
+  if (args.keeps_wanted_rows) return run_wanted_rows(args, spec, config, weights, cache, context);
   const NormImplConfig norm_config;
   const TensorView normed = context.allocate(DType::f32, {args.step.rows, spec.attention.hidden});
   const TensorView branch = context.allocate(DType::f32, {args.step.rows, spec.attention.hidden});

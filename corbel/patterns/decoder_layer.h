@@ -30,6 +30,7 @@ struct DecoderLayerWeights {
   RmsNormWeights post_attention_norm;
   GatedMlpWeights ffn;
   Prepared<Add> add;
+  Prepared<GatherRows> gather;
 };
 
 /// Roles: layer (the module), input_norm, post_attention_norm, and those of attention and ffn.
@@ -37,11 +38,13 @@ Result<DecoderLayerWeights> make_decoder_layer_weights(const DecoderLayerSpec&, 
                                                        const WeightContext&);
 
 /// hidden f32 [rows, hidden], changed in place; rope as in AttentionArgs. All rows of the step, prefill and decode
-/// together.
+/// together. keeps_wanted_rows: keys and values of all rows, the output of those whose logits are wanted, which then
+/// are rows 0 .. logit_rows - 1 of hidden; the others are left as they come.
 struct DecoderLayerArgs {
   TensorView hidden;
   TensorView rope;
   const StepInputs& step;
+  bool keeps_wanted_rows = false;
 };
 
 void step_forward(const DecoderLayerArgs&, const DecoderLayerSpec&, const DecoderLayerImplConfig&,

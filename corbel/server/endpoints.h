@@ -25,6 +25,7 @@ struct ServerState {
   ModelShelf* models = nullptr;                 // outlives the server; null: before they are known
   std::atomic<bool> ready = false;              // the first model has been loaded
   std::atomic<bool> draining = false;
+  const std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
 };
 
 /// Answers one request: finds its endpoint, checks state. Never throws.
@@ -77,6 +78,10 @@ void generating_health_endpoint(const EndpointCall& call);
 // description_endpoints.cpp
 void capabilities_endpoint(const EndpointCall& call);
 void openapi_endpoint(const EndpointCall& call);
+// page_endpoint.cpp: /, /page/NAME
+void page_endpoint(const EndpointCall& call);
+// status_endpoint.cpp
+void status_endpoint(const EndpointCall& call);
 // replay_endpoint.cpp
 void replay_endpoint(const EndpointCall& call);
 // text_endpoints.cpp

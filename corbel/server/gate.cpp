@@ -167,6 +167,15 @@ std::shared_ptr<const ApiKeys> Gate::keys() const {
   return keys_;
 }
 
+namespace {
+
+/// The page itself holds nothing of anybody: it asks for the key, and sends it with what it asks.
+bool is_open_to_all(const HttpRequest& request) {
+  return request.path == "/health" || request.path == "/" || request.path.starts_with("/page/");
+}
+
+}  // namespace
+
 bool Gate::check_key(const HttpRequest& request, RequestRecord& record) const {
   const std::shared_ptr<const ApiKeys> all = keys();
   if (all->empty()) return true;
@@ -198,7 +207,7 @@ std::optional<HttpResponse> Gate::check(const HttpRequest& request, RequestRecor
   // A page of somebody else's may send a form to a server on this machine without asking; its browser says so.
   if (!allowed && !is_reading && request.header("sec-fetch-site") == "cross-site")
     return http_error(403, "pages of other origins may not ask here (--cors-origin)", "origin_not_allowed");
-  if (request.path != "/health" && !check_key(request, record)) return no_key(request);
+  if (!is_open_to_all(request) && !check_key(request, record)) return no_key(request);
   if (!is_reading) {
     if (const auto wait = rate_.take(record.key_name.empty() ? request.peer : record.key_name)) {
       HttpResponse response = http_error(

@@ -8,8 +8,10 @@
 #include <boost/beast.hpp>
 #include <boost/beast/ssl.hpp>
 #include <cctype>
+#include <optional>
 
 #include "corbel/server/http_outgoing.h"
+#include "corbel/server/http_rules.h"
 
 namespace corbel {
 namespace {
@@ -44,7 +46,9 @@ std::string_view reason_of(int status) {
   switch (status) {
     case 408: return "the request did not come in in time";
     case 413: return "the body is too large";
+    case 414: return "the path is too long";
     case 431: return "the headers are too large";
+    case 501: return "of transfer codings only chunked is known";
     default: return "this is no HTTP request";
   }
 }
@@ -95,7 +99,8 @@ class Connection {
   awaitable<bool> take_request();
   awaitable<error_code> read_body(Parser& parser);
   awaitable<bool> refuse(int status);
-  HttpRequest request_of(http::request<http::string_body> message) const;
+  awaitable<error_code> read_head(std::optional<Parser>& parser);
+  HttpRequest head_of(const http::request<http::string_body>& message) const;
   /// Sends one answer; false when the connection is of no more use.
   awaitable<bool> answer(HttpOutgoing& outgoing, bool keep_alive);
   awaitable<bool> send_head(const HttpResponse& head, bool keep_alive, bool streams);
@@ -137,6 +142,7 @@ template <typename Stream>
 awaitable<bool> Connection<Stream>::send_head(const HttpResponse& head, bool keep_alive, bool streams) {
   http::response<http::string_body> response(static_cast<http::status>(head.status), version_);
   response.set(http::field::server, "corbel");
+  response.set(http::field::date, http_date(std::chrono::system_clock::now()));
   if (!head.content_type.empty()) response.set(http::field::content_type, head.content_type);
   for (const auto& [name, value] : head.headers) response.set(name, value);
   response.keep_alive(keep_alive);
@@ -228,37 +234,57 @@ awaitable<bool> Connection<Stream>::refuse(int status) {
 }
 
 template <typename Stream>
-HttpRequest Connection<Stream>::request_of(http::request<http::string_body> message) const {
+HttpRequest Connection<Stream>::head_of(const http::request<http::string_body>& message) const {
   HttpRequest request{.method = std::string(message.method_string()), .peer = peer_};
-  const std::string_view target(message.target().data(), message.target().size());
-  request.path = std::string(target.substr(0, target.find('?')));
+  request.path = path_of_target({message.target().data(), message.target().size()});
   for (const auto& field : message)
     request.headers.emplace_back(lower(field.name_string()), std::string(field.value()));
-  request.body = std::move(message.body());
   return request;
+}
+
+/// The head of the next request. An empty line ahead of it is passed over (RFC 9112 2.2).
+template <typename Stream>
+awaitable<error_code> Connection<Stream>::read_head(std::optional<Parser>& parser) {
+  lowest().expires_after(all_.options.idle_timeout);
+  error_code failed;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    parser.emplace();
+    parser->header_limit(static_cast<std::uint32_t>(all_.options.max_header_bytes));
+    parser->body_limit(all_.options.max_body_bytes);
+    const auto [unread, bytes] = co_await http::async_read_header(stream_, buffer_, *parser, kToTuple);
+    failed = unread;
+    const std::string_view left(static_cast<const char*>(buffer_.data().data()), buffer_.size());
+    if (!failed || !left.starts_with("\r\n") || !parser->get().target().empty()) break;
+    buffer_.consume(2);
+  }
+  co_return failed;
 }
 
 template <typename Stream>
 awaitable<bool> Connection<Stream>::take_request() {
-  Parser parser;
-  parser.header_limit(static_cast<std::uint32_t>(all_.options.max_header_bytes));
-  parser.body_limit(all_.options.max_body_bytes);
-  lowest().expires_after(all_.options.idle_timeout);
-  auto [failed, bytes] = co_await http::async_read_header(stream_, buffer_, parser, kToTuple);
+  std::optional<Parser> parser;
+  error_code failed = co_await read_head(parser);
+  const bool has_line = !parser->get().target().empty();
+  if (failed == http::error::header_limit && !has_line) co_return co_await refuse(414);
   if (failed) co_return co_await refuse(status_of(failed));
-  if (parser.get()[http::field::expect] == "100-continue") {
+  version_ = parser->get().version();
+  HttpRequest request = head_of(parser->get());
+  if (const int refused = refused_head(request, version_); refused != 0) co_return co_await refuse(refused);
+  if (expects_continue(request, version_)) {
     http::response<http::empty_body> go_on(http::status::continue_, 11);
     co_await http::async_write(stream_, go_on, kToTuple);
   }
-  failed = co_await read_body(parser);
+  failed = co_await read_body(*parser);
   if (failed) co_return co_await refuse(failed == beast::error::timeout ? 408 : status_of(failed));
-  version_ = parser.get().version();
-  is_head_ = parser.get().method() == http::verb::head;
-  const bool keep_alive = parser.get().keep_alive();
+  is_head_ = parser->get().method() == http::verb::head;
+  const bool keep_alive = parser->get().keep_alive();
+  request.body = std::move(parser->get().body());
+  parser.reset();  // a stream that goes on for long holds its request once
   const auto outgoing = std::make_shared<HttpOutgoing>(stream_.get_executor());
   ++all_.busy;
-  const auto handed_over = [&all = all_, request = std::make_shared<HttpRequest>(request_of(parser.release())),
-                            outgoing] { all.handler(std::move(*request), outgoing); };
+  const auto handed_over = [&all = all_, given = std::make_shared<HttpRequest>(std::move(request)), outgoing] {
+    all.handler(std::move(*given), outgoing);
+  };
   asio::post(*all_.workers, handed_over);
   const bool stays = co_await answer(*outgoing, keep_alive);
   --all_.busy;

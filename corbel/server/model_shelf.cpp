@@ -198,38 +198,42 @@ void ModelShelf::deliver(std::unique_lock<std::mutex>& lock, Entry& entry, const
   lock.lock();
 }
 
-/// Closes models until the entry's fits, one at a call; false when there is room.
-bool ModelShelf::make_room(std::unique_lock<std::mutex>& lock, const Entry& entry) {
-  if (state_->has_room(entry, entry.bytes) || state_->open_bytes() == 0) return false;
+/// Closes the model not used for longest among those that nobody holds; where all are held, waits for a change.
+/// False when none is open.
+bool ModelShelf::close_one(std::unique_lock<std::mutex>& lock) {
   if (Entry* const idle = state_->oldest(true); idle != nullptr) {
     close(lock, *idle);
-  } else {
-    state_->oldest(false)->leaving = true;
-    state_->changed.wait(lock);
+    return true;
   }
+  Entry* const busy = state_->oldest(false);
+  if (busy == nullptr) return false;
+  busy->leaving = true;
+  state_->changed.wait(lock);
   return true;
 }
 
 void ModelShelf::open(std::unique_lock<std::mutex>& lock, Entry& entry) {
+  while (!state_->stopping && !state_->has_room(entry, entry.bytes) && close_one(lock)) continue;
+  if (state_->stopping) return;
   lock.unlock();
   auto opened = entry.source.open();
   lock.lock();
+  // The machine may have less room than the budget.
+  if (!opened && opened.error().code == Code::no_memory && close_one(lock)) return;
   if (opened) {
     entry.bytes = (*opened)->served.memory_bytes;
     if (state_->budget > 0 && entry.bytes > state_->budget) {
       opened = fail(Code::no_memory, cat("the model ", quote(entry.source.name), " takes ", bytes_text(entry.bytes),
                                          " of memory; all models together may take ", bytes_text(state_->budget)));
-    } else if (!state_->has_room(entry, entry.bytes)) {
-      lock.unlock();
-      opened = std::unique_ptr<OpenedModel>();  // larger than expected: again, when there is more room
-      lock.lock();
-      return;
     }
   }
   if (!opened) {
     const Error error = opened.error();
     return deliver(lock, entry, &error);
   }
+  // It may have turned out larger than expected.
+  while (!state_->stopping && !state_->has_room(entry, entry.bytes) && close_one(lock)) continue;
+  if (state_->stopping) return;
   entry.opened = *std::move(opened);
   ++entry.times_opened;
   deliver(lock, entry, nullptr);
@@ -243,7 +247,7 @@ void ModelShelf::run() {
       state_->changed.wait(lock);
     } else if (wanted->opened != nullptr) {  // it was to leave, and there is room after all
       deliver(lock, *wanted, nullptr);
-    } else if (!make_room(lock, *wanted)) {
+    } else {
       open(lock, *wanted);
     }
   }

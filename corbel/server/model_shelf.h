@@ -58,7 +58,7 @@ class ModelShelf {
   void run();
   void close(std::unique_lock<std::mutex>& lock, Entry& entry);
   void deliver(std::unique_lock<std::mutex>& lock, Entry& entry, const Error* error);
-  bool make_room(std::unique_lock<std::mutex>& lock, const Entry& entry);
+  bool close_one(std::unique_lock<std::mutex>& lock);
   void open(std::unique_lock<std::mutex>& lock, Entry& entry);
 
   std::shared_ptr<State> state_;  // leases outlive the shelf, but not the model's answers

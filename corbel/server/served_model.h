@@ -2,6 +2,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "corbel/chat/chat_model.h"
 #include "corbel/engine/embedding_defaults.h"
@@ -12,9 +13,10 @@ namespace corbel {
 
 /// A model that answers. What it points to lives as long as it does.
 struct ServedModel {
-  std::string name;     // as requests name it
-  std::string profile;  // numerics: the fingerprint of answers
-  std::string kind;     // "artifact", ...: of its package
+  std::string name;                  // as requests name it
+  std::string profile;               // numerics: the fingerprint of answers
+  std::string kind;                  // "artifact", ...: of its package
+  std::vector<std::string> formats;  // of its weights, the largest part first
   std::int64_t context_tokens = 0;
   std::int64_t input_tokens = 0;  // most of a prompt, where the model says so; 0: the context's
   std::int64_t created_unix = 0;

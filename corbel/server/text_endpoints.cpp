@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "corbel/chat/history_calls.h"
 #include "corbel/chat/request_options.h"
 #include "corbel/server/endpoints.h"
 #include "corbel/server/responses.h"
@@ -42,6 +43,7 @@ Result<HttpResponse> detokenize(const EndpointCall& call) {
 Result<HttpResponse> apply_template(const EndpointCall& call) {
   CORBEL_ASSIGN(const RequestFields fields, RequestFields::make(*call.body, Api::apply_template));
   if (!fields.has("messages")) return refuse_field("messages", "is missing; it must be a list of messages");
+  CORBEL_TRY(check_history_calls(*fields.find("messages")));
   const ChatRequest request{.messages = fields.find("messages"),
                             .tools = fields.find("tools"),
                             .variables = fields.find("chat_template_kwargs"),

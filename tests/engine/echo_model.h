@@ -9,7 +9,7 @@ namespace corbel {
 /// A model whose logits are a hash of the tokens that its cache holds: it keeps token t of a sequence in slot t of its
 /// pages, in two cache groups in turn, and reads all of them back for every row. A page too many, too few or in the
 /// wrong place is another answer, and what the right one is anyone can tell from the tokens.
-class EchoModel final : public TextModel {
+class EchoModel : public TextModel {
  public:
   static constexpr std::int64_t kVocab = 129;
 
@@ -55,8 +55,14 @@ class EchoModel final : public TextModel {
       tokens.clear();
       for (std::int32_t slot = 0; slot <= number(step.slots, row); ++slot)
         tokens.push_back(*place(cache_.layers[slot % 2], step, row, slot));
-      logits_behind(tokens, {rows[i], static_cast<std::size_t>(kVocab)});
+      answer(tokens, {rows[i], static_cast<std::size_t>(kVocab)});
     }
+  }
+
+ protected:
+  /// For models that say something else.
+  virtual void answer(std::span<const std::int32_t> tokens, std::span<float> logits) const noexcept {
+    logits_behind(tokens, logits);
   }
 
  private:

@@ -129,7 +129,7 @@ TEST_F(EngineChaos, RefusedMemoryEndsOneRequestAtMostAndNothingLeaks) {
       refuse_at = random() % 3 == 0 ? static_cast<std::int64_t>(random() % 20) : -1;
       const bool more = engine.step();
       refuse_at = -1;
-      if (!more && next == all.size() && !engine.step()) break;
+      if (!more && next == all.size()) break;
     }
     for (std::size_t i = 0; i < all.size(); ++i) {
       EXPECT_EQ(found[i].endings, 1) << "round " << round << " request " << i;
@@ -145,6 +145,28 @@ TEST_F(EngineChaos, RefusedMemoryEndsOneRequestAtMostAndNothingLeaks) {
   }
   EXPECT_GT(refused, 20);
   EXPECT_LT(refused, 20 * 20);
+}
+
+TEST_F(EngineChaos, ARequestThatWaitsAloneForMemoryIsTriedTwiceAndThenFails) {
+  open("llama/goldens/mha_f32");
+  const std::vector<Wanted> all = some_requests(*tiny_, 1, 5);
+  const auto run = runner(limits(4, 32, 14));
+  for (const int refusals : {1, 2}) {
+    Engine engine(*run, tokenizer_);
+    Outcome found;
+    ASSERT_TRUE(engine.submit(watched(all[0], found)));
+    for (int i = 0; i < refusals; ++i) {
+      refuse_at = 0;  // the first thing that being admitted takes
+      EXPECT_TRUE(engine.step());
+      refuse_at = -1;
+    }
+    while (engine.step()) continue;
+    EXPECT_EQ(found.endings, 1);
+    if (refusals == 1)
+      EXPECT_EQ(found.said, alone(all[0]));
+    else
+      EXPECT_THAT(found.error, HasSubstr("memory"));
+  }
 }
 
 TEST_F(EngineChaos, ADecodeStepAllocatesNothing) {

@@ -72,11 +72,12 @@ void quantize_rows(const Prepared<Linear>& self, const TensorView& x, const RowB
 
 /// The units of a call: those of output 0, then those of output 1, ...
 struct StripUnits {
-  StripUnits(const Linear::Spec& spec, const PackedState& state, std::int64_t rows) noexcept
+  StripUnits(const Linear::Spec& spec, const PackedState& state, const RowBlock& rows) noexcept
       : outputs(spec.gated ? 1 : spec.weights) {
     for (int w = 0; w < outputs; ++w) {
       const std::int64_t bytes = state.weights[w].strip_bytes + (spec.gated ? state.weights[1].strip_bytes : 0);
-      const std::int64_t most = rows <= kMostDirectRows ? kMostUnitStrips : std::max<std::int64_t>(2, 32 / rows * 2);
+      const std::int64_t most = rows.direct ? std::min(kMostUnitStrips, kMostDirectDots / rows.rows)
+                                            : std::max<std::int64_t>(2, 32 / rows.rows * 2);
       size[w] = std::clamp<std::int64_t>(kUnitBytes / bytes / 2 * 2, 2, most);
       count[w] = (state.weights[w].strips + size[w] - 1) / size[w];
       total += count[w];
@@ -101,18 +102,12 @@ void run_range(const Prepared<Linear>& self, const Linear::Args& call, const Str
   const WorkerMemory memory(state, worker);
   const std::int64_t features = spec.outputs[range.weight].features;
   const int weights = spec.gated ? 2 : 1;
-  // Strips as they are stored want all rows in one tile.
-  bool direct = rows.tiles == 1;
-  for (int i = 0; i < weights; ++i) {
-    const PackedKernel& kernel = state.weights[range.weight + i].kernel;
-    direct = direct && kernel.dot != nullptr && rows.rows <= kernel.most_rows;
-  }
-  const std::int64_t step = direct ? range.count : 2;
+  const std::int64_t step = rows.direct ? range.count : 2;
   for (std::int64_t strip = range.first; strip < range.first + range.count; strip += step) {
     for (int i = 0; i < weights; ++i) {
       const PackedWeight& weight = state.weights[range.weight + i];
       const std::byte* const strips = call.weights[range.weight + i];
-      if (direct)
+      if (rows.direct)
         dot_direct(state, weight, strips, range, rows.rows, memory.dots(i));
       else
         dot_pair(state, weight, strips, strip, rows, memory, memory.dots(i));
@@ -133,7 +128,7 @@ void run_packed_linear(const Prepared<Linear>& self, const Linear::Args& call, R
   for (std::int64_t first = 0; first < rows; first += state.block_rows) {
     const RowBlock block(state, first, std::min(state.block_rows, rows - first));
     quantize_rows(self, call.x, block);
-    const StripUnits units(self.spec(), state, block.rows);
+    const StripUnits units(self.spec(), state, block);
     state.op.pool->parallel_for(units.total, [&](std::int64_t unit, int worker) {
       run_range(self, call, units.range(state, unit), block, worker);
     });
@@ -178,8 +173,10 @@ Result<Prepared<Linear>> prepare_packed_linear(const Linear::Spec& spec, const D
   const PackedKernels& kernels = plain.kernels->packed;
   state.blocks = packed_blocks(spec.in_features);
   state.tile_rows = kernels.tile_rows;
+  state.direct_rows = kMostWideRows;
   for (int w = 0; w < spec.weights; ++w) {
     state.weights[w] = make_weight(spec, w, *plain.kernels);
+    state.direct_rows = std::min(state.direct_rows, state.weights[w].kernel.most_rows);
     const PackedCodec& codec = *state.weights[w].format->packed;
     if (codec.groups > 1 || codec.has_offsets) state.tile_rows = kernels.grouped_tile_rows;
   }

@@ -11,6 +11,7 @@ namespace corbel::cpu {
 // Columns of a panel: 16 blocks are 128 KB, which stay in the second-level cache.
 constexpr std::int64_t kPanelBlocks = 16;
 constexpr std::int64_t kMostUnitStrips = 64;
+constexpr std::int64_t kMostDirectDots = kMostDirectRows * kMostUnitStrips;  // strips x rows of one unit
 
 struct PackedWeight {
   const WeightFormat* format = nullptr;
@@ -27,6 +28,7 @@ struct PackedState {
   std::int64_t blocks = 0;
   std::int64_t block_rows = 0;
   std::int64_t tile_rows = 0;
+  std::int64_t direct_rows = 0;  // of a tile that strips are read for as they are stored; 0: a weight has no way to
   std::int64_t scales_at = 0;
   std::int64_t starts_at[kGroupings] = {};  // 0: unused
   std::int64_t sums_at[kGroupings] = {};
@@ -43,14 +45,19 @@ inline const PackedState& packed_state(const Prepared<Linear>& self) noexcept {
 /// Tiles of x behind one another; a tile of rows [row, row + rows) begins at row in every array.
 QuantizedTile tile_at(const PackedState& state, std::int64_t row, std::int64_t rows) noexcept;
 
-/// Rows of one pass over the weights, in tiles of about equal height: 16 are 8 + 8, not 12 + 4.
+/// Rows of one pass over the weights: few are one tile, for which strips are read as they are stored (`direct`); many
+/// are tiles of about equal height, which share a panel.
 struct RowBlock {
   RowBlock(const PackedState& state, std::int64_t first_row, std::int64_t count) noexcept
-      : first(first_row), rows(count), tiles((count + state.tile_rows - 1) / state.tile_rows) {}
+      : first(first_row),
+        rows(count),
+        direct(count <= state.direct_rows),
+        tiles(direct ? 1 : (count + state.tile_rows - 1) / state.tile_rows) {}
   std::int64_t begin(std::int64_t tile) const noexcept { return tile * rows / tiles; }
   std::int64_t height(std::int64_t tile) const noexcept { return begin(tile + 1) - begin(tile); }
   std::int64_t first;
   std::int64_t rows;
+  bool direct;
   std::int64_t tiles;
 };
 
@@ -70,7 +77,7 @@ struct WorkerMemory {
   float* scales() const noexcept { return reinterpret_cast<float*>(base + at.panel_scales_at); }
   float* offsets() const noexcept { return reinterpret_cast<float*>(base + at.panel_offsets_at); }
   static std::int64_t dots_floats(std::int64_t block_rows) {
-    return std::max(block_rows * kPanelRows, kMostDirectRows * kMostUnitStrips * kStripRows);
+    return std::max(block_rows * kPanelRows, kMostDirectDots * kStripRows);
   }
   std::byte* base;
   const PackedState& at;
@@ -80,7 +87,7 @@ struct WorkerMemory {
 void dot_pair(const PackedState& state, const PackedWeight& weight, const std::byte* strips, std::int64_t strip,
               const RowBlock& rows, const WorkerMemory& memory, float* dots) noexcept;
 
-/// dots [rows][count * 16] of strips as they are stored; rows that fit one tile and PackedKernel::most_rows.
+/// dots [rows][count * 16] of strips as they are stored; rows of a direct block.
 void dot_direct(const PackedState& state, const PackedWeight& weight, const std::byte* strips, const StripRange& range,
                 std::int64_t rows, float* dots) noexcept;
 

@@ -18,6 +18,7 @@ constexpr int64_t kPanelBlockBytes = kBlockColumns * kPanelRows;
 constexpr int64_t kMostTileRows = 12;      // 12 x 2 sums, 2 weights, 1 x: 27 of 32 registers
 constexpr int64_t kMostGroupedRows = 6;    // 6 x 2 integer sums, 6 x 2 float sums, 2 weights, 1 x, 1 scale: 28 of 32
 constexpr int64_t kMostDirectRows = 8;     // a strip's sums in registers beside what unpacking needs
+constexpr int64_t kMostWideRows = 16;      // integer sums alone in registers
 constexpr int64_t kMostDirectGrouped = 4;  // with several groups a block there are float sums as well
 constexpr int kGroupings = 5;              // groups of a block: 1 << 0 .. 1 << 4
 

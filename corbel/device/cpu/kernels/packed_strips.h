@@ -125,15 +125,66 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
   }
 }
 
+/// More rows, one group a block: integer sums alone stay in registers, those of floats wait in memory for the end of
+/// a block. What unpacking takes is hidden behind so many products.
+template <typename Kind, int R>
+__attribute__((noinline)) void dot_strips_wide(const DirectArgs& args) {
+  constexpr int64_t kStepLines = Kind::kBlockBytes / 64 / kStepsOfBlock;
+  constexpr int64_t kOpenLines = Kind::kBlockBytes / 64 % kStepsOfBlock;
+  const unsigned char* block = args.strips;
+  Kind kind(*args.tables);
+  for (int64_t strip = 0; strip < args.count; ++strip) {
+    const int8_t* x = args.x.integers;
+    const float* x_scales = args.x.scales;
+    const int32_t* starts = args.x.starts[0];
+    float* const dots = args.dots + strip * 16;
+    for (int64_t b = 0; b < args.blocks; ++b) {
+      kind.open(block);
+      fetch_lines(block + kStripBytesAhead, kOpenLines);
+      __m512i sum[R];
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) sum[r] = _mm512_set1_epi32(starts[r]);
+      for (int step = 0; step < kStepsOfBlock; ++step) {
+        __m512i fours[8];
+        kind.columns(step, fours);
+        fetch_lines(block + kStripBytesAhead + (kOpenLines + step * kStepLines) * 64, kStepLines);
+#pragma GCC unroll 8
+        for (int four = 0; four < 8; ++four) {
+#pragma GCC unroll 16
+          for (int r = 0; r < R; ++r) dot4(sum[r], fours[four], x + (four * R + r) * 4);
+        }
+        x += 8 * R * 4;
+      }
+      const __m512 scale = kind.scale(0);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        float* const at = dots + r * args.stride;
+        const __m512 before = b == 0 ? _mm512_setzero_ps() : _mm512_loadu_ps(at);
+        const __m512 t = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[r]), scale);
+        _mm512_storeu_ps(at, _mm512_fmadd_ps(t, _mm512_set1_ps(x_scales[r]), before));
+      }
+      starts += R;
+      x_scales += R;
+      block += Kind::kBlockBytes;
+    }
+  }
+}
+
 template <typename Kind>
-constexpr int kMostRowsOf = static_cast<int>(Kind::kGroups > 1 ? kMostDirectGrouped : kMostDirectRows);
+constexpr bool kIsWide = Kind::kGroups == 1 && !Kind::kOffsets;
+template <typename Kind>
+constexpr int kMostRowsOf =
+    static_cast<int>(kIsWide<Kind> ? kMostWideRows : (Kind::kGroups > 1 ? kMostDirectGrouped : kMostDirectRows));
 
 template <typename Kind, int R = kMostRowsOf<Kind>>
 void dot_strips_of_rows(const DirectArgs& args) {
   if constexpr (R > 1) {
     if (args.x.rows < R) return dot_strips_of_rows<Kind, R - 1>(args);
   }
-  dot_strips<Kind, R>(args);
+  if constexpr (R > kMostDirectRows)
+    dot_strips_wide<Kind, R>(args);
+  else
+    dot_strips<Kind, R>(args);
 }
 
 template <typename Kind>

@@ -1,0 +1,136 @@
+"""The page and a server that is loading, gone, locked; what runs there, and its model's card."""
+
+import re
+import tempfile
+import threading
+
+import page_case
+from page_case import PageCase
+from stage import Corbel, give_error, give_json, hang_up, whole_answer
+
+
+class Server(PageCase):
+    def test_while_the_model_loads_a_message_waits_and_goes_by_itself(self):
+        loading = threading.Event()
+        self.stage.answers["/health"] = lambda request: give_json(request, 503 if not loading.is_set() else 200, {"status": "ok" if loading.is_set() else "loading"})
+        self.answer_with(whole_answer("here"))
+        self.open(ready=False)
+        self.page.locator("#banner", has_text="The model is being loaded").wait_for()
+        self.page.fill("#composer-text", "Hello")
+        self.page.keyboard.press("Enter")
+        self.page.locator("#hint", has_text="goes as soon as the server is ready").wait_for()
+        self.assertEqual(self.bodies(), [])
+        loading.set()
+        self.page.locator(".prose", has_text="here").wait_for()
+        self.assertFalse(self.page.locator("#banner").is_visible())
+
+    def test_an_example_is_asked_when_the_server_is_ready_and_not_before(self):
+        loading = threading.Event()
+        self.stage.answers["/health"] = lambda request: give_json(request, 503 if not loading.is_set() else 200, {"status": "ok" if loading.is_set() else "loading"})
+        self.answer_with(whole_answer("here"))
+        self.open(ready=False)
+        self.page.locator(".example").first.click()
+        self.page.locator("#hint", has_text="goes as soon as").wait_for()
+        loading.set()
+        self.page.locator(".prose", has_text="here").wait_for()
+
+    def test_a_server_that_goes_away_is_named_and_found_again(self):
+        self.open()
+        self.stage.answers["/health"] = self.stage.answers["/v1/chat/completions"] = hang_up
+        answer = self.ask("Hello")
+        self.assertIn("The server does not answer", answer.inner_text())
+        self.page.locator("#banner", has_text="does not answer").wait_for()
+        self.stage.answers.clear()
+        self.page.locator('.dot[data-state="ok"]').wait_for()
+        answer.get_by_text("Try again").click()
+        self.page.locator(".message.assistant .figures", has_text="tokens").wait_for()
+
+    def test_the_live_panel_shows_the_batch_the_queue_and_the_cache(self):
+        figures = {"running": 3, "waiting": 2, "most_running": 16, "steps": 10, "rows": 40, "generated_tokens": 1000, "preemptions": 1, "pages": 512,
+                   "free_pages": 400, "prefix_pages": 12, "prefix_asked_tokens": 200, "prefix_hit_tokens": 50, "drafted_tokens": 10, "accepted_tokens": 5}
+
+        def status(request):
+            figures["generated_tokens"] += 80
+            give_json(request, 200, {"object": "status", "version": "0", "uptime_seconds": 5, "memory": {"resident_bytes": 5e8, "limit_bytes": 1e9},
+                                     "models": [{"id": "pico", "loaded": True, "engine": figures}]})
+        self.stage.answers["/v1/status"] = status
+        self.open()
+        self.page.click("#tab-live")
+        pane = self.page.locator("#pane-live")
+        for text in ("3 of 16, 2 waiting", "100 used, 12 kept of 512", "25% of 200 tokens", "500 MB of 1.00 GB", "10, 50% right"):
+            pane.get_by_text(text).wait_for()
+        rate = pane.locator(".picture strong").first
+        rate.filter(has_text=re.compile(r"^[5-8]\d$")).wait_for()  # 80 tokens in about a second
+        self.assertRegex(pane.locator(".line").first.get_attribute("d"), r"^M[\d.,]+")
+
+    def test_the_live_figures_are_the_servers_own(self):
+        self.open()
+        self.ask("What is a KV cache?")
+        self.page.click("#tab-live")
+        self.page.locator("#pane-live dd").first.wait_for()
+        self.assertGreater(int(self.page.locator("#pane-live dd").first.inner_text().replace(",", "")), 0)
+        self.assertRegex(self.page.locator("#pane-live .bar-text").nth(2).inner_text(), r"MB of [\d.]+ GB")
+
+    def test_nobody_asks_for_live_figures_while_the_panel_is_closed(self):
+        self.open()
+        self.page.click("#tab-live")
+        self.page.locator("#pane-live dd").first.wait_for()
+        self.page.click("#panel-close")
+        asked = len([one for one in self.stage.seen if one[1] == "/v1/status"])
+        self.page.wait_for_timeout(1500)
+        self.assertEqual(len([one for one in self.stage.seen if one[1] == "/v1/status"]), asked)
+
+    def test_the_card_says_what_the_model_is(self):
+        self.open()
+        self.page.click("#tab-card")
+        card = self.page.locator("#pane-card")
+        for text in ("pico", "LlamaForCausalLM", "7.3 million in 8 layers", "bf16; 14.7 MB", "2,048 tokens here", "the model's own"):
+            card.get_by_text(text).first.wait_for()
+        self.assertIn('"model":"pico"', card.locator("pre").inner_text())
+
+    def test_a_full_queue_is_told_in_the_servers_words(self):
+        self.answer_with(give_error(429, "too many requests are waiting; come back later"))
+        self.open()
+        self.assertIn("too many requests are waiting", self.ask("Hello").inner_text())
+
+
+class Locked(PageCase):
+    @classmethod
+    def setUpClass(cls):
+        with tempfile.NamedTemporaryFile("w", delete=False) as file:
+            file.write("a-key-of-this-test\n")
+        cls.corbel = Corbel(page_case.PROGRAM, "--api-key-file", file.name)
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.corbel.stop() == 0
+
+    def setUp(self):
+        super().setUp()
+        self.stage.port_behind = self.corbel.port
+
+    def test_the_page_loads_without_a_key_asks_for_it_and_keeps_it_for_the_tab_alone(self):
+        self.open(ready=False)
+        self.page.locator("dialog").wait_for()
+        self.page.fill("#key", "wrong")
+        self.page.keyboard.press("Enter")
+        self.page.get_by_text("does not know this key").wait_for()
+        self.page.fill("#key", "a-key-of-this-test")
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_selector('.dot[data-state="ok"]')
+        self.assertIn("tokens", self.ask("What is a KV cache?").locator(".figures").inner_text())
+        self.assertNotIn("a-key-of-this-test", self.page.evaluate("JSON.stringify(localStorage) + document.cookie"))
+        self.page.reload()
+        self.page.wait_for_selector('.dot[data-state="ok"]')
+        other = self.context.new_page()
+        other.goto(self.stage.url)
+        other.locator("dialog").wait_for()
+
+    def test_who_enters_no_key_can_do_so_later(self):
+        self.open(ready=False)
+        self.page.locator("dialog").wait_for()
+        self.page.keyboard.press("Escape")
+        self.page.get_by_text("Enter the key").click()
+        self.page.fill("#key", "a-key-of-this-test")
+        self.page.click("text=Use this key")
+        self.page.wait_for_selector('.dot[data-state="ok"]')
