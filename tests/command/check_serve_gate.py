@@ -48,7 +48,7 @@ class Keys(unittest.TestCase):
                                         ({"Authorization": "Bearer secret-on"}, 401), ({"Authorization": "Bearer secret-one2"}, 401), ({"Authorization": "Bearer "}, 401),
                                         ({"Authorization": "Bearer secret-one\x00"}, 400), ({"Authorization": "secret-one"}, 401)):
                     self.assertEqual(server.request("GET", "/v1/models", headers=headers)[0], status, headers)
-                self.assertIn("Basic realm", server.request("GET", "/", headers={"Accept": "text/html"})[2]["www-authenticate"])
+                self.assertIn("Basic realm", server.request("GET", "/v1/models", headers={"Accept": "text/html"})[2]["www-authenticate"])
 
     def test_are_read_again_on_sighup(self):
         with tempfile.TemporaryDirectory() as folder:
