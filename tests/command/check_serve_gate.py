@@ -339,7 +339,7 @@ class Told(unittest.TestCase):
                 server.request("GET", "/v1/models?q=strawberry")
                 connection = server.connect()
                 body = json.dumps({**ask, **LONG})
-                connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nx-api-key: hush-hush\r\nx-request-id: gone\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+                connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nx-api-key: hush-hush\r\nx-request-id: gone\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
                 connection.recv(10)
                 connection.close()
                 self.assertEqual(server.request("GET", "/health")[0], 200)
