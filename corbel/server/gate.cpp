@@ -43,6 +43,8 @@ class NotingResponder final : public Responder {
     inner_->on_gone([departure = departure_] { departure->happen(); });
   }
   void respond(HttpResponse response) override {
+    if (record_->is_void() && response.status < 400)
+      response = http_error(500, "the model's file changed while it was served; the answer is lost");
     note(response);
     record_->note_end();
     inner_->respond(std::move(response));

@@ -281,14 +281,14 @@ awaitable<bool> Connection<Stream>::take_request() {
   request.body = std::move(parser->get().body());
   parser.reset();  // a stream that goes on for long holds its request once
   const auto outgoing = std::make_shared<HttpOutgoing>(stream_.get_executor());
-  ++all_.busy;
+  const HttpCounted busy(all_.busy);
+  // However this ends (memory may be short): who answers learns that nobody listens any more.
+  const std::shared_ptr<void> leaving(nullptr, [outgoing](void*) { outgoing->leave(false); });
   const auto handed_over = [&all = all_, given = std::make_shared<HttpRequest>(std::move(request)), outgoing] {
     all.handler(std::move(*given), outgoing);
   };
   asio::post(*all_.workers, handed_over);
-  const bool stays = co_await answer(*outgoing, keep_alive);
-  --all_.busy;
-  co_return stays;
+  co_return co_await answer(*outgoing, keep_alive);
 }
 
 template <typename Stream>

@@ -11,6 +11,18 @@
 /// One connection of an HTTP server; http_server.cpp alone includes it.
 namespace corbel {
 
+/// Counts while it lives, however it ends.
+class HttpCounted {
+ public:
+  explicit HttpCounted(std::atomic<std::int64_t>& count) : count_(count) { ++count_; }
+  HttpCounted(const HttpCounted&) = delete;
+  HttpCounted& operator=(const HttpCounted&) = delete;
+  ~HttpCounted() { --count_; }
+
+ private:
+  std::atomic<std::int64_t>& count_;
+};
+
 /// What all connections of a server know.
 struct HttpConnections {
   HttpServerOptions options;

@@ -1,6 +1,7 @@
 #include "corbel/server/http_server.h"
 
 #include <boost/asio.hpp>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -34,9 +35,8 @@ struct HttpServer::State : HttpConnections {
 };
 
 awaitable<void> HttpServer::State::serve(tcp::socket socket) {
-  ++open;
+  const HttpCounted counted(open);
   co_await serve_http_connection(*this, std::move(socket));
-  --open;
 }
 
 /// One connection too many. Nothing is waited for: what does not go out at once is lost.
@@ -66,8 +66,11 @@ awaitable<void> HttpServer::State::accept() {
       turn_away(std::move(socket));
       continue;
     }
-    const auto executor = socket.get_executor();
-    asio::co_spawn(executor, serve(std::move(socket)), asio::detached);
+    try {
+      const auto executor = socket.get_executor();
+      asio::co_spawn(executor, serve(std::move(socket)), asio::detached);
+    } catch (const std::bad_alloc&) {  // this connection is lost, the next one may find memory
+    }
   }
 }
 

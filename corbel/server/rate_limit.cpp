@@ -19,7 +19,10 @@ std::optional<std::chrono::seconds> RateLimit::take(std::string_view caller, Clo
   const std::lock_guard lock(mutex_);
   auto found = buckets_.find(caller);
   if (found == buckets_.end()) {
-    if (buckets_.size() >= kMostCallers) forget_idle(now);
+    if (buckets_.size() >= kMostCallers && now >= next_look_) {
+      forget_idle(now);
+      next_look_ = now + std::chrono::seconds(1);  // a flood of addresses does not make each request a search
+    }
     if (buckets_.size() >= kMostCallers) return std::chrono::seconds(60);
     found = buckets_.emplace(caller, Bucket{per_minute_, now}).first;
   }

@@ -29,6 +29,7 @@ class RateLimit {
 
   double per_minute_ = 0.0;
   mutable std::mutex mutex_;
+  Clock::time_point next_look_ = Clock::time_point::min();  // for callers to forget
   std::map<std::string, Bucket, std::less<>> buckets_;
 };
 

@@ -50,13 +50,14 @@ class RequestRecord : public std::enable_shared_from_this<RequestRecord> {
   std::string method, path;
   RequestLimits limits;
   Clock::time_point arrived = Clock::now();
+  /// What was computed since may be wrong: nothing of it is delivered.
+  bool is_void() const { return limits.weights_lost != nullptr && *limits.weights_lost; }
   void note_answer(int status);
   void note_end();
   void note_gone();
 
  private:
   struct Watch;
-  bool is_void() const { return limits.weights_lost != nullptr && *limits.weights_lost; }
   void note_result(const GenerateResult& result);
 
   std::function<void(const RequestSummary& summary)> done_;

@@ -48,7 +48,7 @@ class Keys(unittest.TestCase):
                                         ({"Authorization": "Bearer secret-on"}, 401), ({"Authorization": "Bearer secret-one2"}, 401), ({"Authorization": "Bearer "}, 401),
                                         ({"Authorization": "Bearer secret-one\x00"}, 400), ({"Authorization": "secret-one"}, 401)):
                     self.assertEqual(server.request("GET", "/v1/models", headers=headers)[0], status, headers)
-                self.assertIn("Basic realm", server.request("GET", "/", headers={"Accept": "text/html"})[2]["www-authenticate"])
+                self.assertIn("Basic realm", server.request("GET", "/v1/models", headers={"Accept": "text/html"})[2]["www-authenticate"])
 
     def test_are_read_again_on_sighup(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -339,7 +339,7 @@ class Told(unittest.TestCase):
                 server.request("GET", "/v1/models?q=strawberry")
                 connection = server.connect()
                 body = json.dumps({**ask, **LONG})
-                connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nx-api-key: hush-hush\r\nx-request-id: gone\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+                connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nx-api-key: hush-hush\r\nx-request-id: gone\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
                 connection.recv(10)
                 connection.close()
                 self.assertEqual(server.request("GET", "/health")[0], 200)
