@@ -6,6 +6,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <tuple>
 
 #include "corbel/base/json.h"
 
@@ -121,8 +122,8 @@ std::string kind_of(const error_code& failed, std::string_view when) {
 /// One connection, kept for the next request as long as the server keeps it.
 class Line {
  public:
-  Line(const asio::any_io_executor& executor, const LoadTarget& target, tcp::resolver::results_type places)
-      : target_(target), places_(std::move(places)), executor_(executor) {}
+  Line(asio::any_io_executor executor, const LoadTarget& target, tcp::resolver::results_type places)
+      : target_(target), places_(std::move(places)), executor_(std::move(executor)) {}
 
   awaitable<void> ask(const LoadRun& run, const std::string& body, Clock::time_point begin, LoadOutcome& outcome) {
     const bool kept = stream_.has_value();
@@ -152,7 +153,7 @@ class Line {
         co_return true;
       }
       error_code ignored;
-      stream_->socket().set_option(tcp::no_delay(true), ignored);
+      std::ignore = stream_->socket().set_option(tcp::no_delay(true), ignored);
     }
     stream_->expires_after(limit);
     const auto request = make_request(target_, run.path, body);

@@ -135,9 +135,9 @@ void spread_reasoning(Json& messages) {
     for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
       const auto found = message.find(name);
       if (found == message.end() || found->is_null()) continue;
-      const Json reasoning = *found;
+      Json reasoning = *found;  // a copy: what is added may move what was found
       if (!message.contains("thinking")) message["thinking"] = reasoning;
-      message["reasoning_content"] = reasoning;
+      message["reasoning_content"] = std::move(reasoning);
       break;
     }
   }
