@@ -21,9 +21,11 @@ void run_all(const TextModel& model, const StepInputs& step, const CacheView& ca
   if (!context.cancelled()) finish(hidden);
 }
 
-/// What the step runs as: whoever watches sees all rows.
+/// What the step runs as: whoever watches sees all rows. Scratch is measured for either way, since any number of the
+/// rows may be wanted.
 StepInputs lean(StepInputs step, const RunContext& context) noexcept {
-  step.keeps_wanted_rows = context.tap_function == nullptr && step.logit_rows < step.rows;
+  step.keeps_wanted_rows =
+      context.scratch->measuring() || (context.tap_function == nullptr && step.logit_rows < step.rows);
   return step;
 }
 
@@ -34,7 +36,7 @@ void TextModel::forward(const StepInputs& step, const CacheView& cache, const Te
   const auto run = [&](const StepInputs& inputs) {
     run_all(*this, inputs, cache, context, [&](const TensorView& hidden) { head(inputs, hidden, logits, context); });
   };
-  if (context.scratch->measuring()) run(step);  // either way must fit
+  if (context.scratch->measuring()) run(step);
   run(lean(step, context));
 }
 
