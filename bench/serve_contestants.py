@@ -66,7 +66,7 @@ class Contestant:
                     process.wait()
 
     def running(self, url):
-        """Requests that have a place."""
+        """Requests under way, at best those that have had a token."""
         raise NotImplementedError
 
     def wait_for_running(self, url, streams, seconds=60.0):
@@ -85,10 +85,11 @@ class Corbel(Contestant):
                 "--max-model-len", context + 64, "--no-drafts", *self.flags]
 
     def running(self, url):
+        """A short prompt overtakes longer ones that wait: only tokens show that those are through."""
         text = get(url + "/metrics")[1]
         values = dict(line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
         named = lambda name: sum(float(value) for key, value in values.items() if key.split("{")[0] == name)
-        return named("vllm:num_requests_running")
+        return named("vllm:time_to_first_token_seconds_count") - named("vllm:e2e_request_latency_seconds_count")
 
 
 class Peer(Contestant):

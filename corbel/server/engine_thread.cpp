@@ -1,5 +1,7 @@
 #include "corbel/server/engine_thread.h"
 
+#include <new>
+
 namespace corbel {
 namespace {
 
@@ -61,7 +63,12 @@ void EngineThread::run() {
       if (!busy) changed_.wait(lock, [this] { return stop_ || !work_.empty(); });
       taken.swap(work_);
     }
-    for (const Work& work : taken) work(engine_);
+    for (const Work& work : taken) {
+      try {
+        work(engine_);
+      } catch (const std::bad_alloc&) {  // its own request is dropped with it, not everybody's
+      }
+    }
     taken.clear();
     const bool answers = engine_.step(&stop_);
     const bool embeds =
