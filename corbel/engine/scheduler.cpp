@@ -12,6 +12,15 @@ bool goes_before(const Sequence* a, const Sequence* b) noexcept {
   return a->rank != b->rank ? a->rank > b->rank : a->id < b->id;
 }
 
+// A prompt so short is done in one step: a second would double its wait and spare the streams next to nothing.
+constexpr std::int64_t kShortRows = 32;
+
+bool is_short_prompt(const Sequence& sequence) {
+  constexpr std::int64_t kShortPosition = 1024;  // attention costs next to nothing
+  return sequence.length() - sequence.cached <= kShortRows && sequence.cached < kShortPosition &&
+         !sequence.wants_prompt_logits;
+}
+
 }  // namespace
 
 Scheduler::Scheduler(const TextModel& model, const RunnerLimits& limits, const SchedulerOptions& options,
@@ -231,6 +240,16 @@ void Scheduler::plan_decoding() {
   shape_.decode_rows = limits_.step_rows - rows_left_;
 }
 
+/// Whether this step is for short prompts alone. From so many streams on arithmetic bounds a step: rows of prompts cost
+/// in it what they cost alone, and alone they are there sooner. Never twice in a row: the streams go on.
+bool Scheduler::leaves_streams_out() const {
+  constexpr std::int64_t kManyStreams = 12;
+  if (short_alone_) return false;
+  const std::int64_t streams = std::ranges::count_if(running_, [](const Sequence* one) { return one->decodes(); });
+  return streams >= kManyStreams &&
+         std::ranges::any_of(running_, [](const Sequence* one) { return !one->decodes() && is_short_prompt(*one); });
+}
+
 void Scheduler::plan_prompts() {
   sorted_.clear();
   for (Sequence* const sequence : running_) {
@@ -252,7 +271,9 @@ void Scheduler::plan_prompts() {
   for (Sequence* const sequence : sorted_) {
     std::int64_t rows = std::min(rows_left_, sequence->length() - sequence->cached);
     const double row_seconds = pacer_.prompt_row_seconds(sequence->cached);
-    if (static_cast<double>(rows) * row_seconds > seconds_left) {
+    const bool is_short = is_short_prompt(*sequence) && shape_.prompt_rows + rows <= kShortRows;
+    if (short_alone_ && !is_short) continue;
+    if (!is_short && static_cast<double>(rows) * row_seconds > seconds_left) {
       const auto in_time = static_cast<std::int64_t>(std::max(seconds_left, 0.0) / row_seconds);
       rows = std::min(rows, std::max(in_time, kLeastRows - shape_.prompt_rows));
     }
@@ -285,7 +306,8 @@ const Scheduler::Step& Scheduler::schedule() {
   admit();
   rows_left_ = limits_.step_rows;
   spare_logit_rows_ = limits_.logit_rows - limits_.sequences;
-  plan_decoding();
+  short_alone_ = leaves_streams_out();
+  if (!short_alone_) plan_decoding();
   plan_prompts();
   // Spans of several rows come before single ones.
   for (const bool single : {false, true}) {

@@ -95,6 +95,7 @@ class Scheduler {
   void stop(Sequence& sequence) noexcept;
   void make_room(Sequence& sequence);
   std::int64_t draft_rows(Sequence& sequence);
+  bool leaves_streams_out() const;
   void plan_decoding();
   void plan_prompts();
   void share_filled(Sequence& sequence);
@@ -118,6 +119,7 @@ class Scheduler {
   void add_span(const Given& given);
   std::vector<Given> given_;  // rows of the step at hand
   StepPacer::Shape shape_;
+  bool short_alone_ = false;  // the step has rows of short prompts alone
   std::int64_t rows_left_ = 0;
   std::int64_t spare_logit_rows_ = 0;  // beyond one for every sequence
   Step step_;
