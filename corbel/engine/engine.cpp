@@ -268,7 +268,10 @@ void Engine::handle_failure(const Error& error) {
 /// Nothing runs: because there is nothing, or because memory for the next to be admitted was refused. It tries once
 /// more.
 bool Engine::handle_no_rows() {
-  if (scheduler_.waiting() == 0) return false;
+  if (scheduler_.waiting() == 0) {
+    step_was_empty_ = false;  // whoever comes next has two tries of its own
+    return false;
+  }
   if (std::exchange(step_was_empty_, true))
     fail_group(by_sequence_.find(scheduler_.first_waiting().id)->second->group(), out_of_memory());
   return true;

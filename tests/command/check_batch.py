@@ -46,6 +46,24 @@ class Batch(unittest.TestCase):
         self.assertEqual([answer["custom_id"] for answer in self.answers()], [f"r{i}" for i in range(24)])
         self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["in.jsonl", "out.jsonl"])
 
+    def test_a_trace_has_every_row_that_ran_in_steps_one_after_another(self):
+        file = write(self.folder / "in.jsonl", [chat(f"What is {i}?", max_tokens=5) for i in range(6)])
+        trace = self.folder / "steps.json"
+        code, out, err = run("batch", str(file), "-o", str(self.out), "--concurrency", "3", "--no-drafts", "--trace", str(trace))
+        self.assertEqual((code, out), (0, ""), err)
+        events = json.loads(trace.read_text())
+        steps = [event for event in events if event["ph"] == "X" and "args" in event]
+        usages = [answer["response"]["body"]["usage"] for answer in self.answers()]
+        # A token that ends an answer is chosen and not run: each answer has as many rows less one, but where it was told to stop.
+        rows = sum(step["args"]["decode_rows"] for step in steps)
+        self.assertEqual(rows, sum(usage["completion_tokens"] - 1 for usage in usages))
+        self.assertTrue(all(step["args"]["decode_rows"] <= 3 for step in steps))
+        for one, following in zip(steps, steps[1:]):
+            self.assertLessEqual(one["ts"] + one["dur"], following["ts"] + 1)
+        code, out, err = run("batch", str(file), "-o", str(self.folder / "other.jsonl"), "--trace", str(self.folder / "no" / "steps.json"))
+        self.assertEqual((code, out), (1, ""), err)
+        self.assertIn("steps.json", err)
+
     def test_an_answer_is_what_run_says_to_the_same_prompt(self):
         file = write(self.folder / "in.jsonl", [chat("What is a KV cache?", max_tokens=30)])
         self.assertEqual(run("batch", str(file), "-o", str(self.out))[0], 0)

@@ -260,5 +260,38 @@ TEST_F(EngineFeatures, AnInterruptedStepHasNotHappened) {
   EXPECT_EQ(said, expected);
 }
 
+TEST_F(EngineFeatures, BesideManyStreamsAShortPromptHasAStepOfItsOwnAndALongerOneShares) {
+  open("llama/goldens/mha_f32");
+  const auto run = runner(limits(13, 64));
+  for (const std::int64_t tokens : {16, 60}) {
+    std::vector<StepReport> steps;
+    EngineOptions options;
+    options.drafts = Drafts::none;
+    options.prefix_cache = false;
+    options.on_step = [&steps](const StepReport& report) { steps.push_back(report); };
+    Engine engine(*run, tokenizer_, options);
+    const auto submit = [&](std::int64_t prompt, std::uint32_t seed) {
+      EngineRequest request;
+      request.prompt = some_ids(*tiny_, prompt, seed);
+      request.limits.max_tokens = 40;
+      ASSERT_TRUE(engine.submit(std::move(request)));
+    };
+    for (std::uint32_t stream = 0; stream < 12; ++stream) submit(5, 100 + stream);
+    while (steps.empty() || steps.back().shape.decode_rows < 12) ASSERT_TRUE(engine.step());
+    submit(tokens, 200);
+    ASSERT_TRUE(engine.step());
+    const StepPacer::Shape with_prompt = steps.back().shape;
+    ASSERT_TRUE(engine.step());
+    if (tokens == 16) {
+      EXPECT_EQ(with_prompt.prompt_rows, 16);
+      EXPECT_EQ(with_prompt.decode_rows, 0);
+      EXPECT_EQ(steps.back().shape.decode_rows, 13);  // the streams go on at once
+    } else {
+      EXPECT_GT(with_prompt.prompt_rows, 0);
+      EXPECT_EQ(with_prompt.decode_rows, 12);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace corbel
