@@ -60,6 +60,8 @@ TEST(StepPacer, UnmeasuredNumbersOfRowsAreBetweenTheirNeighbours) {
   EXPECT_DOUBLE_EQ(pacer.decode_seconds(9), 0.010);
   pacer.measured({.decode_rows = 6}, 0.018);
   EXPECT_DOUBLE_EQ(pacer.decode_seconds(4), 0.014);
+  EXPECT_TRUE(pacer.knows(6));
+  EXPECT_FALSE(pacer.knows(4));
   EXPECT_DOUBLE_EQ(pacer.decode_seconds(500), 0.018);
 }
 
