@@ -9,6 +9,7 @@ set(cpu_kernel_sources
     ${cpu_kernel_folder}/packed.cpp
     ${cpu_kernel_folder}/packed_imports.cpp
     ${cpu_kernel_folder}/packed_indexed.cpp
+    ${cpu_kernel_folder}/packed_quantize.cpp
     ${cpu_kernel_folder}/packed_rows.cpp
     ${cpu_kernel_folder}/packed_w8.cpp
     ${cpu_kernel_folder}/probes.cpp
