@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "corbel/engine/answer.h"
+#include "corbel/engine/sampler_passes.h"
 
 namespace corbel {
 namespace {

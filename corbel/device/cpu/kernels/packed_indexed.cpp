@@ -10,8 +10,8 @@ namespace {
 
 /// Dword r: where the first byte of row r's 64-bit word is in the header's two lines, four times.
 alignas(64) constexpr uint8_t kFirstBytes[64] = {
-    0,  0,  0,  0,  8,  8,  8,  8,  64, 64, 64, 64, 72,  72,  72,  72,  16, 16, 16, 16, 24, 24,
-    24, 24, 80, 80, 80, 80, 88, 88, 88, 88, 32, 32, 32,  32,  40,  40,  40, 40, 96, 96, 96, 96,
+    0,   0,   0,   0,   8,  8,  8,  8,  64, 64, 64, 64, 72,  72,  72,  72,  16,  16,  16,  16, 24, 24,
+    24,  24,  80,  80,  80, 80, 88, 88, 88, 88, 32, 32, 32,  32,  40,  40,  40,  40,  96,  96, 96, 96,
     104, 104, 104, 104, 48, 48, 48, 48, 56, 56, 56, 56, 112, 112, 112, 112, 120, 120, 120, 120};
 
 /// kCodeBits = 4, 5 or 6; groups of kGroup columns.
@@ -50,8 +50,10 @@ class Indexed {
     if constexpr (kCodeBits == 5) code = add_high_bit(step, four, code);
     const __m512i index = merge(code, group_, _mm512_set1_epi8((1 << kCodeBits) - 1));
     if (four * 4 % kGroup == kGroup - 4) {
-      if (kPairs == 2 && four == 7 && step == 3) open_header(block_ + 128);
-      else next_group();
+      if (kPairs == 2 && four == 7 && step == 3)
+        open_header(block_ + 128);
+      else
+        next_group();
     }
     return _mm512_permutex2var_epi8(low_table_, index, high_table_);
   }

@@ -70,8 +70,7 @@ void scale_row(const QuantizeArgs& args, int64_t row, int64_t first, int64_t cou
     const float m = inverses[b];
     const bool finite = m <= kMostFinite;
     const bool any = m >= kSmallest && finite;
-    args.tile.scales[(first + b) * args.tile.rows + row] =
-        any ? m / 127.0F : (finite ? 0.0F : __builtin_nanf(""));
+    args.tile.scales[(first + b) * args.tile.rows + row] = any ? m / 127.0F : (finite ? 0.0F : __builtin_nanf(""));
     inverses[b] = any ? 127.0F / m : 0.0F;
   }
 }
