@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::int64_t kLine = 64;
 // Rows of x that share one unpacking of the weights, and the bytes they may take: they come from the third-level cache.
-constexpr std::int64_t kMostBlockRows = 512;
+constexpr std::int64_t kMostBlockRows = 252;
 constexpr std::int64_t kTileBytes = std::int64_t{4} << 20;
 // Of rows that read strips as they are stored, unpacking them again for each tile.
 constexpr std::int64_t kMostDirectTiles = 4;

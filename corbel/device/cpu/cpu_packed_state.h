@@ -9,7 +9,7 @@
 namespace corbel::cpu {
 
 // Columns of a panel: 16 blocks are 128 KB, which stay in the second-level cache.
-constexpr std::int64_t kPanelBlocks = 16;
+constexpr std::int64_t kPanelBlocks = 8;
 constexpr std::int64_t kMostUnitStrips = 64;
 constexpr std::int64_t kMostDirectDots = kMostDirectRows * kMostUnitStrips;  // strips x rows of one unit
 

@@ -56,11 +56,13 @@ void scale_row(const QuantizeArgs& args, int64_t row, int64_t first, int64_t cou
   const float* const x = args.x + row * args.x_stride;
   for (int64_t b = 0; b < count; ++b) {
     const int64_t begin = (first + b) * kBlockColumns;
+    const bool whole = begin + kBlockColumns <= args.in;
     Ints largest[4];
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
       // Magnitudes as integers are in the same order, and what is not finite lies above all others.
-      const Ints values = magnitude(load_part(x, begin + v * kWidth, args.in));
+      const int64_t at = begin + v * kWidth;
+      const Ints values = magnitude(whole ? load(x + at) : load_part(x, at, args.in));
       largest[v % 4] = v < 4 ? values : max(largest[v % 4], values);
     }
     const int32_t bits = max_lane(max(max(largest[0], largest[1]), max(largest[2], largest[3])));
@@ -161,9 +163,14 @@ CORBEL_INLINE void store_block(const QuantizedTile& tile, int64_t block, const _
 #pragma GCC unroll 16
     for (int row = 0; row < 16; ++row) a[row] = row < tile.rows ? bytes[row][part] : _mm512_setzero_si512();
     transpose(a);
+    int8_t* const place = to + part * 16 * tile.rows * 4;
+    if (tile.rows == 16) {
 #pragma GCC unroll 16
-    for (int d = 0; d < 16; ++d)
-      _mm512_mask_storeu_epi32(to + (part * 16 + d % 4 * 4 + d / 4) * tile.rows * 4, rows, a[d]);
+      for (int d = 0; d < 16; ++d) _mm512_storeu_si512(place + (d % 4 * 4 + d / 4) * 64, a[d]);
+    } else {
+#pragma GCC unroll 16
+      for (int d = 0; d < 16; ++d) _mm512_mask_storeu_epi32(place + (d % 4 * 4 + d / 4) * tile.rows * 4, rows, a[d]);
+    }
   }
 }
 
