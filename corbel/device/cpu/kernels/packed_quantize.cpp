@@ -58,12 +58,15 @@ void scale_row(const QuantizeArgs& args, int64_t row, int64_t first, int64_t cou
     const int64_t begin = (first + b) * kBlockColumns;
     const bool whole = begin + kBlockColumns <= args.in;
     Ints largest[4];
+    // The next row's values are often in another core's cache.
+    const int64_t ahead = row + 1 < args.tile.rows ? args.x_stride : 0;
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
       // Magnitudes as integers are in the same order, and what is not finite lies above all others.
       const int64_t at = begin + v * kWidth;
       const Ints values = magnitude(whole ? load(x + at) : load_part(x, at, args.in));
       largest[v % 4] = v < 4 ? values : max(largest[v % 4], values);
+      __builtin_prefetch(x + at + ahead);
     }
     const int32_t bits = max_lane(max(max(largest[0], largest[1]), max(largest[2], largest[3])));
     __builtin_memcpy(inverses + b, &bits, sizeof bits);

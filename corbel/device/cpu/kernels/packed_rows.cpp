@@ -7,6 +7,9 @@
 namespace corbel::cpu::CORBEL_ISA {
 namespace {
 
+// Rows of outputs and residuals are far apart, where no processor looks for them by itself.
+constexpr int64_t kRowsAhead = 6;
+
 /// One row of a range of outputs.
 template <typename Activate>
 CORBEL_INLINE void finish_row(const FinishArgs& args, int64_t row, Activate activate) {
@@ -14,6 +17,12 @@ CORBEL_INLINE void finish_row(const FinishArgs& args, int64_t row, Activate acti
   const float* const up = args.up == nullptr ? nullptr : args.up + row * args.stride;
   const float* const residual = args.residual == nullptr ? nullptr : args.residual + row * args.residual_stride;
   float* const out = args.out + row * args.out_stride;
+  if (row + kRowsAhead < args.rows) {
+    for (int64_t i = 0; i < args.count; i += 16) {
+      __builtin_prefetch(out + kRowsAhead * args.out_stride + i);
+      if (residual != nullptr) __builtin_prefetch(residual + kRowsAhead * args.residual_stride + i);
+    }
+  }
   for (int64_t i = 0; i < args.count; i += kWidth) {
     const int64_t lanes = args.count - i < kWidth ? args.count - i : kWidth;
     Floats value = load_some(dots + i, lanes);
