@@ -102,6 +102,8 @@ class Served:
             self.process.send_signal(how)
         code = self.process.wait(timeout=120)
         self.reader.join(timeout=10)
+        at = next((i for i, line in enumerate(self.lines) if "Sanitizer" in line or "runtime error:" in line), None)
+        assert at is None, "\n".join(self.lines[at:at + 80])
         return code
 
     def __enter__(self):
