@@ -25,6 +25,7 @@ class Served:
         self.process = subprocess.Popen([CORBEL, "serve", *model, "--port", "0", "--threads", "2", *flags], stderr=subprocess.PIPE, text=True,
                                         env=clean, preexec_fn=preexec_fn)
         self.lines, self.started, self.port = [], threading.Event(), 0
+        self.told = threading.Condition()  # of every line
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         if not self.started.wait(60) or not self.port:
@@ -32,7 +33,9 @@ class Served:
 
     def _read(self):
         for line in self.process.stderr:
-            self.lines.append(line.rstrip("\n"))
+            with self.told:
+                self.lines.append(line.rstrip("\n"))
+                self.told.notify_all()
             found = re.search(r"serving .* on https?://[^ ]*:(\d+) after", line)
             if found:
                 self.port = int(found.group(1))
@@ -90,18 +93,15 @@ class Served:
         self.process.send_signal(number)
 
     def wait_for_line(self, text, seconds=30):
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            if any(text in line for line in self.lines):
-                return True
-            time.sleep(0.02)
-        return False
+        with self.told:
+            return self.told.wait_for(lambda: any(text in line for line in self.lines), seconds)
 
     def stop(self, how=signal.SIGTERM):
         if self.process.poll() is None:
             self.process.send_signal(how)
         code = self.process.wait(timeout=120)
         self.reader.join(timeout=10)
+        self.process.stderr.close()
         at = next((i for i, line in enumerate(self.lines) if "Sanitizer" in line or "runtime error:" in line), None)
         assert at is None, "\n".join(self.lines[at:at + 80])
         return code
@@ -111,7 +111,6 @@ class Served:
 
     def __exit__(self, *_):
         self.stop()
-        self.process.stderr.close()
 
 
 def parse_metrics(text):
