@@ -73,5 +73,12 @@ TEST(StepPacer, AFewRowsAloneTeachNothingAboutRowsBesideOthers) {
   EXPECT_NEAR(pacer.prompt_row_seconds(0), 2.1e-3, 1e-4);
 }
 
+TEST(StepPacer, RowsOfPromptsCostSomethingEvenIfAStepWithThemWasTheFasterOne) {
+  StepPacer pacer(2.0);
+  pacer.measured({.decode_rows = 8}, 0.020);
+  pacer.measured({.decode_rows = 8, .prompt_rows = 10, .prompt_position = 5.0}, 0.019);
+  EXPECT_DOUBLE_EQ(pacer.prompt_row_seconds(0), 0.02 * 0.019 / 10.0);
+}
+
 }  // namespace
 }  // namespace corbel
