@@ -25,6 +25,16 @@ TEST(ApiKeys, KeepTheSha256OfAKeyAndFindNoOther) {
   for (const char* other : {"", "ab", "abcd", "abd", "ABC"}) EXPECT_EQ(keys.find(other), nullptr) << other;
 }
 
+TEST(ApiKeys, FindEachOfSeveral) {
+  ApiKeys keys;
+  for (const char* key : {"one", "two", "three"}) keys.add(key);
+  for (const char* key : {"one", "two", "three"}) {
+    ASSERT_NE(keys.find(key), nullptr) << key;
+    for (const char* other : {"one", "two", "three"})
+      EXPECT_EQ(keys.find(key)->salt == keys.find(other)->salt, std::string(key) == other) << key << " " << other;
+  }
+}
+
 TEST(RateLimit, LetsAMinutesWorthThroughThenOneAtATime) {
   RateLimit rate;
   rate.limit_to(6);
