@@ -73,5 +73,22 @@ TEST(StepPacer, AFewRowsAloneTeachNothingAboutRowsBesideOthers) {
   EXPECT_NEAR(pacer.prompt_row_seconds(0), 2.1e-3, 1e-4);
 }
 
+TEST(StepPacer, RowsFarIntoAPromptHaveACostOfTheirOwn) {
+  StepPacer pacer(2.0);
+  for (int i = 0; i < 30; ++i) {
+    for (const double position : {100.0, 30'000.0})
+      pacer.measured({.prompt_rows = 100, .prompt_position = position}, position * 1e-3);
+  }
+  EXPECT_NEAR(pacer.prompt_row_seconds(100), 1e-3, 1e-6);
+  EXPECT_NEAR(pacer.prompt_row_seconds(30'000), 0.3, 1e-4);
+}
+
+TEST(StepPacer, RowsOfPromptsCostSomethingEvenIfAStepWithThemWasTheFasterOne) {
+  StepPacer pacer(2.0);
+  pacer.measured({.decode_rows = 8}, 0.020);
+  pacer.measured({.decode_rows = 8, .prompt_rows = 10, .prompt_position = 5.0}, 0.019);
+  EXPECT_DOUBLE_EQ(pacer.prompt_row_seconds(0), 0.02 * 0.019 / 10.0);
+}
+
 }  // namespace
 }  // namespace corbel

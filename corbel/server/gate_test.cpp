@@ -25,6 +25,23 @@ TEST(ApiKeys, KeepTheSha256OfAKeyAndFindNoOther) {
   for (const char* other : {"", "ab", "abcd", "abd", "ABC"}) EXPECT_EQ(keys.find(other), nullptr) << other;
 }
 
+TEST(ApiKeys, AreComparedWhole) {
+  ApiKeys keys;
+  keys.add("abc");
+  // Of so many hashes some begin as this one's first two bytes, and some have its last byte.
+  for (int i = 0; i < 300'000; ++i) ASSERT_EQ(keys.find(std::to_string(i)), nullptr) << i;
+}
+
+TEST(ApiKeys, FindEachOfSeveral) {
+  ApiKeys keys;
+  for (const char* key : {"one", "two", "three"}) keys.add(key);
+  for (const char* key : {"one", "two", "three"}) {
+    ASSERT_NE(keys.find(key), nullptr) << key;
+    for (const char* other : {"one", "two", "three"})
+      EXPECT_EQ(keys.find(key)->salt == keys.find(other)->salt, std::string(key) == other) << key << " " << other;
+  }
+}
+
 TEST(RateLimit, LetsAMinutesWorthThroughThenOneAtATime) {
   RateLimit rate;
   rate.limit_to(6);
