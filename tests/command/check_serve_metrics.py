@@ -2,16 +2,34 @@
 
   usage: check_serve_metrics.py CORBEL SOURCE_FOLDER
 """
+import contextlib
+import http.client
 import json
 import os
 import pathlib
+import re
+import shutil
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
+import urllib.parse
+import urllib.request
 
-from runner import HAS_PICO
+from runner import HAS_PICO, SOURCE
 from served import Served, parse_metrics
+
+sys.path.append("/usr/lib/python3/dist-packages")  # Debian's own modules, where this is another Python
+try:
+    from prometheus_client.parser import text_string_to_metric_families
+except ImportError:
+    text_string_to_metric_families = None
+for program in ("prometheus", "promtool"):
+    if not shutil.which(program):
+        print(f"skipped: there is no {program} (Debian: prometheus)")
 
 LONG = {"max_tokens": 1500, "min_tokens": 1500, "ignore_eos": True, "stream": True}
 
@@ -105,13 +123,86 @@ class Told(unittest.TestCase):
         self.judge_with_prometheus(text, found)
 
     def judge_with_prometheus(self, text, found):
-        """The format's own parser, where it is installed, reads the same."""
-        try:
-            from prometheus_client.parser import text_string_to_metric_families
-        except ImportError:
+        """The format's own parser reads the same."""
+        if text_string_to_metric_families is None:
+            print("skipped Prometheus' parser: there is no prometheus_client")
             return
         theirs = {(s.name, *sorted(s.labels.items())): s.value for family in text_string_to_metric_families(text) for s in family.samples}
         self.assertEqual(theirs, {(name, *sorted(labels.items())): v for name, labels, v in found})
+
+
+@unittest.skipUnless(HAS_PICO, "no built-in model in this tree")
+class Prometheus(unittest.TestCase):
+    """With the real programs, where they are installed."""
+
+    def expressions(self):
+        board = json.loads((SOURCE / "deploy/grafana/corbel.json").read_text())
+        found = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+        return found + [re.fullmatch(r"label_values\((.*), \w+\)", one["query"]["query"]).group(1) for one in board["templating"]["list"] if one["type"] == "query"]
+
+    def test_every_metric_and_label_that_the_dashboard_names_is_told(self):
+        with Served() as server:
+            server.chat(max_tokens=3)
+            told = {}
+            for name, labels, _ in server.metrics():
+                told.setdefault(name, set()).update({"instance", "job", *labels})
+        self.assertGreater(len(self.expressions()), 30)
+        for expression in self.expressions():
+            named = re.findall(r"((?:vllm|corbel):\w+)(?:\{([^}]*)\})?", expression)
+            self.assertTrue(named, expression)
+            for name, selector in named:
+                self.assertIn(name, told, expression)
+                used = re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector) + re.findall(r"by \(([^)]*)\)", expression)
+                self.assertLessEqual(set(used), told[name], expression)
+
+    def promtool(self, *words, text=None):
+        return subprocess.run(["promtool", *words], input=text, capture_output=True, text=True, timeout=60)
+
+    @unittest.skipUnless(shutil.which("promtool"), "promtool is not installed (Debian: prometheus)")
+    def test_promtool_finds_no_fault_but_the_colons_of_vllms_names(self):
+        with Served() as server:
+            server.chat(max_tokens=3)
+            done = self.promtool("check", "metrics", text=server.request("GET", "/metrics")[1])
+        complaints = [line for line in (done.stdout + done.stderr).splitlines() if "should not contain ':'" not in line]
+        # vLLM's own names, which are kept: a count without a unit, a metric that tells of configuration.
+        self.assertEqual([line for line in complaints if not line.startswith("vllm:")], [])
+        self.assertIn(done.returncode, (0, 3), done.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            rules = [{"record": f"r{at}", "expr": re.sub(r"\$__rate_interval", "1m", expression)} for at, expression in enumerate(self.expressions())]
+            file = pathlib.Path(folder, "rules.json")  # YAML takes JSON
+            file.write_text(json.dumps({"groups": [{"name": "board", "rules": rules}]}))
+            done = self.promtool("check", "rules", str(file))
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    @unittest.skipUnless(shutil.which("prometheus"), "prometheus is not installed")
+    def test_prometheus_reads_it(self):
+        with tempfile.TemporaryDirectory() as folder, Served(environment={"CORBEL_API_KEY": "the-key"}) as server:
+            key = {"x-api-key": "the-key"}
+            config = pathlib.Path(folder, "prometheus.json")
+            config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [
+                {"job_name": "corbel", "authorization": {"credentials": "the-key"}, "static_configs": [{"targets": [f"127.0.0.1:{server.port}"]}]}]}))
+            with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listener:
+                port = listener.getsockname()[1]
+            program = subprocess.Popen(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                server.chat(headers=key, max_tokens=7, min_tokens=7, ignore_eos=True)
+                self.assertEqual(self.asked(port, "vllm:generation_tokens_total", "7"), "7")
+                self.assertEqual(self.asked(port, "up", "1"), "1")
+            finally:
+                program.terminate()
+                program.wait(timeout=60)
+
+    def asked(self, port, query, wanted, seconds=60):
+        """What Prometheus knows of it; a bound on time, not a measure of it."""
+        until, value = time.monotonic() + seconds, None
+        while time.monotonic() < until and value != wanted:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?query={urllib.parse.quote(query)}", timeout=10) as answer:
+                    result = json.load(answer)["data"]["result"]
+                    value = result[0]["value"][1] if result else None
+            time.sleep(0.05)
+        return value
 
 
 if __name__ == "__main__":
