@@ -74,10 +74,11 @@ class Sandbox(unittest.TestCase):
             first, second, draft = (self.copied(folder, name) for name in ("first", "second", "draft"))
             elsewhere = self.copied(folder, "elsewhere")
             for mode, status in (("require", 500), ("off", 200)):
-                with Served("--sandbox", mode, "--max-model-bytes", "1", model=[f"a={first}", f"b={second}"]) as server:
-                    pass
+                ask = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
+                with Served("--sandbox", mode, "--max-model-bytes", "200000000", model=[f"a={first}", f"b={second}"]) as server:
+                    for name in "babab":  # there is room for one
+                        self.assertEqual(server.request("POST", "/v1/chat/completions", {**ask, "model": name})[0], 200)
                 with Served("--sandbox", mode, model=[f"a={first}", f"b={second}"]) as server, Streams(server, count=2):
-                    ask = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
                     second.rename(second.with_name("kept"))
                     second.symlink_to(elsewhere)
                     found, answer, _ = server.request("POST", "/v1/chat/completions", {**ask, "model": "b"})
