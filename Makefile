@@ -31,10 +31,8 @@ PREFIX ?= /usr/local
 install: build ## the command, its model and a systemd unit under PREFIX (/usr/local), DESTDIR before it where you pack yourself
 	@cmake --install $(BUILD) --component command --prefix "$(PREFIX)"
 
-uninstall: ## take away what `make install` with the same PREFIX laid down
-	rm -f "$(DESTDIR)$(PREFIX)/bin/corbel" "$(DESTDIR)$(PREFIX)/lib/systemd/system/corbel.service"
-	rm -rf "$(DESTDIR)$(PREFIX)/share/corbel/pico" "$(DESTDIR)$(PREFIX)/share/doc/corbel/deploy"
-	-@rmdir "$(DESTDIR)$(PREFIX)/share/corbel" "$(DESTDIR)$(PREFIX)/share/doc/corbel" 2> /dev/null || true
+uninstall: ## take away what `make install` with the same PREFIX (and DESTDIR) laid down
+	@tools/uninstall.sh "$(PREFIX)" "$(DESTDIR)"
 
 package: build ## build/package: a .deb, and a tarball that runs wherever it is unpacked
 	@cd $(BUILD) && cpack --config CPackConfig.cmake

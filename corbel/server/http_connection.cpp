@@ -6,12 +6,12 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/beast.hpp>
-#include <boost/beast/ssl.hpp>
 #include <cctype>
 #include <optional>
 
 #include "corbel/server/http_outgoing.h"
 #include "corbel/server/http_rules.h"
+#include "corbel/server/tls_stream.h"
 
 namespace corbel {
 namespace {
@@ -26,7 +26,6 @@ using namespace asio::experimental::awaitable_operators;  // NOLINT(google-build
 
 constexpr auto kToTuple = asio::as_tuple(asio::use_awaitable);
 using PlainStream = beast::tcp_stream;
-using TlsStream = beast::ssl_stream<beast::tcp_stream>;
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -59,17 +58,21 @@ awaitable<bool> shake_hands(PlainStream&) { co_return true; }
 
 awaitable<bool> shake_hands(TlsStream& stream) {
   constexpr std::chrono::seconds kHandshake{10};
-  beast::get_lowest_layer(stream).expires_after(kHandshake);
-  const auto [failed] = co_await stream.async_handshake(asio::ssl::stream_base::server, kToTuple);
+  stream.expires_after(kHandshake);
+  const auto [failed] = co_await stream.async_handshake(kToTuple);
   co_return !failed;
 }
 
-constexpr std::chrono::seconds kGoodbye{2};
+awaitable<void> say_end(PlainStream&) { co_return; }
+awaitable<void> say_end(TlsStream& stream) { co_await stream.async_say_end(kToTuple); }
 
 /// Closes our side, then waits a little for the client's: closing with unread bytes would take the answer back that
 /// tells a client why it was refused.
-awaitable<void> say_goodbye(PlainStream& stream) {
+template <typename Stream>
+awaitable<void> say_goodbye(Stream& stream) {
+  constexpr std::chrono::seconds kGoodbye{2};
   stream.expires_after(kGoodbye);
+  co_await say_end(stream);
   error_code failed;
   stream.socket().shutdown(tcp::socket::shutdown_send, failed);
   std::array<char, 1024> rest{};
@@ -77,11 +80,6 @@ awaitable<void> say_goodbye(PlainStream& stream) {
     const auto [ended, bytes] = co_await stream.async_read_some(asio::buffer(rest), kToTuple);
     failed = ended;
   }
-}
-
-awaitable<void> say_goodbye(TlsStream& stream) {
-  beast::get_lowest_layer(stream).expires_after(kGoodbye);
-  co_await stream.async_shutdown(kToTuple);
 }
 
 template <typename Stream>
@@ -94,7 +92,6 @@ class Connection {
 
  private:
   using Parser = http::request_parser<http::string_body>;
-  beast::tcp_stream& lowest() { return beast::get_lowest_layer(stream_); }
   /// One request, answered; false when the connection is of no more use.
   awaitable<bool> take_request();
   awaitable<error_code> read_body(Parser& parser);
@@ -146,7 +143,7 @@ awaitable<bool> Connection<Stream>::send_head(const HttpResponse& head, bool kee
   if (!head.content_type.empty()) response.set(http::field::content_type, head.content_type);
   for (const auto& [name, value] : head.headers) response.set(name, value);
   response.keep_alive(keep_alive);
-  lowest().expires_after(all_.options.write_timeout);
+  stream_.expires_after(all_.options.write_timeout);
   constexpr int kNoContent = 204;  // has neither a body nor its length
   if (!streams && !is_head_) {
     response.body() = head.body;
@@ -175,7 +172,7 @@ awaitable<bool> Connection<Stream>::send_pieces(HttpOutgoing& outgoing) {
       next.piece = ": ping\n\n";
     if (!next.piece.empty()) {
       last = std::chrono::steady_clock::now();
-      lowest().expires_after(all_.options.write_timeout);
+      stream_.expires_after(all_.options.write_timeout);
       error_code failed;
       std::size_t bytes = 0;
       if (chunked) {
@@ -188,7 +185,7 @@ awaitable<bool> Connection<Stream>::send_pieces(HttpOutgoing& outgoing) {
       continue;
     }
     if (next.ended) break;
-    lowest().expires_never();
+    stream_.expires_never();
     if (!co_await wait(outgoing)) co_return false;
   }
   if (!chunked) co_return true;
@@ -198,7 +195,7 @@ awaitable<bool> Connection<Stream>::send_pieces(HttpOutgoing& outgoing) {
 
 template <typename Stream>
 awaitable<bool> Connection<Stream>::answer(HttpOutgoing& outgoing, bool keep_alive) {
-  lowest().expires_never();
+  stream_.expires_never();
   while (!outgoing.begun()) {
     if (!co_await wait(outgoing)) {
       outgoing.leave(false);
@@ -217,7 +214,7 @@ awaitable<bool> Connection<Stream>::answer(HttpOutgoing& outgoing, bool keep_ali
 template <typename Stream>
 awaitable<error_code> Connection<Stream>::read_body(Parser& parser) {
   if (parser.is_done()) co_return error_code();
-  lowest().expires_never();
+  stream_.expires_never();
   asio::steady_timer late(co_await asio::this_coro::executor, all_.options.receive_timeout);
   const auto first = co_await (http::async_read(stream_, buffer_, parser, kToTuple) || late.async_wait(kToTuple));
   if (first.index() == 1) co_return error_code(beast::error::timeout);
@@ -245,7 +242,7 @@ HttpRequest Connection<Stream>::head_of(const http::request<http::string_body>& 
 /// The head of the next request. An empty line ahead of it is passed over (RFC 9112 2.2).
 template <typename Stream>
 awaitable<error_code> Connection<Stream>::read_head(std::optional<Parser>& parser) {
-  lowest().expires_after(all_.options.idle_timeout);
+  stream_.expires_after(all_.options.idle_timeout);
   error_code failed;
   for (int attempt = 0; attempt < 2; ++attempt) {
     parser.emplace();
@@ -314,9 +311,9 @@ awaitable<void> serve_http_connection(HttpConnections& all, tcp::socket socket) 
   error_code failed;
   socket.set_option(tcp::no_delay(true), failed);
   std::string peer = socket.remote_endpoint(failed).address().to_string();
-  PlainStream plain(std::move(socket));
-  if (!all.options.tls) return run(std::make_unique<Connection<PlainStream>>(all, std::move(plain), std::move(peer)));
-  TlsStream stream(std::move(plain), *all.options.tls->context());
+  if (!all.options.tls)
+    return run(std::make_unique<Connection<PlainStream>>(all, PlainStream(std::move(socket)), std::move(peer)));
+  TlsStream stream(std::move(socket), all.options.tls->context());
   return run(std::make_unique<Connection<TlsStream>>(all, std::move(stream), std::move(peer)));
 }
 

@@ -23,7 +23,6 @@ struct HttpServer::State : HttpConnections {
   State(HttpServerOptions wanted, HttpHandler handle) : acceptor(asio::make_strand(io)) {
     options = std::move(wanted);
     handler = std::move(handle);
-    workers = std::make_unique<asio::thread_pool>(static_cast<std::size_t>(options.workers));
   }
 
   awaitable<void> accept();
@@ -101,6 +100,7 @@ std::uint16_t HttpServer::port() const { return state_->acceptor.local_endpoint(
 std::int64_t HttpServer::busy() const { return state_->busy; }
 
 void HttpServer::run() {
+  state_->workers = std::make_unique<asio::thread_pool>(static_cast<std::size_t>(state_->options.workers));
   std::vector<std::thread> threads;
   for (int i = 1; i < state_->options.threads; ++i) threads.emplace_back([this] { state_->io.run(); });
   state_->io.run();

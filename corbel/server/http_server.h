@@ -31,7 +31,7 @@ struct HttpServerOptions {
 /// what is too slow with 408.
 class HttpServer {
  public:
-  /// Binds and listens; nothing is served before run(). Refused: a port that is taken, an address that is not there.
+  /// Binds and listens; nothing is served, and no thread is made, before run(). Refused: a port that is taken, an address that is not there.
   static Result<std::unique_ptr<HttpServer>> listen(HttpServerOptions options, HttpHandler handler);
   ~HttpServer();
 

@@ -29,6 +29,8 @@ class Served:
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         if not self.started.wait(60 * PATIENCE) or not self.port:
+            self.stop(signal.SIGKILL)
+            self.process.stderr.close()
             raise RuntimeError(f"the server did not start: {self.lines}")
 
     def _read(self):
