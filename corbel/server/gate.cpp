@@ -9,6 +9,8 @@
 #include <optional>
 #include <random>
 
+#include "corbel/server/message_errors.h"
+
 namespace corbel {
 namespace {
 
@@ -46,6 +48,7 @@ class NotingResponder final : public Responder {
     if (record_->is_void() && response.status < 400)
       response = http_error(500, "the model's file changed while it was served; the answer is lost");
     note(response);
+    if (tells_message_errors(record_->path)) to_message_error(response, record_->id);
     record_->note_end();
     inner_->respond(std::move(response));
   }
@@ -266,6 +269,7 @@ void Gate::pass(HttpRequest request, std::shared_ptr<Responder> responder, const
   try {
     const std::shared_ptr<RequestRecord> record = make_record(request);
     NotingResponder::Headers headers{{"x-request-id", record->id}};
+    if (tells_message_errors(request.path)) headers.emplace_back("request-id", record->id);
     if (!options_.cors_origins.empty()) headers.emplace_back("vary", "origin");
     if (const std::string_view origin = request.header("origin"); allows_origin(origin)) {
       headers.emplace_back("access-control-allow-origin", origin);

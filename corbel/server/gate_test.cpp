@@ -106,9 +106,12 @@ TEST_F(KeyedGate, EveryPathButHealthNeedsAKey) {
 }
 
 TEST_F(KeyedGate, AKeyComesAsABearerAsAHeaderOrAsThePasswordOfHttpsBasicScheme) {
-  const Headers good[] = {{{"authorization", "Bearer sesame"}}, {{"authorization", "bEARER sesame"}},
-                          {{"x-api-key", "sesame"}},            {{"api-key", "sesame"}},
-                          {{"authorization", kBasic}},          {{"authorization", "basic OnNlc2FtZQ=="}}};  // ":sesame"
+  const Headers good[] = {{{"authorization", "Bearer sesame"}},
+                          {{"authorization", "bEARER sesame"}},
+                          {{"x-api-key", "sesame"}},
+                          {{"api-key", "sesame"}},
+                          {{"authorization", kBasic}},
+                          {{"authorization", "basic OnNlc2FtZQ=="}}};  // ":sesame"
   for (const Headers& headers : good) EXPECT_EQ(status("GET", "/", headers), 200) << headers[0].second;
   // sesame:, anybody:sesam, anybody:sesame:, sesame, anybody:sesame cut short, no base64, nothing
   for (const char* basic : {"c2VzYW1lOg==", "YW55Ym9keTpzZXNhbQ==", "YW55Ym9keTpzZXNhbWU6", "c2VzYW1l",
