@@ -141,8 +141,9 @@ Result<void> TurnReader::read_result(const RequestReader& block) {
         cat('"', block.path_of("is_error"), "\" changes nothing: chat templates show the content of a result alone"));
   }
   std::vector<std::string> texts;
-  if (const Json* const content = block.find("content"); content != nullptr)
+  if (const Json* const content = block.find("content"); content != nullptr) {
     CORBEL_ASSIGN(texts, read_texts(*content, block.path_of("content")));
+  }
   finish_user();
   made_.add_message("tool", text_content(std::move(texts)), block.path())["tool_call_id"] = id;
   return {};
