@@ -14,7 +14,7 @@ void metrics_endpoint(const EndpointCall& call) {
   std::vector<EngineSample> samples;
   for (const ModelShelf::Listed& listed : call.state.models->list()) {
     if (const ModelLease& model = listed.model; model != nullptr)
-      samples.push_back({model->name, model->engine->figures(), model->context_tokens});
+      samples.push_back({model->name, model->engine->figures(), model->context_tokens, model->engine->step_tokens()});
   }
   call.responder->respond(
       {.body = call.state.metrics.page(samples), .content_type = "text/plain; version=0.0.4; charset=utf-8"});

@@ -99,7 +99,9 @@ TEST_F(Messages, EventsAddUpToTheWholeMessage) {
         if (delta["type"] == "thinking_delta") block["thinking"].get_ref<std::string&>() += delta["thinking"];
         if (delta["type"] == "input_json_delta") block["input"] = Json::parse(input += delta["partial_json"]);
       }
-      if (type == "content_block_stop") EXPECT_EQ(event["index"], stopped++);
+      if (type == "content_block_stop") {
+        EXPECT_EQ(event["index"], stopped++);
+      }
       if (type == "message_delta") {
         built.update(event["delta"]);
         built["usage"] = event["usage"];

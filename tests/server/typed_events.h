@@ -40,17 +40,25 @@ inline Json built_items(const std::vector<Json>& events) {
       continue;
     }
     Json& item = items[index];
-    if (event.contains("item_id")) EXPECT_EQ(event["item_id"], item["id"]);
+    if (event.contains("item_id")) {
+      EXPECT_EQ(event["item_id"], item["id"]);
+    }
     if (type == "response.content_part.added") item["content"].push_back(event["part"]);
     if (type == "response.function_call_arguments.delta") item["arguments"].get_ref<std::string&>() += event["delta"];
-    if (type == "response.function_call_arguments.done") EXPECT_EQ(item["arguments"], event["arguments"]);
+    if (type == "response.function_call_arguments.done") {
+      EXPECT_EQ(item["arguments"], event["arguments"]);
+    }
     if (type == "response.output_text.delta" || type == "response.reasoning_text.delta")
       item["content"][0]["text"].get_ref<std::string&>() += event["delta"];
     if (type == "response.output_text.delta") {
       for (const Json& one : event["logprobs"]) item["content"][0]["logprobs"].push_back(one);
     }
-    if (type.ends_with("_text.done")) EXPECT_EQ(item["content"][0]["text"], event["text"]);
-    if (type == "response.content_part.done") EXPECT_EQ(item["content"][0], event["part"]);
+    if (type.ends_with("_text.done")) {
+      EXPECT_EQ(item["content"][0]["text"], event["text"]);
+    }
+    if (type == "response.content_part.done") {
+      EXPECT_EQ(item["content"][0], event["part"]);
+    }
     if (type == "response.output_item.done") {
       item["status"] = event["item"]["status"];
       EXPECT_EQ(item, event["item"]);
