@@ -70,6 +70,7 @@ std::vector<RequestField> message_fields() {
       ranged(honoured("temperature", Type::number, kModels, "divides the logits; 0: always the likeliest token",
                       kAnthropic),
              0, 1),
+      only("speed", Type::text, "\"standard\"", "there is one speed", kAnthropic),
       only("container", Type::text_or_object, "null", "nothing is run here", kAnthropic),
       used(Use::warned, honoured("inference_geo", Type::text, "null", "it runs where this server is", kAnthropic)),
   };

@@ -169,7 +169,7 @@ def each_event_has_the_type_of_its_object(t):
             equal([value for name, value in event.fields if name == "event"], [json.loads(event.data)["type"]], "event")
 
 
-@area.case("anthropic types/error_response.py")
+@area.case(f"{BLOCK}/shared/error_response.py")
 def an_error_has_its_type_and_message(t):
     answer = refused(t, temperature=-1)
     equal(answer["type"], "error", "type")
@@ -177,12 +177,12 @@ def an_error_has_its_type_and_message(t):
     expect(isinstance(answer["error"]["message"], str), "a message", answer)
 
 
-@area.case("anthropic types/not_found_error.py")
+@area.case(f"{BLOCK}/shared/not_found_error.py")
 def a_model_that_is_not_there_is_not_found(t):
     equal(refused(t, 404, model="no-such-model")["error"]["type"], "not_found_error", "error.type")
 
 
-@area.case("anthropic types/authentication_error.py")
+@area.case(f"{BLOCK}/shared/authentication_error.py")
 def a_key_comes_as_x_api_key(t):
     if t.key is None:
         return
@@ -192,7 +192,7 @@ def a_key_comes_as_x_api_key(t):
     equal((reply.status, reply.json()["error"]["type"]), (401, "authentication_error"), "status and error.type without")
 
 
-@area.case(f"{PARAMS} temperature, top_p, top_k")
+@area.case("Anthropic API reference, Create a Message: temperature, top_p, max_tokens")
 def numbers_out_of_range_are_refused(t):
     for name, value in (("temperature", 1.5), ("temperature", -0.1), ("top_p", 1.5), ("max_tokens", -1)):
         equal(refused(t, **{name: value})["error"]["type"], "invalid_request_error", f"error.type of {name} {value}")
