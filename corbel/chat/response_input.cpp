@@ -159,12 +159,12 @@ Result<void> read_response_input(const RequestFields& fields, MadeRequest& made)
   const Json* const input = fields.find("input");
   if (input == nullptr || input->empty())
     return refuse_field("input", "is missing; it must be a string or a list of at least one item");
+  made.names.add("messages", "input");
   if (input->is_string()) {
     made.add_message("user", *input, "input");
     return {};
   }
   CORBEL_TRY(InputReader(made).read(*input));
-  made.names.add("messages", "input");
   if (made.messages() == 0) return refuse_field("input", "has nothing to answer");
   return {};
 }
