@@ -5,7 +5,7 @@ namespace corbel {
 namespace {
 
 const Json kTools = Json::parse(R"([{"name": "f", "description": "does f", "input_schema":
-    {"type": "object", "properties": {"a": {"type": "integer"}}}}])");
+    {"type": "object", "properties": {"a": {"enum": [1]}}, "required": ["a"], "additionalProperties": false}}])");
 
 struct Messages : Endpoints {
   Answered say(const Json& messages, const Json& more = Json::object()) {
@@ -165,15 +165,17 @@ TEST_F(Messages, ThinkingIsAVariableOfTheTemplate) {
 }
 
 TEST_F(Messages, ACallIsDemandedAndAFormIsKept) {
-  const Json called = message(
-      user("hi"),
-      {{"tools", kTools}, {"tool_choice", Json::parse(R"({"type": "any", "disable_parallel_tool_use": true})")}});
+  // A model that babbles says at once what it must.
+  Json more = {{"thinking", {{"type", "disabled"}}}, {"max_tokens", 300}, {"tools", kTools}};
+  more["tool_choice"] = {{"type", "any"}, {"disable_parallel_tool_use", true}};
+  const Json called = message(user("hi"), more);
   ASSERT_FALSE(called["content"].empty());
   EXPECT_EQ(called["content"].back().value("name", ""), "f") << called;
-  const Json format =
-      Json::parse(R"({"format": {"type": "json_schema", "schema": {"type": "object", "properties": {"a": {"enum": [7]}},
-      "required": ["a"], "additionalProperties": false}}})");
-  const Json formed = message(user("hi"), {{"output_config", format}});
+  more.erase("tools");
+  more.erase("tool_choice");
+  more["output_config"] = Json::parse(R"({"format": {"type": "json_schema", "schema":
+      {"type": "object", "properties": {"a": {"enum": [7]}}, "required": ["a"], "additionalProperties": false}}})");
+  const Json formed = message(user("hi"), more);
   EXPECT_EQ(Json::parse(formed["content"][0]["text"].get<std::string>())["a"], 7);
 }
 

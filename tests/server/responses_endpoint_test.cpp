@@ -5,7 +5,10 @@ namespace corbel {
 namespace {
 
 const Json kFunction = Json::parse(
-    R"({"type": "function", "name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}}})");
+    R"({"type": "function", "name": "f", "parameters": {"type": "object", "properties": {"a": {"enum": [1]}},
+        "required": ["a"], "additionalProperties": false}})");
+/// A model that babbles says at once what it must.
+const Json kAtOnce = Json::parse(R"({"max_output_tokens": 300, "chat_template_kwargs": {"enable_thinking": false}})");
 constexpr const char* kCall = R"(~<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>~)";
 
 struct Responses : Endpoints {
@@ -198,6 +201,7 @@ TEST_F(Responses, ToolsMayBeDemandedNamedAndNarrowed) {
   const Json tools = {{"tools", Json::array({kFunction, other})}, {"parallel_tool_calls", false}};
   const auto called = [&](const Json& choice) {
     Json more = tools;
+    more.update(kAtOnce);
     more["tool_choice"] = choice;
     const Json output = response("hi", more)["output"];
     return output.empty() ? Json() : output.back().value("name", Json());
@@ -216,7 +220,9 @@ TEST_F(Responses, ToolsMayBeDemandedNamedAndNarrowed) {
 TEST_F(Responses, ATextOfAGivenFormHasIt) {
   const Json format = Json::parse(R"({"format": {"type": "json_schema", "name": "n", "strict": true, "schema":
       {"type": "object", "properties": {"a": {"enum": [7]}}, "required": ["a"], "additionalProperties": false}}})");
-  const Json json = response("say", {{"text", format}});
+  Json more = kAtOnce;
+  more["text"] = format;
+  const Json json = response("say", more);
   EXPECT_EQ(Json::parse(json["output"][0]["content"][0]["text"].get<std::string>())["a"], 7) << json;
   EXPECT_EQ(json["text"], format);
 }
