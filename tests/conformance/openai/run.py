@@ -8,6 +8,7 @@ Python's standard library alone. Cases hold for any model, also one of random we
 """
 import argparse
 import json
+import signal
 import sys
 import time
 
@@ -33,6 +34,7 @@ def main():
             for function, cites in area.cases:
                 print(f"{area.name + '/' + function.__name__:<70} {sheet.citation(cites)}")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that a server started here ends, too
     started = Started(options.server, options.url) if options.server else None
     begin = time.monotonic()
     target = Target(options.url, options.key, options.model, options.timeout)
