@@ -141,7 +141,7 @@ void Engine::fail_group(std::uint64_t id, const Error& error) {
 
 void Engine::end_overdue() {
   overdue_.clear();
-  const Clock::time_point now = Clock::now();
+  const Clock::time_point now = options_.now();
   for (const auto& [id, group] : groups_) {
     if (group->request.deadline && *group->request.deadline <= now) overdue_.push_back(id);
   }
@@ -286,7 +286,7 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
   step_was_empty_ = false;
   ++counts_.steps;
   counts_.rows += step.plan.rows();
-  const Clock::time_point begin = Clock::now();
+  const Clock::time_point begin = options_.now();
   interrupt_ = interrupt;
   const Result<TensorView> logits = runner_->run_unchecked(step.plan, interrupt);
   if (!logits) {
@@ -294,11 +294,11 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
     return true;
   }
   step_failed_ = false;
-  StepReport report{.begin = begin, .run_seconds = seconds_between(begin, Clock::now()), .shape = scheduler_.shape()};
+  StepReport report{.begin = begin, .run_seconds = seconds_between(begin, options_.now()), .shape = scheduler_.shape()};
   scheduler_.commit(report.run_seconds);
   deliver_all(step, *logits);
   if (options_.on_step) {
-    report.deliver_seconds = seconds_between(begin, Clock::now()) - report.run_seconds;
+    report.deliver_seconds = seconds_between(begin, options_.now()) - report.run_seconds;
     report.running = scheduler_.running();
     report.waiting = scheduler_.waiting();
     report.free_pages = scheduler_.pool().free_pages(0);

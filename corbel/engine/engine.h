@@ -69,6 +69,8 @@ struct EngineOptions {
   DraftModel* draft_model = nullptr;  // guesses where the text itself has no match; null: nobody does
   double stretch = 1.8;               // a step with rows of prompts may take so many times what decoding alone takes
   std::function<void(const StepReport&)> on_step;  // after each
+  /// What deadlines and the times of steps go by: tests put a clock of their own here.
+  std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
 };
 
 struct EngineFigures {

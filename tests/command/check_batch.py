@@ -251,6 +251,43 @@ class Batch(unittest.TestCase):
             self.assertEqual(run("batch", *words)[0], 2, words)
         self.assertEqual(run("batch", str(file), "-o", str(self.folder / "no/where.jsonl"))[0], 1)
 
+    def test_receipts_come_where_they_are_asked_for_and_replay_makes_the_answers_again(self):
+        schema = {"type": "json_schema", "json_schema": {"name": "it", "schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}}
+        bodies = [chat("Tell me a story.", return_receipt=True, temperature=1.2, max_tokens=30), chat("Hello."),
+                  chat("A number?", return_receipt=True, n=2, temperature=0.9, response_format=schema, max_tokens=60),
+                  chat("x", return_receipt=True, bogus=1)]
+        file = write(self.folder / "in.jsonl", bodies)
+        seen = set()
+        for concurrency in ("1", "8"):
+            code, _, err = run("batch", str(file), "-o", str(self.out), "--concurrency", concurrency)
+            self.assertEqual(code, 0, err)
+            seen.add(self.out.read_bytes())
+        self.assertEqual(len(seen), 1)
+        told = [[choice.get("receipt") for choice in answer["response"]["body"].get("choices", [])] for answer in self.answers()]
+        self.assertEqual([[receipt is not None for receipt in one] for one in told], [[True], [False], [True, True], []])
+        self.assertEqual(told[0][0]["answer"]["text"], self.answers()[0]["response"]["body"]["choices"][0]["message"]["content"])
+        code, out, err = run("replay", str(self.out), "--threads", "1")
+        self.assertEqual(code, 0, out + err)
+        self.assertEqual([line.split(": same bytes")[0].split("out.jsonl: ")[1] for line in out.splitlines()],
+                         ["line 1", "line 3, choice 0", "line 3, choice 1"])
+        lines = self.answers()
+        lines[0]["response"]["body"]["choices"][0]["receipt"]["sampling"]["seed"] += 1
+        self.out.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        code, out, _ = run("replay", str(self.out))
+        self.assertEqual(code, 1)
+        self.assertIn("line 1: differs", out)
+        self.assertIn("line 3, choice 1: same bytes", out)
+
+    def test_short_contexts_share_steps_of_up_to_512_rows(self):
+        file = write(self.folder / "in.jsonl", [chat(f"What is {i} and {i}?", max_tokens=4) for i in range(32)])
+        trace = self.folder / "steps.json"
+        code, _, err = run("batch", str(file), "-o", str(self.out), "--context", "64", "--concurrency", "16", "--trace", str(trace))
+        self.assertEqual(code, 0, err)
+        rows = [event["args"]["prompt_rows"] + event["args"]["decode_rows"] for event in json.loads(trace.read_text())
+                if event["ph"] == "X" and "args" in event]
+        self.assertGreater(max(rows), 64)  # more than one context: prompts share the reading of the weights
+        self.assertLessEqual(max(rows), 512)
+
 
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0]], verbosity=2)
