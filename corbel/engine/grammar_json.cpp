@@ -24,6 +24,7 @@ constexpr auto kKinds = std::to_array<Name<Kind>>({
     {"until", Kind::until},
     {"until_end", Kind::until_end},
     {"regex", Kind::regex},
+    {"gbnf", Kind::gbnf},
     {"json_schema", Kind::json_schema},
     {"raw_string", Kind::raw_string},
     {"json_value", Kind::json_value},

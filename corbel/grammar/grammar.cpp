@@ -1,5 +1,6 @@
 #include "corbel/grammar/grammar.h"
 
+#include "corbel/grammar/gbnf.h"
 #include "corbel/grammar/grammar_builder.h"
 #include "corbel/grammar/regex.h"
 #include "corbel/grammar/schema_compiler.h"
@@ -112,6 +113,7 @@ Result<Id> compile_part(GrammarBuilder& builder, const GrammarSource& source, in
     case GrammarSource::Kind::until: return compile_until(builder, source.text);
     case GrammarSource::Kind::until_end: return compile_until_end(builder, source.text);
     case GrammarSource::Kind::regex: return compile_regex(builder, source.text);
+    case GrammarSource::Kind::gbnf: return compile_gbnf(builder, source.text);
     case GrammarSource::Kind::json_schema: return compile_schema_once(builder, source);
     case GrammarSource::Kind::raw_string: {
       if (source.parts.size() != 1) return fail(Code::bad_request, "a raw string has one text that ends it");

@@ -44,6 +44,17 @@ class Pruner {
     return nodes_.rule(rule_of_[index]);
   }
 
+  /// Without recursion down its tail: sequences are long.
+  Id copy_sequence(Id id) {
+    std::vector<Id> parts;
+    for (; old_.nodes[id].kind == Kind::concat && copy_of_[id] == UINT32_MAX; id = old_.nodes[id].b)
+      parts.push_back(id);
+    Id fresh = copy(id);
+    for (auto part = parts.rbegin(); part != parts.rend(); ++part)
+      fresh = copy_of_[*part] = nodes_.concat(copy(old_.nodes[*part].a), fresh);
+    return fresh;
+  }
+
   Id copy(Id id) {
     if (copy_of_[id] != UINT32_MAX) return copy_of_[id];
     const Grammar::Node& node = old_.nodes[id];
@@ -53,11 +64,7 @@ class Pruner {
       case Kind::text: fresh = nodes_.text(node.a, node.min, node.max); break;
       case Kind::rule: fresh = rule(node.a); break;
       case Kind::repeat: fresh = nodes_.repeat(copy(node.a), node.min, node.max); break;
-      case Kind::concat: {
-        const Id second = copy(node.b);
-        fresh = nodes_.concat(copy(node.a), second);
-        break;
-      }
+      case Kind::concat: return copy_sequence(id);
       case Kind::either: {
         std::vector<Id> choices;
         for (std::uint32_t i = 0; i < node.b; ++i) choices.push_back(copy(old_.children[node.a + i]));
@@ -79,10 +86,12 @@ class Pruner {
 
 /// Rules that a node may begin with.
 void fronts(const Grammar& grammar, Id id, std::vector<std::uint32_t>& rules) {
+  for (; grammar.nodes[id].kind == Kind::concat && grammar.nodes[grammar.nodes[id].a].nullable;
+       id = grammar.nodes[id].b)
+    fronts(grammar, grammar.nodes[id].a, rules);
   const Grammar::Node& node = grammar.nodes[id];
   if (node.kind == Kind::rule) rules.push_back(node.a);
   if (node.kind == Kind::repeat || node.kind == Kind::concat) fronts(grammar, node.a, rules);
-  if (node.kind == Kind::concat && grammar.nodes[node.a].nullable) fronts(grammar, node.b, rules);
   if (node.kind == Kind::either) {
     for (std::uint32_t i = 0; i < node.b; ++i) fronts(grammar, grammar.children[node.a + i], rules);
   }

@@ -48,6 +48,8 @@ class Machine {
   void classify();
   void make_row(Id state);
   Id derive_into_row(Id state, std::uint8_t byte);
+  bool knows(Id state, std::uint8_t byte);
+  void open_parts(Id state, std::uint8_t byte);
   Id derive(Id state, std::uint8_t byte);
   Id derive_text(const Grammar::Node& node, std::uint8_t byte);
 
@@ -59,6 +61,7 @@ class Machine {
   std::uint32_t classes_ = 1;
   std::vector<std::uint32_t> row_of_;
   std::vector<std::uint32_t> rows_;
+  std::vector<Id> open_;  // scratch of derive_into_row()
 };
 
 }  // namespace corbel
