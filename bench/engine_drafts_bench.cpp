@@ -107,7 +107,7 @@ class Texts {
   Result<Case> join(const std::string& prompt, const std::string& answer) const {
     Case made;
     CORBEL_ASSIGN(made.told, tokenizer_.encode(prompt));
-    made.told.resize(std::min<std::size_t>(made.told.size(), 1500));
+    made.told.resize(std::min<std::size_t>(made.told.size(), 800));
     made.prompt = std::ssize(made.told);
     CORBEL_ASSIGN(Ids rest, tokenizer_.encode(answer, {.add_special_tokens = false}));
     rest.resize(std::min(rest.size(), static_cast<std::size_t>(tokens_)));
@@ -150,7 +150,7 @@ class Texts {
     return out;
   }
   Case random(std::uint32_t kinds) const {
-    Case made{.prompt = 1000};
+    Case made{.prompt = 800};
     std::mt19937 random(7);
     while (std::ssize(made.told) < made.prompt + tokens_)
       made.told.push_back(static_cast<std::int32_t>(10 + random() % kinds));

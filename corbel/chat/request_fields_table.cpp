@@ -17,6 +17,7 @@ constexpr double kMostTokens = 1 << 24;
 constexpr double kMostSeed = 9223372036854775807.0;
 constexpr double kMostTop = static_cast<double>(kMostTopLogprobs);
 constexpr std::string_view kVllm = "vLLM";
+constexpr std::string_view kLlama = "llama.cpp";
 constexpr std::string_view kOurs = "Corbel";
 constexpr std::string_view kModels = "the model's generation_config.json";
 
@@ -77,6 +78,19 @@ std::vector<RequestField> sampling_fields() {
                       "how often all but the least likely of the likely tokens go", "others"),
              0, 1),
       above(honoured("xtc_threshold", Type::number, "0.1", "tokens that reach it are likely ones", "others"), 0, 1),
+      ranged(honoured("dry_multiplier", Type::number, "0",
+                      "taken from the logits of tokens that would make a repetition longer (DRY)", kLlama),
+             0, 100),
+      ranged(
+          honoured("dry_base", Type::number, "1.75", "and so many times more for each token that is repeated", kLlama),
+          1, 100),
+      ranged(honoured("dry_allowed_length", Type::integer, "2", "repetitions of fewer tokens cost nothing", kLlama), 1,
+             kMostTokens),
+      ranged(honoured("dry_penalty_last_n", Type::integer, "-1", "repetitions of so many of the latest tokens; -1: all",
+                      kLlama),
+             -1, kMostTokens),
+      honoured("dry_sequence_breakers", Type::list, R"(["\n", ":", "\"", "*"])",
+               "texts over which no repetition goes on; up to 64", kLlama),
       honoured("logit_bias", Type::object, "{}",
                "token ids as texts, each with a number from -100 to 100 that is added"),
       ranged(honoured("seed", Type::integer, "drawn; in a batch from custom_id", "of the numbers that draw tokens"),
@@ -132,10 +146,12 @@ std::vector<RequestField> structure_fields() {
       honoured(
           "response_format", Type::object, R"({"type": "text"})",
           "text, json_object, or json_schema with {name, description, schema, strict}; strict or not, it always holds"),
-      honoured("structured_outputs", Type::object, "null", "one of json, regex, choice, json_object", kVllm),
+      honoured("structured_outputs", Type::object, "null", "one of json, regex, choice, grammar, json_object", kVllm),
       honoured("guided_json", Type::text_or_object, "null", "a JSON schema", kOlder),
       honoured("guided_regex", Type::text, "null", "a regular expression that all of the answer matches", kOlder),
       honoured("guided_choice", Type::list, "null", "texts of which the answer is one", kOlder),
+      honoured("guided_grammar", Type::text, "null", "a grammar in GBNF that the answer follows", kOlder),
+      honoured("grammar", Type::text, "null", "the same (docs/structured_output.md)", kLlama),
       of(honoured("tools", Type::list, "[]", "functions that the model may call; up to 128"),
          {Api::chat, Api::apply_template}),
       of(honoured("tool_choice", Type::text_or_object, "\"auto\" with tools",

@@ -37,6 +37,7 @@ Answer::Answer(const Tokenizer& tokenizer, const EngineRequest& request, std::ui
   result_.ids.reserve(room - std::min(room, request.prompt.size()));
   constexpr std::size_t kBytesPerToken = 8;
   result_.text.reserve(kBytesPerToken * std::min<std::size_t>(result_.ids.capacity(), 4096));
+  if (sampling_.has_dry()) dry_.emplace(tokenizer, sampling_, most_tokens);
   if (request.drafts && request.on_full == OnFull::stop) {
     lookup_.emplace(most_tokens);
     sequence.draft.reserve(DraftPolicy::kMostTokens);
@@ -62,6 +63,7 @@ Answer::State Answer::take(std::span<const float> logits, TokenChooser& chooser)
                                                   .options = sampling_,
                                                   .position = history_.size(),
                                                   .allowed = allowed,
+                                                  .repeats = dry_ ? dry_->find(history_) : std::span<const DryRepeat>(),
                                                   .banned_ids = text_.banned_ids()});
   GenerateFigures& figures = result_.figures;
   if (result_.ids.empty()) {

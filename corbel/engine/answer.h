@@ -61,6 +61,7 @@ class Answer {
   std::optional<ConstraintCursor> constraint_;
   std::vector<std::int32_t> history_;  // prompt and answer; `sequence.tokens` may have slid
   std::int64_t repeats_ = 0;           // of the last token
+  std::optional<DryRepeats> dry_;
   std::optional<DraftLookup> lookup_;
   DraftPolicy policy_;
   DraftPolicy guess_policy_;       // of a draft model

@@ -105,13 +105,13 @@ bool GbnfRules::is_recursive(const GbnfTree& tree, std::uint32_t node) const {
 
 std::uint32_t GbnfRules::size_of(const GbnfTree& tree, std::uint32_t node) const {
   const GbnfTree::Node& at = tree.nodes[node];
-  std::uint64_t size = 0;
-  if (at.kind == Kind::characters) size = 1;
-  if (at.kind == Kind::text) size = at.text.size();
-  if (at.kind == Kind::rule) size = this->size[at.rule];
-  for (const std::uint32_t child : at.children) size = std::min<std::uint64_t>(size + size_of(tree, child), kHuge);
-  if (at.kind == Kind::repeat) size *= std::max<std::uint64_t>(1, at.max == UINT32_MAX ? at.min : at.max);
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(size, kHuge));
+  std::uint64_t all = 0;
+  if (at.kind == Kind::characters) all = 1;
+  if (at.kind == Kind::text) all = at.text.size();
+  if (at.kind == Kind::rule) all = size[at.rule];
+  for (const std::uint32_t child : at.children) all = std::min<std::uint64_t>(all + size_of(tree, child), kHuge);
+  if (at.kind == Kind::repeat) all *= std::max<std::uint64_t>(1, at.max == UINT32_MAX ? at.min : at.max);
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(all, kHuge));
 }
 
 std::uint32_t GbnfRules::height_of(const GbnfTree& tree, std::uint32_t node) const {
