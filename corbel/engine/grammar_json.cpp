@@ -29,6 +29,7 @@ constexpr auto kKinds = std::to_array<Name<Kind>>({
     {"raw_string", Kind::raw_string},
     {"json_value", Kind::json_value},
     {"json_object", Kind::json_object},
+    {"unless_begins", Kind::unless_begins},
     {"sequence", Kind::sequence},
     {"any_of", Kind::any_of},
     {"repeat", Kind::repeat},

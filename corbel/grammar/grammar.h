@@ -63,10 +63,11 @@ struct GrammarSource {
     raw_string,  // the same, but a string, and not as JSON: its characters alone, none of them a control character or a
                  // backslash, and without parts[0].text in it, which comes behind it
     json_value,  // any JSON value
-    json_object,  // any JSON object
-    sequence,     // `parts` one after the other
-    any_of,       // one of `parts`
-    repeat,       // parts[0], `min` to `max` times
+    json_object,    // any JSON object
+    unless_begins,  // parts[0], but not with `text`, or blanks and that, in front
+    sequence,       // `parts` one after the other
+    any_of,         // one of `parts`
+    repeat,         // parts[0], `min` to `max` times
   };
   Kind kind = Kind::literal;
   std::string text;
@@ -94,6 +95,7 @@ struct GrammarSource {
   static GrammarSource choice(std::vector<std::string> texts);
   static GrammarSource sequence(std::vector<GrammarSource> parts) { return {Kind::sequence, {}, std::move(parts)}; }
   static GrammarSource any_of(std::vector<GrammarSource> parts) { return {Kind::any_of, {}, std::move(parts)}; }
+  static GrammarSource unless_begins(GrammarSource part, std::string text);
   static GrammarSource repeat(GrammarSource part, std::uint32_t min, std::uint32_t max);
   /// A call as a model writes it: `prefix`, arguments that follow `schema`, `suffix`.
   static GrammarSource tool_call(std::string prefix, std::string schema, std::string suffix);

@@ -97,8 +97,9 @@ void fronts(const Grammar& grammar, Id id, std::vector<std::uint32_t>& rules) {
   }
 }
 
-/// A rule that is empty or can begin with itself would be called for ever. Rules in an order where each comes after
-/// those it begins with exist exactly when there is none.
+}  // namespace
+
+/// Rules in an order where each comes after those it begins with exist exactly when none does.
 bool begins_with_itself(const Grammar& grammar) {
   std::vector<std::vector<std::uint32_t>> users(grammar.rules.size());
   std::vector<std::uint32_t> waits(grammar.rules.size());
@@ -121,8 +122,6 @@ bool begins_with_itself(const Grammar& grammar) {
   }
   return done != grammar.rules.size();
 }
-
-}  // namespace
 
 Result<Id> GrammarBuilder::add_table(Dfa dfa) {
   if (dfa.empty()) return NodeStore::kNothing;

@@ -67,4 +67,7 @@ class GrammarBuilder {
   std::int64_t any_value_ = -1;  // a rule
 };
 
+/// Whether a rule of it is empty or may begin with itself: it would be called for ever.
+bool begins_with_itself(const Grammar& grammar);
+
 }  // namespace corbel

@@ -37,6 +37,9 @@ class Machine {
   /// The only byte that may follow and end nothing else, or -1.
   int forced_byte(Id state);
 
+  /// The grammar's nodes, and those of states made since behind them.
+  NodeStore take_nodes() && { return std::move(store_); }
+
   /// Memory of states made since the start, and forgetting them: ids made before are void then.
   std::size_t bytes_used() const;
   void reset();
