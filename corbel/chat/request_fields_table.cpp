@@ -17,7 +17,6 @@ constexpr double kMostTokens = 1 << 24;
 constexpr double kMostSeed = 9223372036854775807.0;
 constexpr double kMostTop = static_cast<double>(kMostTopLogprobs);
 constexpr std::string_view kVllm = "vLLM";
-constexpr std::string_view kLlama = "llama.cpp";
 constexpr std::string_view kOurs = "Corbel";
 constexpr std::string_view kModels = "the model's generation_config.json";
 
@@ -79,18 +78,18 @@ std::vector<RequestField> sampling_fields() {
              0, 1),
       above(honoured("xtc_threshold", Type::number, "0.1", "tokens that reach it are likely ones", "others"), 0, 1),
       ranged(honoured("dry_multiplier", Type::number, "0",
-                      "taken from the logits of tokens that would make a repetition longer (DRY)", kLlama),
+                      "taken from the logits of tokens that would make a repetition longer (DRY)", "others"),
              0, 100),
-      ranged(
-          honoured("dry_base", Type::number, "1.75", "and so many times more for each token that is repeated", kLlama),
-          1, 100),
-      ranged(honoured("dry_allowed_length", Type::integer, "2", "repetitions of fewer tokens cost nothing", kLlama), 1,
-             kMostTokens),
+      ranged(honoured("dry_base", Type::number, "1.75", "and so many times more for each token that is repeated",
+                      "others"),
+             1, 100),
+      ranged(honoured("dry_allowed_length", Type::integer, "2", "repetitions of fewer tokens cost nothing", "others"),
+             1, kMostTokens),
       ranged(honoured("dry_penalty_last_n", Type::integer, "-1", "repetitions of so many of the latest tokens; -1: all",
-                      kLlama),
+                      "others"),
              -1, kMostTokens),
       honoured("dry_sequence_breakers", Type::list, R"(["\n", ":", "\"", "*"])",
-               "texts over which no repetition goes on; up to 64", kLlama),
+               "texts over which no repetition goes on; up to 64", "others"),
       honoured("logit_bias", Type::object, "{}",
                "token ids as texts, each with a number from -100 to 100 that is added"),
       ranged(honoured("seed", Type::integer, "drawn; in a batch from custom_id", "of the numbers that draw tokens"),
@@ -151,7 +150,7 @@ std::vector<RequestField> structure_fields() {
       honoured("guided_regex", Type::text, "null", "a regular expression that all of the answer matches", kOlder),
       honoured("guided_choice", Type::list, "null", "texts of which the answer is one", kOlder),
       honoured("guided_grammar", Type::text, "null", "a grammar in GBNF that the answer follows", kOlder),
-      honoured("grammar", Type::text, "null", "the same (docs/structured_output.md)", kLlama),
+      honoured("grammar", Type::text, "null", "the same (docs/structured_output.md)", "others"),
       of(honoured("tools", Type::list, "[]", "functions that the model may call; up to 128"),
          {Api::chat, Api::apply_template}),
       of(honoured("tool_choice", Type::text_or_object, "\"auto\" with tools",

@@ -131,12 +131,26 @@ class Batch(unittest.TestCase):
 
     def test_other_forms_of_structured_output(self):
         answers = self.run_at([chat("a", guided_choice=["yes", "no"]), chat("b", guided_regex="[ab]{3}c"), chat("c", structured_outputs={"json": {"type": "boolean"}}),
-                               chat("d", response_format={"type": "json_object"}, max_tokens=300, temperature=1.0), chat("e", response_format={"type": "text"})])
+                               chat("d", response_format={"type": "json_object"}, max_tokens=300, temperature=1.0), chat("e", response_format={"type": "text"}),
+                               chat("f", grammar='root ::= "<" word ">" # a tag\nword ::= [a-f]{2,4}'), chat("g", structured_outputs={"grammar": 'root ::= "x"+ root? "y"'}, max_tokens=9)])
         texts = [self.body_of(answer)["choices"][0]["message"]["content"] for answer in answers]
         self.assertIn(texts[0], ("yes", "no"))
         self.assertRegex(texts[1], "^[ab]{3}c$")
         self.assertIn(texts[2], ("true", "false"))
         self.assertTrue(texts[3].startswith("{"))
+        self.assertRegex(texts[5], "^<[a-f]{2,4}>$")
+        self.assertRegex(texts[6], "^x+y*$")
+
+    def test_dry_breaks_what_repeats_and_the_bytes_stay_the_same_in_company(self):
+        bodies = [chat(f"Say {i} again and again and again.", dry_multiplier=i * 0.5, max_tokens=80, repetition_penalty=0.7, ignore_eos=True) for i in (0, 1, 2, 4)]
+        texts = [answer["response"]["body"]["choices"][0]["message"]["content"] for answer in self.run_at(bodies, "--concurrency", "1")]
+        again = [answer["response"]["body"]["choices"][0]["message"]["content"] for answer in self.run_at(bodies, "--concurrency", "4", "--threads", "2")]
+        self.assertEqual(texts, again)
+        def most_repeated(text):
+            words = text.split()
+            triples = [" ".join(words[i:i + 3]) for i in range(len(words) - 2)]
+            return max((triples.count(one) for one in triples), default=0)
+        self.assertGreater(most_repeated(texts[0]), most_repeated(texts[3]))
 
     def test_calls_that_are_demanded_come_with_valid_arguments(self):
         import jsonschema
