@@ -9,7 +9,7 @@ namespace {
 
 using Id = GrammarBuilder::Id;
 using Kind = GbnfTree::Kind;
-constexpr std::uint32_t kMostFused = 512;  // characters of a part that becomes one table
+constexpr std::uint32_t kMostFused = 256;  // characters of a part that becomes one table
 constexpr std::uint32_t kMostHeight = 64;  // rules inside each other in it
 
 class GbnfCompiler {
@@ -62,7 +62,7 @@ class GbnfCompiler {
 
   /// Items one after the other, or one of them, as one table.
   Result<Id> fused(const Items& items, Kind kind) {
-    return builder_.regular([&](Regular& regular) -> Result<Regular::Id> {
+    return builder_.small_regular([&](Regular& regular) -> Result<Regular::Id> {
       if (kind == Kind::sequence) return expression_of_all(regular, items);
       std::vector<Regular::Id> choices;
       for (const std::uint32_t item : items) choices.push_back(expression(regular, item));

@@ -151,7 +151,12 @@ Result<Id> GrammarBuilder::literal(std::string_view text) {
 }
 
 Result<Dfa> GrammarBuilder::regular_table(const std::function<Result<Regular::Id>(Regular&)>& make) {
-  Regular regular({options_.max_table_states, options_.max_table_states * 20, work_left_}, options_.alphabet);
+  return table_within({options_.max_table_states, options_.max_table_states * 20, work_left_}, make);
+}
+
+Result<Dfa> GrammarBuilder::table_within(const Regular::Limits& limits,
+                                         const std::function<Result<Regular::Id>(Regular&)>& make) {
+  Regular regular(limits, options_.alphabet);
   CORBEL_ASSIGN(const Regular::Id id, make(regular));
   Result<Dfa> table = regular.determinize(id);
   work_left_ -= std::min(work_left_, regular.work());
@@ -160,6 +165,14 @@ Result<Dfa> GrammarBuilder::regular_table(const std::function<Result<Regular::Id
 
 Result<Id> GrammarBuilder::regular(const std::function<Result<Regular::Id>(Regular&)>& make) {
   CORBEL_ASSIGN(Dfa dfa, regular_table(make));
+  return add_table(std::move(dfa));
+}
+
+Result<Id> GrammarBuilder::small_regular(const std::function<Result<Regular::Id>(Regular&)>& make) {
+  constexpr std::uint32_t kStates = 2000;
+  constexpr std::uint64_t kWork = 400'000;
+  const std::uint32_t states = std::min(options_.max_table_states, kStates);
+  CORBEL_ASSIGN(Dfa dfa, table_within({states, states * 20, std::min(work_left_, kWork)}, make));
   return add_table(std::move(dfa));
 }
 

@@ -30,6 +30,8 @@ class GrammarBuilder {
   Result<Id> literal(std::string_view text);
   /// The language that `make` builds in a store of its own.
   Result<Id> regular(const std::function<Result<Regular::Id>(Regular&)>& make);
+  /// The same, given up soon: where there is another way than a table.
+  Result<Id> small_regular(const std::function<Result<Regular::Id>(Regular&)>& make);
   Result<Dfa> regular_table(const std::function<Result<Regular::Id>(Regular&)>& make);
   /// A JSON string of min to max characters, with its marks.
   Result<Id> json_string(std::uint32_t min, std::uint32_t max);
@@ -56,6 +58,7 @@ class GrammarBuilder {
 
  private:
   std::vector<bool> productive_nodes() const;
+  Result<Dfa> table_within(const Regular::Limits& limits, const std::function<Result<Regular::Id>(Regular&)>& make);
 
   GrammarOptions options_;
   NodeStore nodes_;
