@@ -128,7 +128,7 @@ class Texts {
     }
     return out;
   }
-  /// Sentences of `other`, and behind every second one two of `page`, as they stand there.
+  /// Short sentences of `other`, and behind each two of `page`, as they stand there.
   static std::string quoting(const std::string& page, const std::string& other) {
     const auto sentences = [](const std::string& text) {
       std::vector<std::string> all;
@@ -139,13 +139,13 @@ class Texts {
       }
       return all;
     };
-    const std::vector<std::string> own = sentences(other);
-    const std::vector<std::string> quoted = sentences(page);
+    std::vector<std::string> own = sentences(other);
+    std::erase_if(own, [](const std::string& one) { return one.size() > 120; });
+    const std::vector<std::string> quoted = sentences(page.substr(0, 2200));  // what the prompt surely has
     std::string out;
     for (std::size_t i = 0; i < own.size(); ++i) {
-      out += own[i];
-      const std::size_t from = (i * 7 + 3) % quoted.size();
-      if (i % 2 == 1 && from + 1 < quoted.size()) out += cat("\"", quoted[from], quoted[from + 1], "\" ");
+      const std::size_t from = (i * 3 + 1) % (quoted.size() - 1);
+      out += cat(own[i], "\"", quoted[from], quoted[from + 1], "\" ");
     }
     return out;
   }

@@ -62,10 +62,15 @@ class RandomGrammar:
         self.rng.shuffle(rules)
         return "# made\n" + "\n".join(f"{name} ::= {self.printed(body)}  # {name}" for name, body in rules) + "\n"
 
+    def sample_text(self):
+        self.left = 300  # steps: trees grow fast
+        return self.sample(self.rules["root"], 14)
+
     def sample(self, node, budget):
         """A text of a node, or None where it grows too long."""
         rng = self.rng
-        if budget <= 0:
+        self.left -= 1
+        if budget <= 0 or self.left <= 0:
             return None
         if node[0] == "chars":
             if node[2] == "any":
@@ -78,8 +83,13 @@ class RandomGrammar:
         if node[0] == "any":
             return self.sample(rng.choice(node[1]), budget - 1)
         parts = node[1] if node[0] == "all" else [node[1]] * min(node[2] + rng.randrange(3), node[3] if node[3] is not None else 9)
-        texts = [self.sample(part, budget - 1) for part in parts]
-        return None if None in texts else "".join(texts)
+        texts = []
+        for part in parts:
+            text = self.sample(part, budget - 1)
+            if text is None:
+                return None
+            texts.append(text)
+        return "".join(texts)
 
     def matches(self, text):
         known = {}
@@ -130,7 +140,7 @@ def judge_grammars(judge, rng, count):
     for number in range(count):
         grammar = RandomGrammar(rng)
         text = grammar.text()
-        texts = [sample for sample in (grammar.sample(grammar.rules["root"], 14) for _ in range(12)) if sample is not None and len(sample) < 60]
+        texts = [sample for sample in (grammar.sample_text() for _ in range(12)) if sample is not None and len(sample) < 60]
         for sample in texts[:8]:
             at = rng.randrange(len(sample) + 1)
             texts.append(sample[:at] + rng.choice(LETTERS) + sample[at + rng.randrange(2):])
