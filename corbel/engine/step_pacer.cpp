@@ -7,16 +7,19 @@
 namespace corbel {
 namespace {
 
+// A step that the machine stopped in, for other work, says nothing of what rows cost: it counts like one twice as long.
+constexpr double kMostJump = 2.0;
+
 void learn(double& mean, double value) noexcept {
   constexpr double kShare = 0.2;
-  mean = mean == 0.0 ? value : mean + kShare * (value - mean);
+  mean = mean == 0.0 ? value : mean + kShare * (std::min(value, kMostJump * mean) - mean);
 }
 
 /// For what others wait for: dearer than thought is believed sooner than cheaper.
 void learn_carefully(double& mean, double value) noexcept {
   constexpr double kUp = 0.35;
   constexpr double kDown = 0.15;
-  mean = mean == 0.0 ? value : mean + (value > mean ? kUp : kDown) * (value - mean);
+  mean = mean == 0.0 ? value : mean + (value > mean ? kUp : kDown) * (std::min(value, kMostJump * mean) - mean);
 }
 
 }  // namespace

@@ -73,6 +73,16 @@ TEST(StepPacer, AFewRowsAloneTeachNothingAboutRowsBesideOthers) {
   EXPECT_NEAR(pacer.prompt_row_seconds(0), 1.4 * 2.1e-3, 1e-4) << "a row of few is dearer than one of 512";
 }
 
+TEST(StepPacer, AStepThatTheMachineStoppedInMovesTheMeansLittle) {
+  StepPacer pacer(2.0);
+  pacer.measured({.decode_rows = 8}, 0.020);
+  pacer.measured({.decode_rows = 8, .prompt_rows = 10, .prompt_position = 100.0}, 0.040);
+  pacer.measured({.decode_rows = 8}, 1.0);
+  EXPECT_NEAR(pacer.decode_seconds(8), 0.024, 1e-9);
+  pacer.measured({.decode_rows = 8, .prompt_rows = 10, .prompt_position = 100.0}, 1.0);
+  EXPECT_NEAR(pacer.prompt_row_seconds(100), 2.7e-3, 1e-9);
+}
+
 TEST(StepPacer, WhatWasMeasuredBesideStreamsCountsMoreThanStepsOfPromptsAlone) {
   StepPacer pacer(2.0);
   pacer.measured({.decode_rows = 4}, 0.010);
