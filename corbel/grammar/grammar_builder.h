@@ -34,6 +34,8 @@ class GrammarBuilder {
   Result<Id> literal(std::string_view text);
   /// The language that `make` builds in a store of its own.
   Result<Id> regular(const std::function<Result<Regular::Id>(Regular&)>& make);
+  /// The same, given up soon: where there is another way than a table.
+  Result<Id> small_regular(const std::function<Result<Regular::Id>(Regular&)>& make);
   Result<Dfa> regular_table(const std::function<Result<Regular::Id>(Regular&)>& make);
   /// What both tables have; the limit of states is that of intersect().
   Result<Dfa> both(const Dfa& a, const Dfa& b, std::uint32_t max_states);
@@ -62,6 +64,7 @@ class GrammarBuilder {
 
  private:
   std::vector<bool> productive_nodes() const;
+  Result<Dfa> table_within(const Regular::Limits& limits, const std::function<Result<Regular::Id>(Regular&)>& make);
 
   GrammarOptions options_;
   NodeStore nodes_;
@@ -72,5 +75,8 @@ class GrammarBuilder {
   std::int64_t character_table_ = -1;
   std::int64_t any_value_ = -1;  // a rule
 };
+
+/// Whether a rule of it is empty or may begin with itself: it would be called for ever.
+bool begins_with_itself(const Grammar& grammar);
 
 }  // namespace corbel
