@@ -62,9 +62,9 @@ asan: ## the quick tests under the address and undefined-behaviour sanitizers
 	@tools/build.sh dev all
 	@tools/test.py build/dev --jobs $(JOBS) --without slow
 
-# What has threads: pool, kernels on ranges, engine, chat, the server and its load test, batch.
-TSAN_TESTS := base device_cpu engine session engine_chaos chat server endpoints
-tsan: ## what has threads under the thread sanitizer: pool, engine, chaos, a small soak, server and its load test, batch
+# Tests of one thread are left out: they show nothing there and take minutes (samplers, parsers, each op's cases).
+TSAN_TESTS := base session engine_chaos server endpoints
+tsan: ## what has threads under the thread sanitizer: pool, sessions, chaos, a small soak, server and its load test, batch
 	@tools/setup.sh build test
 	@tools/build.sh tsan corbel corbel_soak $(TSAN_TESTS:%=corbel_%_test)
 	@tools/test.py build/tsan --jobs 1 --without slow \
