@@ -17,6 +17,7 @@
 #include "corbel/base/mapped_file.h"
 #include "corbel/base/output_file.h"
 #include "corbel/base/quote.h"
+#include "corbel/chat/answer_receipt.h"
 #include "corbel/chat/completion_json.h"
 
 namespace corbel::app {
@@ -175,16 +176,36 @@ std::string record_of(const std::string& custom_id, int status, Json body) {
   return record.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
+/// What answers the requests.
+struct BatchModel {
+  std::unique_ptr<OpenRunner> open;
+  std::unique_ptr<ChatModel> chat;
+  ReceiptIssuer receipts;
+};
+
+Result<BatchModel> open_batch_model(const BatchFlags& flags, const std::string& model) {
+  BatchModel batch;
+  CORBEL_ASSIGN(batch.open,
+                open_runner({model, flags.quant}, flags.device, flags.context, flags.concurrency.value_or(16)));
+  const OpenModel& open = *batch.open->model;
+  CORBEL_ASSIGN(batch.chat, ChatModel::load(open.loaded.package->files(), *open.tokenizer, open.loaded.defaults));
+  CORBEL_ASSIGN(batch.receipts.run, identify_run(*open.loaded.package, *batch.open->runner));
+  batch.receipts.corbel = CORBEL_VERSION;
+  batch.receipts.model = open.loaded.package->description();
+  batch.receipts.context_tokens = batch.open->runner->limits().context_tokens;
+  return batch;
+}
+
 /// The file's requests through the engine, so many at once.
 class Batch {
  public:
-  Batch(OpenRunner& open, const ChatModel& chat, const std::vector<BatchLine>& lines, BatchOutput& output,
-        const EngineOptions& engine)
-      : open_(open),
-        chat_(chat),
+  Batch(BatchModel& model, const std::vector<BatchLine>& lines, BatchOutput& output, const EngineOptions& engine)
+      : open_(*model.open),
+        chat_(*model.chat),
+        receipts_(model.receipts),
         lines_(lines),
         output_(output),
-        engine_(*open.runner, *open.model->tokenizer, engine),
+        engine_(*open_.runner, *open_.model->tokenizer, engine),
         next_(output.done()),
         begun_at_(output.done()) {}
 
@@ -222,7 +243,8 @@ class Batch {
   CompletionHead head_of(std::int64_t index) const {
     return {.id = cat("chatcmpl-", to_string(checksum_of(lines_[index].custom_id)).substr(0, 24)),
             .fingerprint = open_.device.device->info().profile(),
-            .tells_cached = false};
+            .tells_cached = false,
+            .receipts = &receipts_};
   }
   double passed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
@@ -241,8 +263,6 @@ class Batch {
     auto parsed = read_chat_completion(line.body, chat_, seed >> 11);
     if (parsed && parsed->wants_stream)
       parsed = fail(Code::bad_request, "\"stream\" is true; a batch gives whole answers");
-    if (parsed && parsed->wants_receipt)
-      parsed = fail(Code::bad_request, "\"return_receipt\" is true; a batch gives none, corbel serve does");
     if (!parsed) return put(index, 400, chat_error_json(parsed.error()));
     const auto asked = std::make_shared<Asked>();
     asked->completion = *std::move(parsed);
@@ -281,6 +301,7 @@ class Batch {
 
   OpenRunner& open_;
   const ChatModel& chat_;
+  const ReceiptIssuer& receipts_;
   const std::vector<BatchLine>& lines_;
   BatchOutput& output_;
   Engine engine_;
@@ -297,11 +318,8 @@ class Batch {
 
 Result<std::string> run_file(const BatchFlags& flags, const std::string& model, const std::string& file) {
   CORBEL_ASSIGN(const std::vector<BatchLine> lines, read_lines(file));
-  CORBEL_ASSIGN(const std::unique_ptr<OpenRunner> open,
-                open_runner({model, flags.quant}, flags.device, flags.context, flags.concurrency.value_or(16)));
-  CORBEL_ASSIGN(
-      const std::unique_ptr<ChatModel> chat,
-      ChatModel::load(open->model->loaded.package->files(), *open->model->tokenizer, open->model->loaded.defaults));
+  CORBEL_ASSIGN(BatchModel batch_model, open_batch_model(flags, model));
+  OpenRunner* const open = batch_model.open.get();
   CORBEL_ASSIGN(BatchOutput output,
                 BatchOutput::open(flags.output, to_string(run_key(lines, *open, flags.device.strategy)), lines));
   std::string text;
@@ -314,7 +332,7 @@ Result<std::string> run_file(const BatchFlags& flags, const std::string& model, 
     CORBEL_ASSIGN(trace, StepTrace::open(flags.trace));
     engine.on_step = [&trace](const StepReport& report) { trace->add(report); };
   }
-  Batch batch(*open, *chat, lines, output, engine);
+  Batch batch(batch_model, lines, output, engine);
   CORBEL_TRY(batch.run());
   CORBEL_TRY(output.finish());
   if (trace != nullptr) CORBEL_TRY(trace->finish());

@@ -28,26 +28,44 @@ struct NamedReceipt {
   Receipt receipt;
 };
 
-/// One receipt, or one a line.
+/// A receipt, or those in an answer: a chat completion, or a line of what corbel batch writes.
+Result<void> add_receipts(const Json& json, const std::string& source, std::vector<NamedReceipt>& receipts) {
+  if (json.is_object() && json.contains("response") && json["response"].is_object())
+    return json["response"].contains("body") ? add_receipts(json["response"]["body"], source, receipts)
+                                             : Result<void>();
+  if (!json.is_object() || json.contains("format") || !(json.contains("choices") || json.contains("error"))) {
+    CORBEL_ASSIGN(Receipt receipt, read_receipt(json, source));
+    receipts.push_back({source, std::move(receipt)});
+    return {};
+  }
+  const Json choices = json.value("choices", Json::array());
+  for (std::size_t i = 0; choices.is_array() && i < choices.size(); ++i) {
+    if (!choices[i].is_object() || !choices[i].contains("receipt")) continue;
+    const std::string place = choices.size() > 1 ? cat(source, ", choice ", i) : source;
+    CORBEL_ASSIGN(Receipt receipt, read_receipt(choices[i]["receipt"], place));
+    receipts.push_back({place, std::move(receipt)});
+  }
+  return {};
+}
+
+/// One receipt or answer, or one a line; answers without a receipt are left out.
 Result<std::vector<NamedReceipt>> read_receipts(const std::string& path) {
   CORBEL_ASSIGN(const std::string text, read_text_file(path, kMostFileBytes));
   std::vector<NamedReceipt> receipts;
   if (const auto whole = parse_json(text, path)) {
-    CORBEL_ASSIGN(Receipt receipt, read_receipt(*whole, path));
-    receipts.push_back({path, std::move(receipt)});
-    return receipts;
-  }
-  std::size_t number = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    const std::string_view line = std::string_view(text).substr(at, end - at);
-    at = end + 1;
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string source = cat(path, ": line ", number);
-    CORBEL_ASSIGN(const Json json, parse_json(line, source));
-    CORBEL_ASSIGN(Receipt receipt, read_receipt(json, source));
-    receipts.push_back({source, std::move(receipt)});
+    CORBEL_TRY(add_receipts(*whole, path, receipts));
+  } else {
+    std::size_t number = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find('\n', at), text.size());
+      const std::string_view line = std::string_view(text).substr(at, end - at);
+      at = end + 1;
+      ++number;
+      if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+      const std::string source = cat(path, ": line ", number);
+      CORBEL_ASSIGN(const Json json, parse_json(line, source));
+      CORBEL_TRY(add_receipts(json, source, receipts));
+    }
   }
   if (receipts.empty()) return fail(Code::bad_file, cat(path, " has no receipt"));
   return receipts;
@@ -121,7 +139,9 @@ int run_replay(const std::vector<std::string>& arguments) {
                    "Makes an answer again from its receipt (corbel run --receipt), and compares. Exit code 0: the same "
                    "bytes; 1: something differs, and what. Another model or cache is refused. Cache type, strategy and "
                    "context are the receipt's.");
-  line.positionals("receipt model", flags.words, "the receipt, or a file with one a line; the model, where it moved");
+  line.positionals(
+      "receipt model", flags.words,
+      "the receipt or answer, or a file with one a line (corbel batch's answers, too); the model, where it moved");
   line.text("--quant", flags.quant, "as the answer was made from a checkpoint: w4, w8, ...");
   line.toggle("--any-profile", flags.any_profile, "also on another device or level than the receipt's");
   flags.device.add_flags(line);

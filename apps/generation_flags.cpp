@@ -44,6 +44,10 @@ void GenerationFlags::add_flags(CommandLine& line) {
   line.number("--xtc-probability", xtc_probability,
               "how often the likeliest choices but the last of them are left out");
   line.number("--xtc-threshold", xtc_threshold, "which choices that means: at least so likely (default 0.1)");
+  line.number("--dry-multiplier", dry_multiplier, "tokens that would make a repetition longer lose this (DRY)");
+  line.number("--dry-base", dry_base, "so many times more for each token that is repeated (default 1.75)");
+  line.integer("--dry-allowed-length", dry_allowed_length, "repetitions of fewer tokens cost nothing (default 2)");
+  line.integer("--dry-penalty-last-n", dry_penalty_last_n, "repetitions of the latest N tokens (default -1: all)");
   line.integer("--seed", seed, "the same seed gives the same answer");
   line.integer("--max-tokens", max_tokens, "of one answer (default 1024; 0: until the context is full)");
   line.integer("--min-tokens", min_tokens, "nothing ends the answer before so many tokens");
@@ -88,6 +92,10 @@ GenerateOptions GenerationFlags::options(const GenerationDefaults& defaults) con
   sampling.frequency_penalty = frequency_penalty.value_or(sampling.frequency_penalty);
   sampling.penalty_window = penalty_window.value_or(sampling.penalty_window);
   sampling.xtc_probability = xtc_probability.value_or(sampling.xtc_probability);
+  sampling.dry_multiplier = dry_multiplier.value_or(sampling.dry_multiplier);
+  sampling.dry_base = dry_base.value_or(sampling.dry_base);
+  sampling.dry_allowed_length = dry_allowed_length.value_or(sampling.dry_allowed_length);
+  sampling.dry_penalty_last_n = dry_penalty_last_n.value_or(sampling.dry_penalty_last_n);
   sampling.xtc_threshold = xtc_threshold.value_or(sampling.xtc_threshold);
   for (const std::string& text : logit_bias) {
     if (const auto entry = read_bias(text)) sampling.logit_bias.push_back(*entry);

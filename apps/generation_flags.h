@@ -12,7 +12,8 @@ namespace corbel::app {
 /// What the flags say about an answer; what they leave open comes from the model's own defaults.
 struct GenerationFlags {
   std::optional<double> temperature, top_p, min_p, typical_p, repetition_penalty, presence_penalty, frequency_penalty;
-  std::optional<double> xtc_probability, xtc_threshold;
+  std::optional<double> xtc_probability, xtc_threshold, dry_multiplier, dry_base;
+  std::optional<std::int64_t> dry_allowed_length, dry_penalty_last_n;
   std::optional<std::int64_t> top_k, penalty_window, seed, max_tokens, min_tokens, context;
   std::vector<std::string> stop, logit_bias;
   std::string system;

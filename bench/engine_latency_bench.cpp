@@ -1,4 +1,5 @@
-// engine_latency_bench CONFIG [--prompt N]... [--streams N] [--layers N] [--threads N] [--stretch X] [--json]
+// engine_latency_bench CONFIG [--prompt N]... [--streams N] [--layers N] [--threads N] [--stretch X] [--steps FILE]
+// [--json]
 //
 // What a long prompt does to streams that are running, and what a known prefix saves. On 4-bit weights made from a seed
 // for the shape of CONFIG (--layers: only so many of its layers): the time between tokens of N streams alone, then
@@ -31,6 +32,7 @@ struct Flags {
   std::int64_t layers = 0;
   std::int64_t threads = 2;
   double stretch = EngineOptions{}.stretch;
+  std::string steps;  // a file for the steps beside the prompt: rows, position, seconds
   bool json = false;
 };
 
@@ -69,7 +71,7 @@ struct Measured {
 class Latency {
  public:
   Latency(StepRunner& runner, const Tokenizer& tokenizer, const Flags& flags)
-      : flags_(flags), engine_(runner, tokenizer, {.drafts = Drafts::none, .stretch = flags.stretch}) {}
+      : flags_(flags), engine_(runner, tokenizer, options(flags)) {}
 
   Measured measure(std::int64_t prompt) {
     Measured measured{.prompt = prompt};
@@ -81,9 +83,11 @@ class Latency {
     measured.alone_p50 = percentile(gaps_.seconds, 0.5);
     measured.alone_p99 = percentile(gaps_.seconds, 0.99);
     gaps_.seconds.clear();
+    steps_.clear();
     measured.first_beside = first_token(ids(prompt, 6));
     measured.beside_p50 = percentile(gaps_.seconds, 0.5);
     measured.beside_p99 = percentile(gaps_.seconds, 0.99);
+    write_steps();
     for (const std::uint64_t stream : streams_) engine_.cancel(stream);
     streams_.clear();
     measured.first_known = first_token(ids(prompt, 5));
@@ -91,6 +95,22 @@ class Latency {
   }
 
  private:
+  EngineOptions options(const Flags& flags) {
+    EngineOptions options{.drafts = Drafts::none, .stretch = flags.stretch};
+    options.on_step = [this](const StepReport& report) { steps_.push_back(report); };
+    return options;
+  }
+  void write_steps() const {
+    if (flags_.steps.empty()) return;
+    std::FILE* const file = std::fopen(flags_.steps.c_str(), "w");
+    CORBEL_CHECK(file != nullptr, "cannot write ", flags_.steps);
+    std::fprintf(file, "decode_rows,prompt_rows,position,run_ms,deliver_ms\n");
+    for (const StepReport& step : steps_)
+      std::fprintf(file, "%lld,%lld,%.0f,%.3f,%.3f\n", static_cast<long long>(step.shape.decode_rows),
+                   static_cast<long long>(step.shape.prompt_rows), step.shape.prompt_position, step.run_seconds * 1e3,
+                   step.deliver_seconds * 1e3);
+    std::fclose(file);
+  }
   void start_streams() {
     for (std::int64_t i = 0; i < flags_.streams; ++i) {
       EngineRequest request{.prompt = ids(100, static_cast<std::uint32_t>(100 + i))};
@@ -113,6 +133,7 @@ class Latency {
 
   const Flags& flags_;
   Gaps gaps_;
+  std::vector<StepReport> steps_;
   Engine engine_;
   std::vector<std::uint64_t> streams_;
 };
@@ -187,6 +208,7 @@ int main(int count, char** arguments) {
       std::from_chars(text.data(), text.data() + text.size(), number);
       if (name == "--prompt") flags.prompts.push_back(number);
       if (name == "--streams") flags.streams = number;
+      if (name == "--steps") flags.steps = text;
       if (name == "--layers") flags.layers = number;
       if (name == "--threads") flags.threads = number;
       if (name == "--stretch") std::from_chars(text.data(), text.data() + text.size(), flags.stretch);
@@ -195,7 +217,7 @@ int main(int count, char** arguments) {
   if (flags.config.empty()) {
     std::fprintf(stderr,
                  "usage: engine_latency_bench CONFIG [--prompt N]... [--streams N] [--layers N] [--threads N] "
-                 "[--stretch X] [--json]\n");
+                 "[--stretch X] [--steps FILE] [--json]\n");
     return 2;
   }
   if (flags.prompts.empty()) flags.prompts = {8192};

@@ -156,6 +156,11 @@ Result<GrammarSource> calls_grammar(const AnswerFormat& format, std::span<const 
 
 GrammarSource answer_grammar(const AnswerFormat& format, const AnswerFrame& frame, GrammarSource body) {
   const AnswerFormat::Parts& parts = format.parts();
+  if (!frame.is_calls && !parts.channels) {
+    // What begins like thoughts is read as thoughts, and would be no content.
+    for (const ReasoningMarkers& markers : parts.reasoning) body = Source::unless_begins(std::move(body), markers.open);
+    body = Source::unless_begins(std::move(body), parts.content_open);
+  }
   if (parts.channels) {
     if (!frame.is_calls) body = Source::sequence({Source::marked("<|channel|>final<|message|>"), std::move(body)});
     return behind_channels(std::move(body));

@@ -23,7 +23,7 @@ Result<GrammarSource> calls_grammar(const AnswerFormat& format, std::span<const 
 
 /// `body` as an answer's content or calls: behind the thoughts that `format` writes ahead, for a model that `thinks`.
 /// `prompt` is the end of the rendered prompt: where it has opened thoughts already, they go on; where it has closed
-/// them, there are none.
+/// them, there are none. Content never begins with a marker of thoughts: it would be read as one.
 struct AnswerFrame {
   std::string_view prompt;
   bool thinks = false;

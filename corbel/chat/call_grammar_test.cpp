@@ -75,6 +75,58 @@ bool allows(const ToolSpec& tool, const std::string& arguments) {
   return machine.may_end(state);
 }
 
+TEST(CallGrammar, WhateverIsWrittenBehindThoughtsIsReadAsTheContentThatWasAskedFor) {
+  const auto format = AnswerFormat::by_name("json_in_tags", "think_tags");
+  ASSERT_TRUE(format);
+  ASSERT_FALSE(format->parts().reasoning.empty());
+  int thought = 0;
+  int finished = 0;
+  for (const GrammarSource& body :
+       {GrammarSource::regex("[^ \\n].{0,30}[^ \\n]"), GrammarSource::regex("(<think>|</think>|a|<th)+x"),
+        GrammarSource::choice({"<think>", "<think", "yes", "</think>no"}),
+        GrammarSource::gbnf("root ::= \"<\" [a-z/]+ \">\" root? \"!\"")}) {
+    const auto plain = compile_grammar(body);
+    ASSERT_TRUE(plain);
+    for (const std::string prompt : {"<|assistant|>\n", "<|assistant|>\n<think>\n", "<think>\n\n</think>\n\n"}) {
+      for (const bool thinks : {true, false}) {
+        const auto grammar = compile_grammar(answer_grammar(*format, {.prompt = prompt, .thinks = thinks}, body));
+        ASSERT_TRUE(grammar) << grammar.error().message;
+        Machine machine(std::make_shared<const Grammar>(*grammar));
+        std::mt19937_64 random(5);
+        for (int round = 0; round < 150; ++round) {
+          // Markers are as likely as anything else.
+          std::string text;
+          Machine::Id state = machine.start();
+          while (text.size() < 400 && !(machine.may_end(state) && random() % 6 == 0)) {
+            const char* const parts[] = {"<think>", "</think>", "<", "a", "x", "\n", "yes", "!", ">"};
+            const std::string part =
+                random() % 2 == 0 ? parts[random() % 9] : std::string(1, static_cast<char>(32 + random() % 95));
+            Machine::Id next = state;
+            for (const char c : part) next = machine.step(next, static_cast<std::uint8_t>(c));
+            if (next == Machine::kNothing) {
+              if (machine.must_end(state)) break;
+              continue;
+            }
+            state = next;
+            text += part;
+          }
+          if (!machine.may_end(state)) continue;
+          ++finished;
+          const ParsedAnswer answer = parse_answer(text, *format, {.prompt = prompt});
+          thought += answer.reasoning.empty() ? 0 : 1;
+          Machine judge(std::make_shared<const Grammar>(*plain));
+          Machine::Id judged = judge.start();
+          for (const char c : answer.content) judged = judge.step(judged, static_cast<std::uint8_t>(c));
+          ASSERT_TRUE(judge.may_end(judged))
+              << "prompt " << prompt << "\nanswer " << text << "\ncontent " << answer.content;
+        }
+      }
+    }
+  }
+  EXPECT_GT(finished, 1000);
+  EXPECT_GT(thought, 200);
+}
+
 class EveryFormat : public testing::TestWithParam<std::string_view> {};
 
 TEST_P(EveryFormat, ReadsWhatItsGrammarWritesAsCallsThatTheSchemasAllow) {

@@ -51,6 +51,13 @@ TEST_F(ChatCompletions, RefusalsNameThePathOfTheField) {
        "response_format.json_schema.schema"},
       {R"({"response_format":{"type":"json_object"},"guided_regex":"a"})", "guided_regex"},
       {R"({"guided_regex":"(?=a)b"})", "guided_regex"},
+      {R"({"grammar":"root ::= x"})", "grammar"},
+      {R"({"grammar":"root ::= [a-z]","response_format":{"type":"json_object"}})", "grammar"},
+      {R"({"structured_outputs":{"grammar":"root ::="},"guided_grammar":"root ::= [a]"})", "guided_grammar"},
+      {R"({"dry_multiplier":-1})", "dry_multiplier"},
+      {R"({"dry_allowed_length":0})", "dry_allowed_length"},
+      {R"({"dry_sequence_breakers":["a",""]})", "dry_sequence_breakers[1]"},
+      {R"({"dry_sequence_breakers":[3]})", "dry_sequence_breakers[0]"},
       {R"({"guided_json":"{"})", "guided_json"},
       {R"({"guided_choice":[]})", "guided_choice"},
       {R"({"structured_outputs":{"regex":"a","choice":["b"]}})", "structured_outputs"},
@@ -73,6 +80,10 @@ TEST_F(ChatCompletions, RefusalsNameThePathOfTheField) {
       {R"({"chat_template_kwargs":{"messages":[]}})", "chat_template_kwargs.messages"},
       {R"({"functions":[{}]})", "functions"},
       {R"({"best_of":2})", "best_of"},
+      {R"({"continue_final_message":true})", "messages[0].role"},
+      {R"({"continue_final_message":true,"add_generation_prompt":true})", "continue_final_message"},
+      {R"({"messages":[{"role":"assistant","content":"a"}],"continue_final_message":true,"guided_regex":"a"})",
+       "continue_final_message"},
   };
   for (const auto& [more, path] : cases) {
     const std::string message = refusal(more);
@@ -101,7 +112,8 @@ TEST_F(ChatCompletions, NothingThatIsAcceptedIsIgnoredInSilence) {
 TEST_F(ChatCompletions, WhatARequestAsksForReachesTheEngine) {
   const auto completion = read(R"({"n":3,"temperature":0.5,"top_p":0.9,"top_k":-1,"typical_p":0.8,"presence_penalty":1,
       "frequency_penalty":-1,"logit_bias":{"7":-100,"3":2.5},"min_tokens":2,"stop":"x","stop_token_ids":[65],"logprobs":true,
-      "top_logprobs":4,"seed":-3,"priority":7,"cache_salt":"s","max_tokens":9,"include_stop_str_in_output":true})");
+      "top_logprobs":4,"seed":-3,"priority":7,"cache_salt":"s","max_tokens":9,"include_stop_str_in_output":true,
+      "dry_multiplier":0.8,"dry_base":2,"dry_allowed_length":3,"dry_penalty_last_n":64,"dry_sequence_breakers":["\\n","x"]})");
   ASSERT_TRUE(completion) << completion.error().message;
   const EngineRequest& request = completion->request;
   EXPECT_EQ(request.choices, 3);
@@ -114,6 +126,11 @@ TEST_F(ChatCompletions, WhatARequestAsksForReachesTheEngine) {
   EXPECT_EQ(request.sampling.logit_bias[0].id, 3);
   EXPECT_EQ(request.sampling.logit_bias[1].bias, -100.0F);
   EXPECT_EQ(request.sampling.seed, static_cast<std::uint64_t>(-3));
+  EXPECT_EQ(request.sampling.dry_multiplier, 0.8);
+  EXPECT_EQ(request.sampling.dry_base, 2.0);
+  EXPECT_EQ(request.sampling.dry_allowed_length, 3);
+  EXPECT_EQ(request.sampling.dry_penalty_last_n, 64);
+  EXPECT_EQ(request.sampling.dry_sequence_breakers, (std::vector<std::string>{"\n", "x"}));
   EXPECT_EQ(request.limits.min_tokens, 2);
   EXPECT_EQ(request.limits.max_tokens, 9);
   EXPECT_EQ(request.limits.stop_strings, std::vector<std::string>{"x"});
@@ -128,11 +145,29 @@ TEST_F(ChatCompletions, WhatARequestAsksForReachesTheEngine) {
   EXPECT_EQ(read(R"({"temperature":1})")->request.sampling.seed, 5U);
 }
 
+TEST_F(ChatCompletions, AnAnswerGoesOnWithTheLastMessage) {
+  const auto prompt = [&](const char* more) {
+    const std::vector<std::int32_t> ids = read(more)->request.prompt;
+    return std::string(ids.begin(), ids.end());
+  };
+  EXPECT_EQ(prompt(R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],
+                       "continue_final_message":true})"),
+            std::string("<user>a\0\n<assistant>b", 22));
+}
+
 TEST_F(ChatCompletions, StructuredOutputBeginsBehindThoughts) {
   constexpr std::string_view kSchema =
       R"({"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]}}}})";
   EXPECT_TRUE(takes(kSchema, R"({"a": 1})"));
   EXPECT_TRUE(takes(kSchema, "<think>\nwell {\n</think>\n\n{\"a\":1}"));
+  // Free text could be a thought, too: it is one, and what was asked for comes behind it.
+  for (const std::string_view free : {R"({"guided_regex":"(.|\\s)*"})", R"({"guided_choice":["<think>","<thing>"]})",
+                                      R"({"grammar":"root ::= [^}]*"})"}) {
+    EXPECT_TRUE(takes(free, "<thing>")) << free;
+    EXPECT_TRUE(takes(free, "<think>x</think>\n\n<thing>")) << free;
+    for (const char* thought : {"<think>", "<think>x", "\n <think>x", "<think>x</think>\n<think>"})
+      EXPECT_FALSE(takes(free, thought)) << free << thought;
+  }
   EXPECT_FALSE(takes(kSchema, "well"));
   EXPECT_FALSE(takes(kSchema, R"({"a": 1, "b": 2})"));  // not asked for
   EXPECT_TRUE(takes(R"({"guided_choice":["yes","no"],"chat_template_kwargs":{"enable_thinking":false}})", "no"));

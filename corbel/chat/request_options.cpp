@@ -33,6 +33,23 @@ Result<void> read_bias(const Json& biases, const Tokenizer& tokenizer, SamplingO
   return {};
 }
 
+Result<void> read_breakers(const Json& breakers, SamplingOptions& sampling) {
+  constexpr std::size_t kMostBreakers = 64;
+  constexpr std::size_t kMostBytes = 64;
+  if (breakers.size() > kMostBreakers)
+    return refuse_field("dry_sequence_breakers", cat("has ", breakers.size(), " texts; at most ", kMostBreakers));
+  sampling.dry_sequence_breakers.clear();
+  for (std::size_t i = 0; i < breakers.size(); ++i) {
+    const std::string path = cat("dry_sequence_breakers[", i, "]");
+    if (!breakers[i].is_string()) return refuse_field(path, cat("must be a string, found ", found_value(breakers[i])));
+    std::string text = breakers[i].get<std::string>();
+    if (text.empty() || text.size() > kMostBytes)
+      return refuse_field(path, cat("has ", text.size(), " bytes; it must have 1 to ", kMostBytes));
+    sampling.dry_sequence_breakers.push_back(std::move(text));
+  }
+  return {};
+}
+
 Result<void> read_stop_texts(const Json& stop, AnswerLimits& limits) {
   const Json list = stop.is_array() ? stop : Json::array({stop});
   if (list.size() > kMaxStops) return refuse_field("stop", cat("has ", list.size(), " texts; at most ", kMaxStops));
@@ -66,6 +83,12 @@ Failure refuse_field(std::string_view field, std::string_view why) {
   return fail(Code::bad_request, cat('"', field, "\" ", why));
 }
 
+Result<void> check_continuation(const RequestFields& fields) {
+  if (!fields.boolean("continue_final_message", false) || !fields.boolean("add_generation_prompt", false)) return {};
+  return refuse_field("continue_final_message",
+                      "is true, and so is \"add_generation_prompt\": an answer goes on with a message or is a new one");
+}
+
 Result<void> read_sampling_fields(const RequestFields& fields, const ChatModel& model, std::uint64_t seed,
                                   EngineRequest& request) {
   SamplingOptions& sampling = request.sampling;
@@ -81,6 +104,12 @@ Result<void> read_sampling_fields(const RequestFields& fields, const ChatModel& 
   sampling.penalty_window = fields.integer("penalty_window", sampling.penalty_window);
   sampling.xtc_probability = fields.number("xtc_probability", sampling.xtc_probability);
   sampling.xtc_threshold = fields.number("xtc_threshold", sampling.xtc_threshold);
+  sampling.dry_multiplier = fields.number("dry_multiplier", sampling.dry_multiplier);
+  sampling.dry_base = fields.number("dry_base", sampling.dry_base);
+  sampling.dry_allowed_length = fields.integer("dry_allowed_length", sampling.dry_allowed_length);
+  sampling.dry_penalty_last_n = fields.integer("dry_penalty_last_n", sampling.dry_penalty_last_n);
+  if (const Json* breakers = fields.find("dry_sequence_breakers"); breakers != nullptr)
+    CORBEL_TRY(read_breakers(*breakers, sampling));
   const bool draws = sampling.temperature > 0.0;
   sampling.seed = static_cast<std::uint64_t>(fields.integer("seed", draws ? static_cast<std::int64_t>(seed) : 0));
   request.choices = static_cast<std::int32_t>(fields.integer("n", 1));

@@ -68,7 +68,7 @@ Result<Content> response_format_content(const RequestReader& format) {
 }
 
 Result<Content> structured_outputs_content(const RequestReader& wanted) {
-  CORBEL_TRY(wanted.check_known({"json", "regex", "choice", "json_object"}));
+  CORBEL_TRY(wanted.check_known({"json", "regex", "choice", "grammar", "json_object"}));
   Content content;
   int given = 0;
   if (const Json* schema = wanted.find("json"); schema != nullptr) {
@@ -84,14 +84,19 @@ Result<Content> structured_outputs_content(const RequestReader& wanted) {
     ++given;
     CORBEL_ASSIGN(content, choice_content(*choices, wanted.path_of("choice")));
   }
+  if (wanted.find("grammar") != nullptr) {
+    ++given;
+    CORBEL_ASSIGN(std::string grammar, wanted.require_text("grammar"));
+    content = Content({GrammarSource::gbnf(std::move(grammar)), wanted.path_of("grammar")});
+  }
   CORBEL_ASSIGN(const bool any_object, wanted.boolean("json_object", false));
   if (any_object) {
     ++given;
     content = Content({GrammarSource::json_object(), wanted.path_of("json_object")});
   }
   if (given == 1) return content;
-  return fail(Code::bad_request,
-              cat('"', wanted.path(), "\" has ", given, " of json, regex, choice, json_object; one is needed"));
+  return fail(Code::bad_request, cat('"', wanted.path(), "\" has ", given,
+                                     " of json, regex, choice, grammar, json_object; one is needed"));
 }
 
 }  // namespace
@@ -121,6 +126,10 @@ Result<Content> read_structured_content(const RequestFields& fields) {
   }
   if (fields.has("guided_regex")) {
     CORBEL_TRY(take("guided_regex", regex_content(fields.text("guided_regex", ""), "guided_regex")));
+  }
+  for (const std::string_view name : {"grammar", "guided_grammar"}) {
+    if (!fields.has(name)) continue;
+    CORBEL_TRY(take(name, Content({GrammarSource::gbnf(fields.text(name, "")), std::string(name)})));
   }
   if (const Json* choices = fields.find("guided_choice"); choices != nullptr) {
     CORBEL_TRY(take("guided_choice", choice_content(*choices, "guided_choice")));

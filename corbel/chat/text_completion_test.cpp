@@ -79,6 +79,7 @@ TEST_F(TextCompletions, RefusalsNameThePathOfTheField) {
       {R"({"prompt_logprobs":1,"stream":true})", "prompt_logprobs"},
       {R"({"stream_options":{"include_usage":true}})", "stream_options"},
       {R"({"min_tokens":17})", "min_tokens"},
+      {R"({"grammar":"root ::= \"a\n"})", "grammar"},
       {R"({"guided_regex":"(?=a)b"})", "guided_regex"}};
   for (const auto& [text, field] : cases) EXPECT_EQ(refused_field(refusal(text)), field) << text;
   Json many = Json::array();

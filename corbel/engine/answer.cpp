@@ -37,6 +37,7 @@ Answer::Answer(const Tokenizer& tokenizer, const EngineRequest& request, std::ui
   result_.ids.reserve(room - std::min(room, request.prompt.size()));
   constexpr std::size_t kBytesPerToken = 8;
   result_.text.reserve(kBytesPerToken * std::min<std::size_t>(result_.ids.capacity(), 4096));
+  if (sampling_.has_dry()) dry_.emplace(tokenizer, sampling_, most_tokens);
   if (request.drafts && request.on_full == OnFull::stop) {
     lookup_.emplace(most_tokens);
     sequence.draft.reserve(DraftPolicy::kMostTokens);
@@ -62,14 +63,27 @@ Answer::State Answer::take(std::span<const float> logits, TokenChooser& chooser)
                                                   .options = sampling_,
                                                   .position = history_.size(),
                                                   .allowed = allowed,
+                                                  .repeats = dry_ ? dry_->find(history_) : std::span<const DryRepeat>(),
                                                   .banned_ids = text_.banned_ids()});
   GenerateFigures& figures = result_.figures;
-  if (result_.ids.empty()) {
+  if (first_token_ == Clock::time_point()) {
     first_token_ = Clock::now();
     figures.first_token_seconds = seconds_between(submitted_, first_token_);
     figures.queue_seconds = seconds_between(submitted_, admitted_);
     figures.prefill_seconds = seconds_between(admitted_, first_token_);
   }
+  const State state = add(id);
+  const bool told = request_->logprobs >= 0;
+  if (told) result_.logprobs.push_back(logprobs_of(logits, id, request_->logprobs, chooser.logprobs));
+  if (request_->on_text) {
+    request_->on_text(
+        {.choice = result_.choice, .text = piece_, .id = id, .logprobs = told ? &result_.logprobs.back() : nullptr});
+  }
+  return state;
+}
+
+/// The token into the sequence, the result and its text (piece_ of it).
+Answer::State Answer::add(std::int32_t id) {
   repeats_ = !result_.ids.empty() && id == history_.back() ? repeats_ + 1 : 1;
   constexpr std::int64_t kManyRepeats = 64;
   if (repeats_ == kManyRepeats)
@@ -80,18 +94,19 @@ Answer::State Answer::take(std::span<const float> logits, TokenChooser& chooser)
   result_.ids.push_back(id);
   const AnswerText::State state = text_.push(id, piece_);
   result_.text += piece_;
-  const bool told = request_->logprobs >= 0;
-  if (told) result_.logprobs.push_back(logprobs_of(logits, id, request_->logprobs, chooser.logprobs));
-  if (request_->on_text) {
-    request_->on_text(
-        {.choice = result_.choice, .text = piece_, .id = id, .logprobs = told ? &result_.logprobs.back() : nullptr});
-  }
   if (state == AnswerText::State::stopped) return State::stopped;
   if (constraint_) {
     if (!constraint_->accept(id)) return State::broken;
     if (constraint_->must_end()) return State::stopped;
   }
   return state == AnswerText::State::full ? State::full : State::goes_on;
+}
+
+bool Answer::go_on() {
+  for (const std::int32_t id : request_->said) {
+    if (add(id) != State::goes_on) return false;
+  }
+  return true;
 }
 
 bool Answer::slide() {
@@ -159,8 +174,9 @@ GenerateResult Answer::finish(FinishReason reason) {
   figures.generated_tokens = std::ssize(result_.ids);
   figures.cached_tokens = sequence.prefix_tokens;
   figures.restarts = sequence.restarts;
-  figures.prefilled_tokens = figures.generated_tokens > 0 ? figures.prompt_tokens - figures.cached_tokens : 0;
-  if (figures.generated_tokens > 0) figures.decode_seconds = seconds_between(first_token_, Clock::now());
+  const std::int64_t begun = figures.prompt_tokens + std::ssize(request_->said);
+  figures.prefilled_tokens = figures.generated_tokens > 0 ? begun - figures.cached_tokens : 0;
+  if (first_token_ != Clock::time_point()) figures.decode_seconds = seconds_between(first_token_, Clock::now());
   return std::move(result_);
 }
 

@@ -21,6 +21,8 @@ class Answer {
     broken,  // the constraint refuses a token that it has allowed: a fault of ours, but no reason to end the others
   };
 
+  /// Takes in what the request says was answered before; false when the answer cannot go on behind it.
+  bool go_on();
   /// The next token from f32 logits [vocab]: into the sequence, the text and the result.
   State take(std::span<const float> logits, TokenChooser& chooser);
   /// The logprobs of the prompt's token behind `position`, from the logits there.
@@ -51,6 +53,7 @@ class Answer {
 
  private:
   using Clock = std::chrono::steady_clock;
+  State add(std::int32_t id);
   std::int64_t most_drafted() const noexcept;
 
   const EngineRequest* request_;
@@ -61,6 +64,7 @@ class Answer {
   std::optional<ConstraintCursor> constraint_;
   std::vector<std::int32_t> history_;  // prompt and answer; `sequence.tokens` may have slid
   std::int64_t repeats_ = 0;           // of the last token
+  std::optional<DryRepeats> dry_;
   std::optional<DraftLookup> lookup_;
   DraftPolicy policy_;
   DraftPolicy guess_policy_;       // of a draft model

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "corbel/engine/answer.h"
+#include "corbel/engine/sampler_passes.h"
 
 namespace corbel {
 namespace {
@@ -53,6 +54,13 @@ Result<void> Engine::check(const EngineRequest& request) const {
   }
   if (request.choices < 1 || request.choices > kMostChoices)
     return fail(Code::bad_request, cat("choices is ", request.choices, "; it must be 1 to ", kMostChoices));
+  for (const std::int32_t said : request.said) {
+    if (said < 0 || said >= vocab)
+      return fail(Code::bad_request,
+                  cat("the answer so far has id ", said, ", the model's vocabulary ids 0 to ", vocab - 1));
+  }
+  if (!request.said.empty() && (request.choices != 1 || request.logprobs >= 0 || request.prompt_logprobs >= 0))
+    return fail(Code::bad_request, "an answer that goes on has one choice and no logprobs");
   for (const auto& [name, count] :
        {std::pair{"logprobs", request.logprobs}, {"prompt_logprobs", request.prompt_logprobs}}) {
     if (count > kMostTopLogprobs)
@@ -60,7 +68,11 @@ Result<void> Engine::check(const EngineRequest& request) const {
   }
   // The last token of an answer is never run.
   const bool any = request.fills_context || request.on_full == OnFull::slide;
-  const std::int64_t answer = any ? 1 : std::max<std::int64_t>(request.limits.max_tokens, 1);
+  const std::int64_t said = std::ssize(request.said);
+  if (request.limits.max_tokens > 0 && said >= request.limits.max_tokens)
+    return fail(Code::bad_request,
+                cat("the answer has ", said, " tokens already; max_tokens is ", request.limits.max_tokens));
+  const std::int64_t answer = any ? said + 1 : std::max<std::int64_t>(request.limits.max_tokens, said + 1);
   return scheduler_.check_fits(std::ssize(request.prompt) + answer - 1);
 }
 
@@ -83,6 +95,10 @@ Result<std::uint64_t> Engine::submit(EngineRequest wanted) {
       by_sequence_[answer.sequence.id] = &answer;
     }
     group->left = group->answers.size();
+    if (!request.said.empty() && !group->answers.front()->go_on()) {
+      by_sequence_.erase(group->answers.front()->sequence.id);
+      return fail(Code::bad_request, "the answer so far has ended, or is not what the constraint allows");
+    }
     cancelled_.reserve(groups_.size() + 1);
     overdue_.reserve(groups_.size() + 1);
     scheduler_.reserve(std::ssize(by_sequence_));
@@ -141,7 +157,7 @@ void Engine::fail_group(std::uint64_t id, const Error& error) {
 
 void Engine::end_overdue() {
   overdue_.clear();
-  const Clock::time_point now = Clock::now();
+  const Clock::time_point now = options_.now();
   for (const auto& [id, group] : groups_) {
     if (group->request.deadline && *group->request.deadline <= now) overdue_.push_back(id);
   }
@@ -240,6 +256,9 @@ void Engine::deliver(Answer& answer, const Delivery& delivery, const Rows<const 
   }
   scheduler_.keep_draft(sequence, accepted);
   answer.learn(delivery.drafted, accepted);
+  counts_.drafts += delivery.drafted > 0 ? 1 : 0;
+  for (std::int64_t at = 0; at < std::min<std::int64_t>(accepted, kDraftLogitRows); ++at)
+    ++counts_.accepted_at[static_cast<std::size_t>(at)];
   counts_.drafted_tokens += delivery.drafted;
   counts_.accepted_tokens += accepted;
   if (state == Answer::State::broken) return fail_group(answer.group(), broken_constraint());
@@ -286,7 +305,7 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
   step_was_empty_ = false;
   ++counts_.steps;
   counts_.rows += step.plan.rows();
-  const Clock::time_point begin = Clock::now();
+  const Clock::time_point begin = options_.now();
   interrupt_ = interrupt;
   const Result<TensorView> logits = runner_->run_unchecked(step.plan, interrupt);
   if (!logits) {
@@ -294,11 +313,11 @@ bool Engine::step(const std::atomic<bool>* interrupt) {
     return true;
   }
   step_failed_ = false;
-  StepReport report{.begin = begin, .run_seconds = seconds_between(begin, Clock::now()), .shape = scheduler_.shape()};
+  StepReport report{.begin = begin, .run_seconds = seconds_between(begin, options_.now()), .shape = scheduler_.shape()};
   scheduler_.commit(report.run_seconds);
   deliver_all(step, *logits);
   if (options_.on_step) {
-    report.deliver_seconds = seconds_between(begin, Clock::now()) - report.run_seconds;
+    report.deliver_seconds = seconds_between(begin, options_.now()) - report.run_seconds;
     report.running = scheduler_.running();
     report.waiting = scheduler_.waiting();
     report.free_pages = scheduler_.pool().free_pages(0);

@@ -1,6 +1,8 @@
 #pragma once
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -12,6 +14,7 @@
 #include "corbel/engine/draft_lookup.h"
 #include "corbel/engine/draft_model.h"
 #include "corbel/engine/generate.h"
+#include "corbel/engine/run_identity.h"
 #include "corbel/engine/scheduler.h"
 
 namespace corbel {
@@ -36,6 +39,9 @@ struct EngineRequest {
   std::int32_t priority = 0;          // higher goes first; waiting 256 steps counts like one level
   std::string prefix_salt;            // prefixes are shared among equal salts
   bool shares_prefix = true;
+  /// Tokens that the answer has already, as from a saved state: it goes on behind them as if it had never stopped.
+  /// on_text tells what is new, the result has all. One choice; no logprobs.
+  std::vector<std::int32_t> said;
   bool drafts = true;             // may guess tokens and run them ahead
   bool fills_context = false;     // max_tokens may be more than the context has room for: then the answer fills it
   OnFull on_full = OnFull::stop;  // when prompt and answer fill the context
@@ -69,6 +75,8 @@ struct EngineOptions {
   DraftModel* draft_model = nullptr;  // guesses where the text itself has no match; null: nobody does
   double stretch = 1.8;               // a step with rows of prompts may take so many times what decoding alone takes
   std::function<void(const StepReport&)> on_step;  // after each
+  /// What deadlines and the times of steps go by: tests put a clock of their own here.
+  std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
 };
 
 struct EngineFigures {
@@ -81,9 +89,11 @@ struct EngineFigures {
   std::int64_t generated_tokens = 0;  // so far, also of answers under way
   std::int64_t pages = 0;             // of the pool
   std::int64_t free_pages = 0;
+  std::int64_t drafts = 0;  // that were run
   std::int64_t drafted_tokens = 0;
-  std::int64_t accepted_tokens = 0;  // of those drafted
-  std::int64_t failed_steps = 0;     // run again
+  std::int64_t accepted_tokens = 0;                            // of those drafted
+  std::array<std::int64_t, kDraftLogitRows> accepted_at = {};  // of them, the first of its draft, the second, ...
+  std::int64_t failed_steps = 0;                               // run again
   PrefixCache::Counts prefix;
 };
 
@@ -127,6 +137,20 @@ class Engine {
   /// their tokens; when it fails twice in a row, those that ran end with its error. Rows that are not finite end their
   /// own request. A step that `interrupt` stops has not happened.
   bool step(const std::atomic<bool>* interrupt = nullptr);
+
+  /// Writes what is cached of an answer that runs into a file (session_file.h), for load_state() of this or another
+  /// process; how many tokens. Changes nothing. Refused: a request that is not there, or of several choices; one of
+  /// which nothing is cached, because it waits or has just been preempted.
+  Result<std::int64_t> save_state(std::uint64_t id, const std::filesystem::path& path,
+                                  const RunIdentity& identity) const;
+  /// The same for tokens of sequences that have ended: the longest beginning of them that the prefix cache still has.
+  Result<std::int64_t> save_state(std::span<const std::int32_t> tokens, const std::filesystem::path& path,
+                                  const RunIdentity& identity, const std::string& salt = {});
+  /// Puts a saved sequence into the prefix cache: requests that begin with its tokens run only what is new. Returns how
+  /// many tokens. Refused, with nothing changed: what SequenceFile refuses, among it another artifact, profile or
+  /// cache; more pages than are free of sequences; an engine without a prefix cache.
+  Result<std::int64_t> load_state(const std::filesystem::path& path, const RunIdentity& identity,
+                                  const std::string& salt = {});
 
   EngineFigures figures() const;
   const StepRunner& runner() const noexcept { return *runner_; }

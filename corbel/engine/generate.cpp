@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 namespace corbel {
 namespace {
@@ -27,7 +28,9 @@ class Generation {
         options_(options),
         observer_(observer),
         sampler_(session.model().info().vocab),
-        text_(tokenizer, options.limits()) {}
+        text_(tokenizer, options.limits()) {
+    if (options.sampling.has_dry()) dry_.emplace(tokenizer, options.sampling, session.capacity());
+  }
 
   Result<GenerateResult> run(std::span<const std::int32_t> prompt);
 
@@ -47,6 +50,7 @@ class Generation {
   const GenerateObserver& observer_;
   Sampler sampler_;
   AnswerText text_;
+  std::optional<DryRepeats> dry_;
   std::string piece_;
   std::vector<std::int32_t> history_;  // prompt and answer
   GenerateResult result_;
@@ -107,6 +111,7 @@ Result<GenerateResult> Generation::run(std::span<const std::int32_t> prompt) {
                                              .prompt_tokens = figures.prompt_tokens,
                                              .options = options_.sampling,
                                              .position = history_.size(),
+                                             .repeats = dry_ ? dry_->find(history_) : std::span<const DryRepeat>(),
                                              .banned_ids = text_.banned_ids()});
     if (result_.ids.empty()) {
       figures.first_token_seconds = whole.seconds();

@@ -103,7 +103,7 @@ void Sampler::set_score(std::int32_t id, float score) {
 }
 
 void Sampler::change_scores(const SampleInput& input) {
-  for (const auto& change : history_.changes(input.history, input.prompt_tokens, input.options)) {
+  for (const auto& change : history_.changes(input.history, input.prompt_tokens, input.repeats, input.options)) {
     if (!is_allowed(input, change.id)) continue;
     const float logit = input.logits[static_cast<std::size_t>(change.id)];
     set_score(change.id, SamplerHistory::changed(logit, change, input.options) / divisor_);
@@ -118,7 +118,8 @@ void Sampler::score(const SampleInput& input) {
   const double most = std::numeric_limits<float>::max();
   divisor_ = input.options.is_greedy() ? 1.0F : static_cast<float>(std::min(input.options.temperature, most));
   for (std::int64_t block = 0; block < std::ssize(highest_); ++block) score_block(input, block);
-  if (input.options.has_penalties() || !input.options.logit_bias.empty()) change_scores(input);
+  if (input.options.has_penalties() || !input.options.logit_bias.empty() || !input.repeats.empty())
+    change_scores(input);
   for (const std::int32_t id : input.banned_ids) {
     if (is_allowed(input, id)) set_score(id, kNone);
   }
@@ -296,8 +297,8 @@ std::int32_t Sampler::draw(std::uint64_t word) const {
 std::int32_t Sampler::sample(const SampleInput& input) {
   const SamplingOptions& options = input.options;
   if (options.is_greedy()) {
-    const bool unchanged =
-        input.allowed.empty() && input.banned_ids.empty() && options.logit_bias.empty() && !options.has_penalties();
+    const bool unchanged = input.allowed.empty() && input.banned_ids.empty() && input.repeats.empty() &&
+                           options.logit_bias.empty() && !options.has_penalties();
     if (unchanged) return argmax(input.logits);
     score(input);
     const auto block = std::ranges::find(highest_, top_) - highest_.begin();

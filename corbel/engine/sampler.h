@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "corbel/base/result.h"
+#include "corbel/engine/dry_repeats.h"
 #include "corbel/engine/random_bits.h"
 #include "corbel/engine/sampler_cut.h"
 #include "corbel/engine/sampler_history.h"
@@ -22,12 +23,14 @@ struct SampleInput {
   /// Bit t % 64 of word t / 64: token t may be chosen. Empty: all may; otherwise at least one may, and tokens beyond
   /// the mask may not.
   std::span<const std::uint64_t> allowed = {};
+  /// What DRY holds against tokens (dry_repeats.h), in any order; of a token's the longest counts.
+  std::span<const DryRepeat> repeats = {};
   /// Not to be chosen, unless nothing else may be: stop ids before min_tokens.
   std::span<const std::int32_t> banned_ids = {};
 };
 
 /// Chooses tokens from logits. Filters, their order and their arithmetic are those of transformers' generate(); logits
-/// in f32: logit bias, repetition, frequency and presence penalty, mask and banned ids, temperature, top-k, top-p,
+/// in f32: logit bias, repetition, frequency and presence penalty, DRY, mask and banned ids, temperature, top-k, top-p,
 /// min-p, typical, leaving out the likeliest. At equal logits the lower id counts as the likelier one, so that top-k
 /// keeps exactly k tokens (transformers keeps all that tie with the k-th).
 ///

@@ -17,6 +17,7 @@ SamplerHistory::Change* SamplerHistory::change_of(std::int32_t id) {
 
 std::span<const SamplerHistory::Change> SamplerHistory::changes(std::span<const std::int32_t> history,
                                                                 std::int64_t prompt_tokens,
+                                                                std::span<const DryRepeat> repeats,
                                                                 const SamplingOptions& options) {
   changes_.clear();
   if (++round_ == 0) {
@@ -42,6 +43,9 @@ std::span<const SamplerHistory::Change> SamplerHistory::changes(std::span<const 
       if (Change* const change = change_of(id)) ++change->in_answer;
     }
   }
+  for (const DryRepeat& repeat : repeats) {
+    if (Change* const change = change_of(repeat.id)) change->continues = std::max(change->continues, repeat.tokens);
+  }
   return changes_;
 }
 
@@ -55,6 +59,7 @@ float SamplerHistory::changed(float logit, const Change& change, const SamplingO
     logit -= static_cast<float>(options.frequency_penalty) * static_cast<float>(change.in_answer);
     logit -= static_cast<float>(options.presence_penalty);
   }
+  if (change.continues > 0) logit -= static_cast<float>(options.dry_penalty(change.continues));
   return logit;
 }
 

@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "corbel/engine/dry_repeats.h"
 #include "corbel/engine/sampling_options.h"
 
 namespace corbel {
@@ -19,13 +20,14 @@ class SamplerHistory {
     float bias = 0.0F;
     std::uint32_t in_answer = 0;  // how often
     bool is_repeated = false;     // in prompt or answer
+    std::int64_t continues = 0;   // tokens of the longest repetition that it would make longer
   };
   /// Every token that `options` change after `history`, whose first `prompt_tokens` are the prompt; each once, ids
   /// outside the vocabulary left out. Valid until the next call.
   std::span<const Change> changes(std::span<const std::int32_t> history, std::int64_t prompt_tokens,
-                                  const SamplingOptions& options);
+                                  std::span<const DryRepeat> repeats, const SamplingOptions& options);
 
-  /// The logit with its bias and penalties, in f32 and in this order: bias, repetition, frequency, presence.
+  /// The logit with its bias and penalties, in f32 and in this order: bias, repetition, frequency, presence, DRY.
   static float changed(float logit, const Change& change, const SamplingOptions& options) noexcept;
 
  private:

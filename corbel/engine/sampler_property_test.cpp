@@ -37,6 +37,7 @@ class Inputs {
             .options = options,
             .position = 7,
             .allowed = allowed,
+            .repeats = repeats,
             .banned_ids = banned};
   }
 
@@ -45,6 +46,7 @@ class Inputs {
   std::int64_t prompt_tokens = 0;
   SamplingOptions options;
   std::vector<std::uint64_t> allowed;
+  std::vector<DryRepeat> repeats;
   std::vector<std::int32_t> banned;
 
  private:
@@ -87,6 +89,12 @@ class Inputs {
       options.logit_bias.push_back({any_id(), static_cast<float>(between(-8.0, 8.0))});
     }
     options.sort_bias();
+    if (pick(4) == 0) {
+      options.dry_multiplier = between(0.1, 2.0);
+      options.dry_base = between(1.0, 2.0);
+      options.dry_allowed_length = 1 + pick(4);
+      for (std::int64_t i = pick(8); i >= 0; --i) repeats.push_back({any_id(), options.dry_allowed_length + pick(12)});
+    }
   }
 
   std::mt19937 random_;
@@ -181,6 +189,9 @@ TEST(SamplerProperty, GreedyTakesTheLikeliestOfWhatANaiveSamplerScores) {
     plain.presence_penalty = inputs.options.presence_penalty;
     plain.frequency_penalty = inputs.options.frequency_penalty;
     plain.penalty_window = inputs.options.penalty_window;
+    plain.dry_multiplier = inputs.options.dry_multiplier;
+    plain.dry_base = inputs.options.dry_base;
+    plain.dry_allowed_length = inputs.options.dry_allowed_length;
     plain.logit_bias = inputs.options.logit_bias;
     inputs.options = plain;
     const std::int32_t expected = NaiveSampler::candidates(inputs.input()).probabilities.begin()->first;

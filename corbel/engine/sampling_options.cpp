@@ -29,7 +29,41 @@ Result<void> check_bias(const std::vector<TokenBias>& entries, std::int64_t voca
   return {};
 }
 
+Result<void> check_dry(const SamplingOptions& options) {
+  constexpr std::size_t kMostBreakers = 64;
+  constexpr std::size_t kMostBytes = 64;
+  if (!(options.dry_multiplier >= 0.0 && options.dry_multiplier <= 100.0))
+    return refuse("dry_multiplier", options.dry_multiplier, "between 0 and 100");
+  if (!(options.dry_base >= 1.0 && options.dry_base <= 100.0))
+    return refuse("dry_base", options.dry_base, "between 1 and 100");
+  if (options.dry_allowed_length < 1)
+    return refuse("dry_allowed_length", static_cast<double>(options.dry_allowed_length), "1 or more");
+  if (options.dry_penalty_last_n < -1)
+    return refuse("dry_penalty_last_n", static_cast<double>(options.dry_penalty_last_n), "-1 (all tokens) or more");
+  if (options.dry_sequence_breakers.size() > kMostBreakers)
+    return fail(Code::bad_request, cat("dry_sequence_breakers has ", options.dry_sequence_breakers.size(),
+                                       " texts; at most ", kMostBreakers));
+  for (const std::string& breaker : options.dry_sequence_breakers) {
+    if (breaker.empty() || breaker.size() > kMostBytes)
+      return fail(Code::bad_request, cat("dry_sequence_breakers has a text of ", breaker.size(),
+                                         " bytes; each must have 1 to ", kMostBytes));
+  }
+  return {};
+}
+
 }  // namespace
+
+double SamplingOptions::dry_penalty(std::int64_t tokens) const noexcept {
+  constexpr double kMost = 1e6;
+  // By squaring: the same products on every machine.
+  double penalty = dry_multiplier;
+  double power = dry_base;
+  for (std::int64_t more = tokens - dry_allowed_length; more > 0 && penalty > 0.0 && penalty < kMost; more /= 2) {
+    if (more % 2 == 1) penalty *= power;
+    power *= power;
+  }
+  return std::min(penalty, kMost);
+}
 
 void SamplingOptions::sort_bias() {
   std::ranges::stable_sort(logit_bias, {}, &TokenBias::id);
@@ -59,6 +93,7 @@ Result<void> SamplingOptions::validate(std::int64_t vocab) const {
   if (!(xtc_threshold > 0.0 && xtc_threshold <= 1.0)) {
     return refuse("xtc_threshold", xtc_threshold, "above 0 and at most 1");
   }
+  CORBEL_TRY(check_dry(*this));
   return check_bias(logit_bias, vocab);
 }
 

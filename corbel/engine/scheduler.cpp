@@ -60,6 +60,36 @@ Result<void> Scheduler::check_fits(std::int64_t tokens) const {
   return {};
 }
 
+Result<void> Scheduler::show_cached(std::vector<std::int32_t> tokens, const std::string& salt, const WithPages& show) {
+  tokens.push_back(0);  // the last one is never found
+  SequencePages pages;
+  PrefixCache::Place place = PrefixCache::start(salt);
+  const PrefixCache::Tail tail = prefixes_.find(tokens, place, pages);
+  SequencePages all = pages;
+  for (std::size_t group = 0; group < tail.pages.size(); ++group) all.groups[group].push_back(tail.pages[group]);
+  Result<void> shown = show(place.pages * kPageTokens + tail.tokens, all);
+  pool_.shrink(pages, 0);
+  return shown;
+}
+
+Result<void> Scheduler::adopt(std::span<const std::int32_t> tokens, const std::string& salt, const WithPages& fill) {
+  if (!prefix_cache_) return fail(Code::bad_request, "this engine keeps no prefixes");
+  Sequence sequence;
+  const std::int64_t count = std::ssize(tokens);
+  CORBEL_TRY(check_fits(count));
+  if (!grow(sequence, count))
+    return fail(Code::no_memory, cat("the saved sequence needs ", pages_of_tokens(count), " cache pages; ",
+                                     pool_.free_pages(0), " of ", pool_.total(), " are free"));
+  Result<void> filled = fill(count, sequence.pages);
+  if (filled) {
+    PrefixCache::Place place = PrefixCache::start(salt);
+    prefixes_.add(tokens, place, sequence.pages);
+    prefixes_.add_tail(tokens, place, sequence.pages);
+  }
+  pool_.shrink(sequence.pages, 0);
+  return filled;
+}
+
 void Scheduler::add(Sequence& sequence) {
   // Those that came later lose a step for each: whoever waits rises above later ones of higher priority.
   if (!sequence.was_admitted) sequence.rank = sequence.priority * kStepsPerLevel - steps_;

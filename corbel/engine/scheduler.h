@@ -68,6 +68,13 @@ class Scheduler {
   /// The first `count` drafted tokens were right; they stand behind the others in tokens, and they are cached.
   void keep_draft(Sequence& sequence, std::int64_t count);
 
+  using WithPages = std::function<Result<void>(std::int64_t tokens, const SequencePages& pages)>;
+  /// Shows the pages of the longest beginning of `tokens` that the prefix cache has; 0 tokens where it has none.
+  Result<void> show_cached(std::vector<std::int32_t> tokens, const std::string& salt, const WithPages& show);
+  /// Makes `tokens` a prefix that others find, at the price of prefixes that nobody uses: `fill` puts their keys and
+  /// values into the pages. Refused: too few pages; what `fill` refuses.
+  Result<void> adopt(std::span<const std::int32_t> tokens, const std::string& salt, const WithPages& fill);
+
   /// What would have to be free for so many tokens to run alone: refused when the pool never has it.
   Result<void> check_fits(std::int64_t tokens) const;
 

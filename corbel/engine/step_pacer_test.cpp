@@ -70,7 +70,46 @@ TEST(StepPacer, AFewRowsAloneTeachNothingAboutRowsBesideOthers) {
   pacer.measured({.prompt_rows = 4, .prompt_position = 2.0}, machine(0, 4, 2.0));
   EXPECT_EQ(pacer.prompt_row_seconds(0), 0.0);
   pacer.measured({.prompt_rows = 512, .prompt_position = 256.0}, machine(0, 512, 256.0));
-  EXPECT_NEAR(pacer.prompt_row_seconds(0), 2.1e-3, 1e-4);
+  EXPECT_NEAR(pacer.prompt_row_seconds(0), 1.4 * 2.1e-3, 1e-4) << "a row of few is dearer than one of 512";
+}
+
+TEST(StepPacer, AStepThatTheMachineStoppedInMovesTheMeansLittle) {
+  StepPacer pacer(2.0);
+  pacer.measured({.decode_rows = 8}, 0.020);
+  pacer.measured({.decode_rows = 8, .prompt_rows = 10, .prompt_position = 100.0}, 0.040);
+  pacer.measured({.decode_rows = 8}, 1.0);
+  EXPECT_NEAR(pacer.decode_seconds(8), 0.024, 1e-9);
+  pacer.measured({.decode_rows = 8, .prompt_rows = 10, .prompt_position = 100.0}, 1.0);
+  EXPECT_NEAR(pacer.prompt_row_seconds(100), 2.7e-3, 1e-9);
+}
+
+TEST(StepPacer, WhatWasMeasuredBesideStreamsCountsMoreThanStepsOfPromptsAlone) {
+  StepPacer pacer(2.0);
+  pacer.measured({.decode_rows = 4}, 0.010);
+  pacer.measured({.prompt_rows = 500, .prompt_position = 500.0}, 0.5);   // 1 ms a row
+  pacer.measured({.prompt_rows = 500, .prompt_position = 6000.0}, 1.0);  // and 2 ms further on
+  pacer.measured({.decode_rows = 4, .prompt_rows = 10, .prompt_position = 100.0}, 0.040);
+  EXPECT_NEAR(pacer.prompt_row_seconds(0), 3e-3, 1e-9);
+  EXPECT_NEAR(pacer.prompt_row_seconds(7000), 6e-3, 1e-9) << "dearer by as much as it is alone";
+  pacer.measured({.decode_rows = 4, .prompt_rows = 10, .prompt_position = 7000.0}, 0.050);
+  EXPECT_NEAR(pacer.prompt_row_seconds(7000), 4e-3, 1e-9);
+}
+
+TEST(StepPacer, RowsFarIntoAPromptHaveACostOfTheirOwn) {
+  StepPacer pacer(2.0);
+  for (int i = 0; i < 30; ++i) {
+    for (const double position : {100.0, 30'000.0})
+      pacer.measured({.prompt_rows = 100, .prompt_position = position}, position * 1e-3);
+  }
+  EXPECT_NEAR(pacer.prompt_row_seconds(100), 1e-3, 1e-6);
+  EXPECT_NEAR(pacer.prompt_row_seconds(30'000), 0.3, 1e-4);
+}
+
+TEST(StepPacer, RowsOfPromptsCostSomethingEvenIfAStepWithThemWasTheFasterOne) {
+  StepPacer pacer(2.0);
+  pacer.measured({.decode_rows = 8}, 0.020);
+  pacer.measured({.decode_rows = 8, .prompt_rows = 10, .prompt_position = 5.0}, 0.019);
+  EXPECT_DOUBLE_EQ(pacer.prompt_row_seconds(0), 0.02 * 0.019 / 10.0);
 }
 
 }  // namespace

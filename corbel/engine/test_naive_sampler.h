@@ -75,6 +75,12 @@ class NaiveSampler {
     if (everywhere > 0) logit = logit < 0.0F ? logit * repetition : logit / repetition;
     logit -= static_cast<float>(options.frequency_penalty) * static_cast<float>(in_answer);
     if (in_answer > 0) logit -= static_cast<float>(options.presence_penalty);
+    std::int64_t longest = 0;
+    for (const DryRepeat& repeat : input.repeats) longest = std::max(longest, repeat.id == id ? repeat.tokens : 0);
+    if (longest > 0) {
+      const double more = static_cast<double>(longest - options.dry_allowed_length);
+      logit -= static_cast<float>(std::min(options.dry_multiplier * std::pow(options.dry_base, more), 1e6));
+    }
     return logit;
   }
 

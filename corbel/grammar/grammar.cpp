@@ -1,8 +1,10 @@
 #include "corbel/grammar/grammar.h"
 
+#include "corbel/grammar/gbnf.h"
 #include "corbel/grammar/grammar_builder.h"
 #include "corbel/grammar/regex.h"
 #include "corbel/grammar/schema_compiler.h"
+#include "corbel/grammar/unless_begins.h"
 
 namespace corbel {
 namespace {
@@ -112,6 +114,7 @@ Result<Id> compile_part(GrammarBuilder& builder, const GrammarSource& source, in
     case GrammarSource::Kind::until: return compile_until(builder, source.text);
     case GrammarSource::Kind::until_end: return compile_until_end(builder, source.text);
     case GrammarSource::Kind::regex: return compile_regex(builder, source.text);
+    case GrammarSource::Kind::gbnf: return compile_gbnf(builder, source.text);
     case GrammarSource::Kind::json_schema: return compile_schema_once(builder, source);
     case GrammarSource::Kind::raw_string: {
       if (source.parts.size() != 1) return fail(Code::bad_request, "a raw string has one text that ends it");
@@ -122,6 +125,11 @@ Result<Id> compile_part(GrammarBuilder& builder, const GrammarSource& source, in
     case GrammarSource::Kind::json_value: return builder.any_value();
     case GrammarSource::Kind::json_object: return builder.any_object();
     case GrammarSource::Kind::any_of: return compile_choices(builder, source, depth);
+    case GrammarSource::Kind::unless_begins: {
+      if (source.parts.size() != 1) return fail(Code::bad_request, "what does not begin with a text is one part");
+      CORBEL_ASSIGN(const Id part, compile_part(builder, source.parts[0], depth + 1));
+      return without_beginning(builder, part, source.text);
+    }
     case GrammarSource::Kind::sequence: {
       Id all = NodeStore::kEpsilon;
       for (std::size_t i = source.parts.size(); i-- > 0;) {
@@ -150,6 +158,12 @@ std::size_t source_bytes(const GrammarSource& source) {
 GrammarSource GrammarSource::choice(std::vector<std::string> texts) {
   GrammarSource source{Kind::any_of};
   for (std::string& text : texts) source.parts.push_back(literal(std::move(text)));
+  return source;
+}
+
+GrammarSource GrammarSource::unless_begins(GrammarSource part, std::string text) {
+  GrammarSource source{Kind::unless_begins, std::move(text)};
+  source.parts.push_back(std::move(part));
   return source;
 }
 

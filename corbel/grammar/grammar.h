@@ -58,14 +58,16 @@ struct GrammarSource {
     until,        // any text up to the first `text`, and that: a special token where it is one's spelling
     until_end,    // any text without `text` in it
     regex,        // `text`: all of what is written matches (regex.h says what is understood)
+    gbnf,         // `text`: a grammar in llama.cpp's notation (gbnf_tree.h), from its rule "root" on
     json_schema,  // `text`: a schema document; a value that is valid for all of it, or for what `at` refers to
     raw_string,  // the same, but a string, and not as JSON: its characters alone, none of them a control character or a
                  // backslash, and without parts[0].text in it, which comes behind it
     json_value,  // any JSON value
-    json_object,  // any JSON object
-    sequence,     // `parts` one after the other
-    any_of,       // one of `parts`
-    repeat,       // parts[0], `min` to `max` times
+    json_object,    // any JSON object
+    unless_begins,  // parts[0], but not with `text`, or blanks and that, in front
+    sequence,       // `parts` one after the other
+    any_of,         // one of `parts`
+    repeat,         // parts[0], `min` to `max` times
   };
   Kind kind = Kind::literal;
   std::string text;
@@ -79,6 +81,7 @@ struct GrammarSource {
   static GrammarSource until(std::string text) { return {Kind::until, std::move(text)}; }
   static GrammarSource until_end(std::string text) { return {Kind::until_end, std::move(text)}; }
   static GrammarSource regex(std::string pattern) { return {Kind::regex, std::move(pattern)}; }
+  static GrammarSource gbnf(std::string text) { return {Kind::gbnf, std::move(text)}; }
   static GrammarSource json_schema(std::string schema) { return {Kind::json_schema, std::move(schema)}; }
   static GrammarSource json_schema(std::string schema, std::string at) {
     return {.kind = Kind::json_schema, .text = std::move(schema), .at = std::move(at)};
@@ -92,6 +95,7 @@ struct GrammarSource {
   static GrammarSource choice(std::vector<std::string> texts);
   static GrammarSource sequence(std::vector<GrammarSource> parts) { return {Kind::sequence, {}, std::move(parts)}; }
   static GrammarSource any_of(std::vector<GrammarSource> parts) { return {Kind::any_of, {}, std::move(parts)}; }
+  static GrammarSource unless_begins(GrammarSource part, std::string text);
   static GrammarSource repeat(GrammarSource part, std::uint32_t min, std::uint32_t max);
   /// A call as a model writes it: `prefix`, arguments that follow `schema`, `suffix`.
   static GrammarSource tool_call(std::string prefix, std::string schema, std::string suffix);

@@ -4,9 +4,13 @@
 #include <optional>
 
 #include "corbel/grammar/json_text.h"
+#include "corbel/grammar/number_range.h"
 
 namespace corbel {
 namespace {
+
+constexpr std::uint64_t kCellsOfUnit = 16;     // of a table that is hashed and compared
+constexpr std::uint64_t kMadeCellsOfUnit = 4;  // of a table that is made
 
 using Id = NodeStore::Id;
 using Kind = Grammar::Kind;
@@ -44,6 +48,17 @@ class Pruner {
     return nodes_.rule(rule_of_[index]);
   }
 
+  /// Without recursion down its tail: sequences are long.
+  Id copy_sequence(Id id) {
+    std::vector<Id> parts;
+    for (; old_.nodes[id].kind == Kind::concat && copy_of_[id] == UINT32_MAX; id = old_.nodes[id].b)
+      parts.push_back(id);
+    Id fresh = copy(id);
+    for (auto part = parts.rbegin(); part != parts.rend(); ++part)
+      fresh = copy_of_[*part] = nodes_.concat(copy(old_.nodes[*part].a), fresh);
+    return fresh;
+  }
+
   Id copy(Id id) {
     if (copy_of_[id] != UINT32_MAX) return copy_of_[id];
     const Grammar::Node& node = old_.nodes[id];
@@ -53,11 +68,7 @@ class Pruner {
       case Kind::text: fresh = nodes_.text(node.a, node.min, node.max); break;
       case Kind::rule: fresh = rule(node.a); break;
       case Kind::repeat: fresh = nodes_.repeat(copy(node.a), node.min, node.max); break;
-      case Kind::concat: {
-        const Id second = copy(node.b);
-        fresh = nodes_.concat(copy(node.a), second);
-        break;
-      }
+      case Kind::concat: return copy_sequence(id);
       case Kind::either: {
         std::vector<Id> choices;
         for (std::uint32_t i = 0; i < node.b; ++i) choices.push_back(copy(old_.children[node.a + i]));
@@ -79,17 +90,20 @@ class Pruner {
 
 /// Rules that a node may begin with.
 void fronts(const Grammar& grammar, Id id, std::vector<std::uint32_t>& rules) {
+  for (; grammar.nodes[id].kind == Kind::concat && grammar.nodes[grammar.nodes[id].a].nullable;
+       id = grammar.nodes[id].b)
+    fronts(grammar, grammar.nodes[id].a, rules);
   const Grammar::Node& node = grammar.nodes[id];
   if (node.kind == Kind::rule) rules.push_back(node.a);
   if (node.kind == Kind::repeat || node.kind == Kind::concat) fronts(grammar, node.a, rules);
-  if (node.kind == Kind::concat && grammar.nodes[node.a].nullable) fronts(grammar, node.b, rules);
   if (node.kind == Kind::either) {
     for (std::uint32_t i = 0; i < node.b; ++i) fronts(grammar, grammar.children[node.a + i], rules);
   }
 }
 
-/// A rule that is empty or can begin with itself would be called for ever. Rules in an order where each comes after
-/// those it begins with exist exactly when there is none.
+}  // namespace
+
+/// Rules in an order where each comes after those it begins with exist exactly when none does.
 bool begins_with_itself(const Grammar& grammar) {
   std::vector<std::vector<std::uint32_t>> users(grammar.rules.size());
   std::vector<std::uint32_t> waits(grammar.rules.size());
@@ -113,10 +127,19 @@ bool begins_with_itself(const Grammar& grammar) {
   return done != grammar.rules.size();
 }
 
-}  // namespace
+Result<void> GrammarBuilder::spend(std::uint64_t units) {
+  if (units < work_left_) {
+    work_left_ -= units;
+    return {};
+  }
+  work_left_ = 0;
+  return fail(Code::bad_request, cat("it needs more than ", options_.max_work,
+                                     " units of work; use fewer alternatives, references and tables"));
+}
 
 Result<Id> GrammarBuilder::add_table(Dfa dfa) {
   if (dfa.empty()) return NodeStore::kNothing;
+  CORBEL_TRY(spend(dfa.next.size() / kCellsOfUnit));
   const std::uint64_t hash = dfa.hash();
   const auto [first, last] = tables_.equal_range(hash);
   std::vector<Dfa>& tables = nodes_.grammar().tables;
@@ -143,7 +166,12 @@ Result<Id> GrammarBuilder::literal(std::string_view text) {
 }
 
 Result<Dfa> GrammarBuilder::regular_table(const std::function<Result<Regular::Id>(Regular&)>& make) {
-  Regular regular({options_.max_table_states, options_.max_table_states * 20, work_left_}, options_.alphabet);
+  return table_within({options_.max_table_states, options_.max_table_states * 20, work_left_}, make);
+}
+
+Result<Dfa> GrammarBuilder::table_within(const Regular::Limits& limits,
+                                         const std::function<Result<Regular::Id>(Regular&)>& make) {
+  Regular regular(limits, options_.alphabet);
   CORBEL_ASSIGN(const Regular::Id id, make(regular));
   Result<Dfa> table = regular.determinize(id);
   work_left_ -= std::min(work_left_, regular.work());
@@ -152,6 +180,21 @@ Result<Dfa> GrammarBuilder::regular_table(const std::function<Result<Regular::Id
 
 Result<Id> GrammarBuilder::regular(const std::function<Result<Regular::Id>(Regular&)>& make) {
   CORBEL_ASSIGN(Dfa dfa, regular_table(make));
+  return add_table(std::move(dfa));
+}
+
+Result<Dfa> GrammarBuilder::both(const Dfa& a, const Dfa& b, std::uint32_t max_states) {
+  std::uint64_t cells = 0;
+  Result<Dfa> table = intersect(a, b, max_states, cells);
+  CORBEL_TRY(spend(cells / kMadeCellsOfUnit));
+  return table;
+}
+
+Result<Id> GrammarBuilder::small_regular(const std::function<Result<Regular::Id>(Regular&)>& make) {
+  constexpr std::uint32_t kStates = 2000;
+  constexpr std::uint64_t kWork = 400'000;
+  const std::uint32_t states = std::min(options_.max_table_states, kStates);
+  CORBEL_ASSIGN(Dfa dfa, table_within({states, states * 20, std::min(work_left_, kWork)}, make));
   return add_table(std::move(dfa));
 }
 

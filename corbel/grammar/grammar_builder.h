@@ -24,13 +24,21 @@ class GrammarBuilder {
   /// Schemas that stand in the grammar already, by text and part.
   std::unordered_map<std::string, Id>& schemas() { return schemas_; }
 
+  /// Counts work that is done outside of regular parts, about 0.1 us a unit; refuses when none is left.
+  Result<void> spend(std::uint64_t units);
+  std::uint64_t work_left() const { return work_left_; }
+
   /// A table as a node, at its start. Counts against the limit of states.
   Result<Id> add_table(Dfa dfa);
   /// `text` as it is; nothing when a byte of it is not in the alphabet.
   Result<Id> literal(std::string_view text);
   /// The language that `make` builds in a store of its own.
   Result<Id> regular(const std::function<Result<Regular::Id>(Regular&)>& make);
+  /// The same, given up soon: where there is another way than a table.
+  Result<Id> small_regular(const std::function<Result<Regular::Id>(Regular&)>& make);
   Result<Dfa> regular_table(const std::function<Result<Regular::Id>(Regular&)>& make);
+  /// What both tables have; the limit of states is that of intersect().
+  Result<Dfa> both(const Dfa& a, const Dfa& b, std::uint32_t max_states);
   /// A JSON string of min to max characters, with its marks.
   Result<Id> json_string(std::uint32_t min, std::uint32_t max);
   /// Whitespace between the tokens of JSON, as the options say.
@@ -56,6 +64,7 @@ class GrammarBuilder {
 
  private:
   std::vector<bool> productive_nodes() const;
+  Result<Dfa> table_within(const Regular::Limits& limits, const std::function<Result<Regular::Id>(Regular&)>& make);
 
   GrammarOptions options_;
   NodeStore nodes_;
@@ -66,5 +75,8 @@ class GrammarBuilder {
   std::int64_t character_table_ = -1;
   std::int64_t any_value_ = -1;  // a rule
 };
+
+/// Whether a rule of it is empty or may begin with itself: it would be called for ever.
+bool begins_with_itself(const Grammar& grammar);
 
 }  // namespace corbel

@@ -34,10 +34,46 @@ void Machine::make_row(Id state) {
   rows_.resize(rows_.size() + classes_, kUnknown);
 }
 
+bool Machine::knows(Id state, std::uint8_t byte) {
+  if (state >= row_of_.size() || row_of_[state] == kNoRow) make_row(state);
+  return rows_[row_of_[state] + class_of_[byte]] != kUnknown;
+}
+
+/// Parts of the state whose steps derive() needs, as far as they are not known.
+void Machine::open_parts(Id state, std::uint8_t byte) {
+  const auto open = [&](Id part) {
+    if (!knows(part, byte)) open_.push_back(part);
+  };
+  const Grammar::Node& node = store_.node(state);
+  switch (node.kind) {
+    case Grammar::Kind::rule: return open(store_.grammar().rules[node.a]);
+    case Grammar::Kind::repeat: return open(node.a);
+    case Grammar::Kind::concat:
+      open(node.a);
+      if (store_.nullable(node.a)) open(node.b);
+      return;
+    case Grammar::Kind::either:
+      for (const Id choice : store_.children(state)) open(choice);
+      return;
+    default: return;
+  }
+}
+
+/// Parts first, without recursion: what stands behind parts that may be empty is as deep as the text is long.
 Machine::Id Machine::derive_into_row(Id state, std::uint8_t byte) {
-  const Id next = derive(state, byte);
-  rows_[row_of_[state] + class_of_[byte]] = next;
-  return next;
+  const std::size_t base = open_.size();
+  open_.push_back(state);
+  while (open_.size() > base) {
+    const Id at = open_.back();
+    const std::size_t size = open_.size();
+    if (!knows(at, byte)) open_parts(at, byte);
+    if (open_.size() > size) continue;
+    open_.pop_back();
+    if (knows(at, byte)) continue;
+    const Id next = derive(at, byte);
+    rows_[row_of_[at] + class_of_[byte]] = next;
+  }
+  return rows_[row_of_[state] + class_of_[byte]];
 }
 
 Machine::Id Machine::derive_text(const Grammar::Node& node, std::uint8_t byte) {

@@ -37,6 +37,9 @@ class Machine {
   /// The only byte that may follow and end nothing else, or -1.
   int forced_byte(Id state);
 
+  /// The grammar's nodes, and those of states made since behind them.
+  NodeStore take_nodes() && { return std::move(store_); }
+
   /// Memory of states made since the start, and forgetting them: ids made before are void then.
   std::size_t bytes_used() const;
   void reset();
@@ -48,6 +51,8 @@ class Machine {
   void classify();
   void make_row(Id state);
   Id derive_into_row(Id state, std::uint8_t byte);
+  bool knows(Id state, std::uint8_t byte);
+  void open_parts(Id state, std::uint8_t byte);
   Id derive(Id state, std::uint8_t byte);
   Id derive_text(const Grammar::Node& node, std::uint8_t byte);
 
@@ -59,6 +64,7 @@ class Machine {
   std::uint32_t classes_ = 1;
   std::vector<std::uint32_t> row_of_;
   std::vector<std::uint32_t> rows_;
+  std::vector<Id> open_;  // scratch of derive_into_row()
 };
 
 }  // namespace corbel

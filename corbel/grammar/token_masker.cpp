@@ -57,7 +57,10 @@ GrammarCursor TokenMasker::start() const {
 }
 
 void TokenMasker::make_room() {
-  if (bytes_used() <= max_bytes_) return;
+  if (bytes_used() > max_bytes_) forget();
+}
+
+void TokenMasker::forget() {
   machine_.reset();
   heads_.clear();
   masks_.clear();
@@ -141,11 +144,19 @@ void TokenMasker::fill_mask(GrammarCursor& cursor, std::span<std::uint64_t> mask
   if (cursor.ended_) return;
   mask = mask.first(vocabulary_->mask_words());
   make_room();
-  const Id state = state_of(cursor);
+  Id state = state_of(cursor);
   const bool is_first = cursor.tokens_.empty() && !vocabulary_->first().empty();
   if (is_first && !first_mask_.empty()) return copy_mask(first_mask_, mask);
   if (const auto known = masks_.find(state); known != masks_.end() && !is_first) return copy_mask(known->second, mask);
-  add_state(state, mask);
+  bool whole = add_state(state, mask);
+  if (!whole) {
+    // Was it this state, or what was remembered before? Alone it is cut at the same place every time.
+    forget();
+    state = state_of(cursor);
+    std::ranges::fill(mask, 0);
+    whole = add_state(state, mask);
+    if (!whole) add_single_bytes(state, mask);
+  }
   if (machine_.may_end(state)) {
     for (const std::int32_t id : vocabulary_->end_ids()) set_bit(mask, id);
   }
@@ -154,29 +165,59 @@ void TokenMasker::fill_mask(GrammarCursor& cursor, std::span<std::uint64_t> mask
       put_bit(mask, token.token, step_all(state, token.bytes) != Machine::kNothing);
     }
     first_mask_.assign(mask.begin(), mask.end());
-    return;
   }
+  if (!whole) return forget();
+  if (is_first) return;
   if (masks_.size() >= kRememberedMasks) masks_.clear();
   masks_.emplace(state, std::vector<std::uint64_t>(mask.begin(), mask.end()));
 }
 
-void TokenMasker::add_state(Id state, std::span<std::uint64_t> mask) {
-  if (state <= Machine::kEpsilon) return;
-  const Grammar::Node node = machine_.node(state);
-  const Id front = node.kind == Grammar::Kind::concat ? node.a : state;
-  const Id behind = node.kind == Grammar::Kind::concat ? node.b : Machine::kEpsilon;
-  if (machine_.node(front).kind == Grammar::Kind::concat) {  // kept aside in one piece: bring it into form
-    return add_state(machine_.concat(front, behind), mask);
+/// False when it was cut short. Without recursion: what stands behind parts that may be empty is as deep as the text is
+/// long, and many ways lead to the same part.
+bool TokenMasker::add_state(Id state, std::span<std::uint64_t> mask) {
+  work_ = 0;
+  seen_.clear();
+  open_ = {state};
+  while (!open_.empty() && !is_spent()) {
+    const Id at = open_.back();
+    open_.pop_back();
+    if (at <= Machine::kEpsilon || !seen_.insert(at).second) continue;
+    ++work_;
+    const Grammar::Node node = machine_.node(at);
+    const Id front = node.kind == Grammar::Kind::concat ? node.a : at;
+    const Id behind = node.kind == Grammar::Kind::concat ? node.b : Machine::kEpsilon;
+    if (machine_.node(front).kind == Grammar::Kind::concat) {  // kept aside in one piece: bring it into form
+      open_.push_back(machine_.concat(front, behind));
+    } else if (machine_.node(front).kind == Grammar::Kind::either) {
+      const std::span<const Id> found = machine_.choices(front);
+      const std::vector<Id> choices(found.begin(), found.end());
+      for (const Id choice : choices) open_.push_back(machine_.concat(choice, behind));
+    } else {
+      add_front(front, behind, mask);
+    }
   }
-  if (machine_.node(front).kind != Grammar::Kind::either) return add_front(front, behind, mask);
-  const std::span<const Id> found = machine_.choices(front);
-  const std::vector<Id> choices(found.begin(), found.end());
-  for (const Id choice : choices) add_state(machine_.concat(choice, behind), mask);
+  return !is_spent();
 }
 
 void TokenMasker::add_front(Id front, Id behind, std::span<std::uint64_t> mask) {
-  if (machine_.may_end(front)) add_state(behind, mask);
-  const Head& head = head_of(front);
+  if (machine_.may_end(front)) open_.push_back(behind);
+  const Grammar::Node node = machine_.node(front);
+  if (node.kind == Grammar::Kind::text) {
+    // No token has more characters than this: longer strings allow the same.
+    const auto longest = static_cast<std::uint32_t>(vocabulary_->max_token_bytes() + 1);
+    front = machine_.text(node.a, std::min(node.min, longest), node.max > longest ? NodeStore::kUnbounded : node.max);
+  }
+  if (const auto known = heads_.find(front); known != heads_.end()) {
+    work_ += known->second.work;
+    return add_head(known->second, behind, mask);
+  }
+  Head head = make_head(front);
+  if (is_spent()) return add_head(head, behind, mask);  // not all of it
+  head_bytes_ += sizeof(Head) + 64 + head.tokens.size() * 4 + head.mask.size() * 8 + head.borders.size() * 4;
+  add_head(heads_.emplace(front, std::move(head)).first->second, behind, mask);
+}
+
+void TokenMasker::add_head(const Head& head, Id behind, std::span<std::uint64_t> mask) {
   if (head.plain > 0) {
     const std::span<const std::uint64_t> plain = vocabulary_->plain_mask(head.plain);
     for (std::size_t i = 0; i < mask.size(); ++i) mask[i] |= plain[i];
@@ -187,18 +228,14 @@ void TokenMasker::add_front(Id front, Id behind, std::span<std::uint64_t> mask) 
   for (const std::uint32_t border : head.borders) add_subtree(*head.trie, border, behind, mask);
 }
 
-const TokenMasker::Head& TokenMasker::head_of(Id front) {
-  const Grammar::Node node = machine_.node(front);
-  if (node.kind == Grammar::Kind::text) {
-    // No token has more characters than this: longer strings allow the same.
-    const auto longest = static_cast<std::uint32_t>(vocabulary_->max_token_bytes() + 1);
-    front = machine_.text(node.a, std::min(node.min, longest), node.max > longest ? NodeStore::kUnbounded : node.max);
+/// The tokens of one byte that may come: every byte that may has one.
+void TokenMasker::add_single_bytes(Id state, std::span<std::uint64_t> mask) {
+  const TokenTrie& trie = vocabulary_->all();
+  for (std::uint32_t at = 1; at < trie.size(); at = trie.nodes[at].skip) {
+    if (machine_.step(state, trie.nodes[at].byte) == Machine::kNothing) continue;
+    for (std::uint32_t t = trie.nodes[at].first_token; t < trie.nodes[at + 1].first_token; ++t)
+      set_bit(mask, trie.tokens[t]);
   }
-  const auto known = heads_.find(front);
-  if (known != heads_.end()) return known->second;
-  Head head = make_head(front);
-  head_bytes_ += sizeof(Head) + 64 + head.tokens.size() * 4 + head.mask.size() * 8 + head.borders.size() * 4;
-  return heads_.emplace(front, std::move(head)).first->second;
 }
 
 /// Goes down the trie from `root`, where `state` holds, and calls visit(node, state) at every node that is allowed.
@@ -213,7 +250,10 @@ void TokenMasker::walk(const TokenTrie& trie, std::uint32_t root, Id state, Visi
       continue;
     }
     path_[at.depth] = next;
+    const Grammar::Node& node = machine_.node(next);
+    work_ += node.kind == Grammar::Kind::either ? 1 + std::uint64_t{node.b} : 1;
     visit(i, next);
+    if (is_spent()) return;
     i = next == Machine::kEpsilon ? at.skip : i + 1;
   }
 }
@@ -224,6 +264,7 @@ TokenMasker::Head TokenMasker::make_head(Id front) {
   if (node.kind == Grammar::Kind::text && plain_strings_) head.plain = std::min(node.max, TokenVocabulary::kMaxPlain);
   head.trie = head.plain > 0 ? &vocabulary_->rest() : &vocabulary_->all();
   const TokenTrie& trie = *head.trie;
+  const std::uint64_t before = work_;
   walk(trie, 0, front, [&](std::uint32_t at, Id state) {
     const std::uint32_t last = trie.nodes[at + 1].first_token;
     for (std::uint32_t t = trie.nodes[at].first_token; t < last; ++t) head.tokens.push_back(trie.tokens[t]);
@@ -234,6 +275,7 @@ TokenMasker::Head TokenMasker::make_head(Id front) {
     for (const std::int32_t token : head.tokens) set_bit(head.mask, token);
     head.tokens = {};
   }
+  head.work = work_ - before;
   return head;
 }
 

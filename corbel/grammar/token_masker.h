@@ -1,9 +1,11 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "corbel/grammar/machine.h"
@@ -31,7 +33,8 @@ class GrammarCursor {
 /// places where they do. One thread at a time.
 ///
 /// It never dead-ends: every state that can be reached has a byte to go on with or may end, and every byte of the
-/// grammar is a token (checked by make()).
+/// grammar is a token (checked by make()). Nor does a mask take long: of grammars that read a text in very many ways,
+/// where its work or its memory is spent, tokens of single bytes alone are allowed from there on.
 class TokenMasker {
  public:
   /// Refuses a grammar with bytes that are no tokens: compile it with GrammarOptions::alphabet = single_bytes().
@@ -73,17 +76,21 @@ class TokenMasker {
     std::vector<std::int32_t> tokens;  // others, when they are few,
     std::vector<std::uint64_t> mask;   // or as a mask
     std::vector<std::uint32_t>
-        borders;  // nodes of the trie at which it may be over: what stands behind goes on from there
+        borders;             // nodes of the trie at which it may be over: what stands behind goes on from there
+    std::uint64_t work = 0;  // that finding it takes
   };
 
   TokenMasker(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const TokenVocabulary> vocabulary);
 
   Id state_of(GrammarCursor& cursor);
   void make_room();
+  void forget();
   Id step_all(Id state, std::string_view bytes);
-  void add_state(Id state, std::span<std::uint64_t> mask);
+  bool add_state(Id state, std::span<std::uint64_t> mask);
   void add_front(Id front, Id behind, std::span<std::uint64_t> mask);
-  const Head& head_of(Id front);
+  void add_head(const Head& head, Id behind, std::span<std::uint64_t> mask);
+  void add_single_bytes(Id state, std::span<std::uint64_t> mask);
+  bool is_spent() const { return work_ > kMostWork || machine_.bytes_used() > most_bytes(); }
   Head make_head(Id front);
   template <typename Visit>
   void walk(const TokenTrie& trie, std::uint32_t root, Id state, Visit&& visit);
@@ -98,6 +105,13 @@ class TokenMasker {
   std::unordered_map<Id, std::vector<std::uint64_t>> masks_;  // of whole states
   std::vector<std::uint64_t> first_mask_;                     // of the start, where first tokens write something else
   std::vector<Id> path_;                                      // states down the trie
+  // Of the mask at hand: work is counted by what states are, not by what was remembered of them, so that it is cut at
+  // the same place whoever came before.
+  static constexpr std::uint64_t kMostWork = std::uint64_t{1} << 26;  // nodes of the trie; a third of a second
+  std::size_t most_bytes() const { return std::max(4 * max_bytes_, std::size_t{64} << 20); }
+  std::uint64_t work_ = 0;
+  std::vector<Id> open_;
+  std::unordered_set<Id> seen_;
   std::size_t head_bytes_ = 0;
   std::size_t max_bytes_ = std::size_t{96} << 20;
   std::uint64_t epoch_ = 1;

@@ -131,12 +131,26 @@ class Batch(unittest.TestCase):
 
     def test_other_forms_of_structured_output(self):
         answers = self.run_at([chat("a", guided_choice=["yes", "no"]), chat("b", guided_regex="[ab]{3}c"), chat("c", structured_outputs={"json": {"type": "boolean"}}),
-                               chat("d", response_format={"type": "json_object"}, max_tokens=300, temperature=1.0), chat("e", response_format={"type": "text"})])
+                               chat("d", response_format={"type": "json_object"}, max_tokens=300, temperature=1.0), chat("e", response_format={"type": "text"}),
+                               chat("f", grammar='root ::= "<" word ">" # a tag\nword ::= [a-f]{2,4}'), chat("g", structured_outputs={"grammar": 'root ::= "x"+ root? "y"'}, max_tokens=9)])
         texts = [self.body_of(answer)["choices"][0]["message"]["content"] for answer in answers]
         self.assertIn(texts[0], ("yes", "no"))
         self.assertRegex(texts[1], "^[ab]{3}c$")
         self.assertIn(texts[2], ("true", "false"))
         self.assertTrue(texts[3].startswith("{"))
+        self.assertRegex(texts[5], "^<[a-f]{2,4}>$")
+        self.assertRegex(texts[6], "^x+y*$")
+
+    def test_dry_breaks_what_repeats_and_the_bytes_stay_the_same_in_company(self):
+        bodies = [chat(f"Say {i} again and again and again.", dry_multiplier=i * 0.5, max_tokens=80, repetition_penalty=0.7, ignore_eos=True) for i in (0, 1, 2, 4)]
+        texts = [answer["response"]["body"]["choices"][0]["message"]["content"] for answer in self.run_at(bodies, "--concurrency", "1")]
+        again = [answer["response"]["body"]["choices"][0]["message"]["content"] for answer in self.run_at(bodies, "--concurrency", "4", "--threads", "2")]
+        self.assertEqual(texts, again)
+        def most_repeated(text):
+            words = text.split()
+            triples = [" ".join(words[i:i + 3]) for i in range(len(words) - 2)]
+            return max((triples.count(one) for one in triples), default=0)
+        self.assertGreater(most_repeated(texts[0]), most_repeated(texts[3]))
 
     def test_calls_that_are_demanded_come_with_valid_arguments(self):
         import jsonschema
@@ -250,6 +264,43 @@ class Batch(unittest.TestCase):
                       [str(file), "-o", str(self.out), "--context", "0"]):
             self.assertEqual(run("batch", *words)[0], 2, words)
         self.assertEqual(run("batch", str(file), "-o", str(self.folder / "no/where.jsonl"))[0], 1)
+
+    def test_receipts_come_where_they_are_asked_for_and_replay_makes_the_answers_again(self):
+        schema = {"type": "json_schema", "json_schema": {"name": "it", "schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}}
+        bodies = [chat("Tell me a story.", return_receipt=True, temperature=1.2, max_tokens=30), chat("Hello."),
+                  chat("A number?", return_receipt=True, n=2, temperature=0.9, response_format=schema, max_tokens=60),
+                  chat("x", return_receipt=True, bogus=1)]
+        file = write(self.folder / "in.jsonl", bodies)
+        seen = set()
+        for concurrency in ("1", "8"):
+            code, _, err = run("batch", str(file), "-o", str(self.out), "--concurrency", concurrency)
+            self.assertEqual(code, 0, err)
+            seen.add(self.out.read_bytes())
+        self.assertEqual(len(seen), 1)
+        told = [[choice.get("receipt") for choice in answer["response"]["body"].get("choices", [])] for answer in self.answers()]
+        self.assertEqual([[receipt is not None for receipt in one] for one in told], [[True], [False], [True, True], []])
+        self.assertEqual(told[0][0]["answer"]["text"], self.answers()[0]["response"]["body"]["choices"][0]["message"]["content"])
+        code, out, err = run("replay", str(self.out), "--threads", "1")
+        self.assertEqual(code, 0, out + err)
+        self.assertEqual([line.split(": same bytes")[0].split("out.jsonl: ")[1] for line in out.splitlines()],
+                         ["line 1", "line 3, choice 0", "line 3, choice 1"])
+        lines = self.answers()
+        lines[0]["response"]["body"]["choices"][0]["receipt"]["sampling"]["seed"] += 1
+        self.out.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        code, out, _ = run("replay", str(self.out))
+        self.assertEqual(code, 1)
+        self.assertIn("line 1: differs", out)
+        self.assertIn("line 3, choice 1: same bytes", out)
+
+    def test_short_contexts_share_steps_of_up_to_512_rows(self):
+        file = write(self.folder / "in.jsonl", [chat(f"What is {i} and {i}?", max_tokens=4) for i in range(32)])
+        trace = self.folder / "steps.json"
+        code, _, err = run("batch", str(file), "-o", str(self.out), "--context", "64", "--concurrency", "16", "--trace", str(trace))
+        self.assertEqual(code, 0, err)
+        rows = [event["args"]["prompt_rows"] + event["args"]["decode_rows"] for event in json.loads(trace.read_text())
+                if event["ph"] == "X" and "args" in event]
+        self.assertGreater(max(rows), 64)  # more than one context: prompts share the reading of the weights
+        self.assertLessEqual(max(rows), 512)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 // Answers questions of judge.py about grammars, a JSON object a line:
-//   in   {"kind": "json_schema" | "regex", "text": ..., "flexible": bool, "instances": [text, ...], "walks": n, "seed":
-//   s} out  {"error": ...} or {"accepted": [bool, ...], "walks": [text, ...], "open": walks that were given up,
-//   "fault": ...}
+//   in   {"kind": "json_schema" | "regex" | "gbnf", "text": ..., "flexible": bool, "instances": [text, ...], "walks":
+//   n, "seed": s} out  {"error": ...} or {"accepted": [bool, ...], "walks": [text, ...], "open": walks that were given
+//   up, "fault": ...}
 // A walk is what the engine does: a constraint's cursor on a vocabulary with odd borders takes random allowed tokens
 // until it must end; now and then tokens are run ahead and taken back, on a copy or in place. Masks on it are compared
 // with what accept() says of each token; an empty mask, and one that differs after a token was taken back, are faults.
@@ -126,8 +126,11 @@ Json answer(const Json& question, const std::shared_ptr<const TokenVocabulary>& 
   const std::string text = question.at("text");
   GrammarOptions options;
   if (question.value("flexible", false)) options.whitespace = Whitespace::flexible;
-  auto grammar = compile_grammar(
-      question.at("kind") == "regex" ? GrammarSource::regex(text) : GrammarSource::json_schema(text), options);
+  const std::string kind = question.at("kind");
+  const GrammarSource source = kind == "regex"  ? GrammarSource::regex(text)
+                               : kind == "gbnf" ? GrammarSource::gbnf(text)
+                                                : GrammarSource::json_schema(text);
+  auto grammar = compile_grammar(source, options);
   if (!grammar) return {{"error", grammar.error().message}};
   auto masker = TokenMasker::make(std::make_shared<const Grammar>(*std::move(grammar)), vocabulary);
   if (!masker) return {{"error", masker.error().message}};

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Compares grammars with independent judges: Python's jsonschema and re, and the JSON schema test suite.
 
-  usage: judge.py PROBE [--suite FOLDER] [--random N] [--seed S] [-v]
+  usage: judge.py PROBE [--suite FOLDER] [--random N] [--regexes N] [--grammars N] [--seed S] [-v]
 
 Of every schema that compiles: valid instances (with any order of their keys) are accepted and invalid ones are not, and
-what random walks through its masks write is valid. Of every regex: full matches, and walks. Prints what was compared.
+what random walks through its masks write is valid. Of every regex and every GBNF grammar: full matches, and walks. Prints
+what was compared.
 """
 import argparse
 import collections
@@ -17,6 +18,8 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+
+from judge_gbnf import judge_grammars
 
 warnings.simplefilter("ignore")
 SUITES = ("/usr/share/json-schema-test-suite/tests",)
@@ -256,6 +259,7 @@ def main():
     parser.add_argument("--suite")
     parser.add_argument("--random", type=int, default=400)
     parser.add_argument("--regexes", type=int, default=600)
+    parser.add_argument("--grammars", type=int, default=500)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()
@@ -277,6 +281,7 @@ def main():
     for number in range(args.regexes):
         texts = ["".join(rng.choice(letters) for _ in range(rng.randrange(6))) for _ in range(30)]
         judge.regex(random_regex(rng), texts, number + 1)
+    judge_grammars(judge, rng, args.grammars)
     print(f"seed {args.seed}:", ", ".join(f"{count} {what}" for what, count in judge.count.items()))
     print("refused for:", ", ".join(f"{keyword} {count}" for keyword, count in judge.refused.most_common()))
     print(f"{len(judge.failures)} failures")
