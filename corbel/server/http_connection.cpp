@@ -41,6 +41,8 @@ int status_of(const error_code& failed) {
   return failed.category() == http::make_error_code(http::error::bad_method).category() ? 400 : 0;
 }
 
+constexpr int kBusy = 503;
+
 std::string_view reason_of(int status) {
   switch (status) {
     case 408: return "the request did not come in in time";
@@ -48,6 +50,7 @@ std::string_view reason_of(int status) {
     case 414: return "the path is too long";
     case 431: return "the headers are too large";
     case 501: return "of transfer codings only chunked is known";
+    case kBusy: return "other large requests take the memory that there is for them; come back later";
     default: return "this is no HTTP request";
   }
 }
@@ -95,6 +98,8 @@ class Connection {
   /// One request, answered; false when the connection is of no more use.
   awaitable<bool> take_request();
   awaitable<error_code> read_body(Parser& parser);
+  /// Room for so many bytes of a body; null: there is none. Given back with the last who holds it.
+  std::shared_ptr<void> room_for(std::uint64_t bytes);
   awaitable<bool> refuse(int status);
   awaitable<error_code> read_head(std::optional<Parser>& parser);
   HttpRequest head_of(const http::request<http::string_body>& message) const;
@@ -222,11 +227,22 @@ awaitable<error_code> Connection<Stream>::read_body(Parser& parser) {
 }
 
 template <typename Stream>
+std::shared_ptr<void> Connection<Stream>::room_for(std::uint64_t bytes) {
+  constexpr std::int64_t kSmall = 64 << 10;  // hold nobody up, and nobody holds them up
+  const auto size = static_cast<std::int64_t>(bytes);
+  if (size <= kSmall) return {&all_.bodies, [](HttpBodies*) {}};
+  if (!all_.bodies.take(size, all_.options.max_bodies_bytes)) return nullptr;
+  return {&all_.bodies, [size](HttpBodies* bodies) { bodies->give_back(size); }};
+}
+
+template <typename Stream>
 awaitable<bool> Connection<Stream>::refuse(int status) {
   if (status == 0) co_return false;
   version_ = 11;
   is_head_ = false;
-  co_await send_head(all_.refusal(status, reason_of(status)), false, false);
+  HttpResponse refusal = all_.refusal(status, reason_of(status));
+  if (status == kBusy) refusal.headers.emplace_back("retry-after", "1");
+  co_await send_head(refusal, false, false);
   co_return false;
 }
 
@@ -267,6 +283,12 @@ awaitable<bool> Connection<Stream>::take_request() {
   version_ = parser->get().version();
   HttpRequest request = head_of(parser->get());
   if (const int refused = refused_head(request, version_); refused != 0) co_return co_await refuse(refused);
+  // Larger ones are refused before they come in; what has no length is counted when it is there.
+  std::shared_ptr<void> room;
+  if (const auto length = parser->content_length(); length && *length > 0) {
+    room = room_for(*length);
+    if (!room) co_return co_await refuse(kBusy);
+  }
   if (expects_continue(request, version_)) {
     http::response<http::empty_body> go_on(http::status::continue_, 11);
     co_await http::async_write(stream_, go_on, kToTuple);
@@ -276,15 +298,18 @@ awaitable<bool> Connection<Stream>::take_request() {
   is_head_ = parser->get().method() == http::verb::head;
   const bool keep_alive = parser->get().keep_alive();
   request.body = std::move(parser->get().body());
+  if (!room && !request.body.empty()) {
+    room = room_for(request.body.size());
+    if (!room) co_return co_await refuse(kBusy);
+  }
   parser.reset();  // a stream that goes on for long holds its request once
   const auto outgoing = std::make_shared<HttpOutgoing>(stream_.get_executor());
   const HttpCounted busy(all_.busy);
   // However this ends (memory may be short): who answers learns that nobody listens any more.
   const std::shared_ptr<void> leaving(nullptr, [outgoing](void*) { outgoing->leave(false); });
-  const auto handed_over = [&all = all_, given = std::make_shared<HttpRequest>(std::move(request)), outgoing] {
-    all.handler(std::move(*given), outgoing);
-  };
-  asio::post(*all_.workers, handed_over);
+  auto handed_over = [&all = all_, given = std::make_shared<HttpRequest>(std::move(request)), outgoing,
+                      room = std::move(room)] { all.handler(std::move(*given), outgoing); };
+  asio::post(*all_.workers, std::move(handed_over));
   co_return co_await answer(*outgoing, keep_alive);
 }
 
