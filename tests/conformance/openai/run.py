@@ -34,13 +34,22 @@ def main():
             for function, cites in area.cases:
                 print(f"{area.name + '/' + function.__name__:<70} {sheet.citation(cites)}")
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that a server started here ends, too
+    # Who ends it gets the sheet of what was judged, and a server started here ends, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = Started(options.server, options.url) if options.server else None
     begin = time.monotonic()
     target = Target(options.url, options.key, options.model, options.timeout)
-    told = (lambda verdict: print(f"{verdict.area}/{verdict.name}: {verdict.state}", file=sys.stderr)) if sys.stderr.isatty() else lambda _: None
+    verdicts = []
+
+    def told(verdict):
+        verdicts.append(verdict)
+        if sys.stderr.isatty():
+            print(f"{verdict.area}/{verdict.name}: {verdict.state}", file=sys.stderr)
+
     try:
-        verdicts = sheet.run(target, options.only, told, started.revive if started else lambda: None)
+        sheet.run(target, options.only, told, started.revive if started else lambda: None)
+    except KeyboardInterrupt:
+        print(f"ended after {len(verdicts)} cases", file=sys.stderr)
     finally:
         if started:
             started.stop()
