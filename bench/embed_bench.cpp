@@ -12,6 +12,7 @@
 
 #include "corbel/base/thread_pool.h"
 #include "corbel/device/device_list.h"
+#include "corbel/device/limits.h"
 #include "corbel/engine/embed.h"
 #include "corbel/format/seeded_source.h"
 #include "corbel/model/loader.h"

@@ -113,7 +113,7 @@ TEST_F(ChatCompletions, WhatARequestAsksForReachesTheEngine) {
   const auto completion = read(R"({"n":3,"temperature":0.5,"top_p":0.9,"top_k":-1,"typical_p":0.8,"presence_penalty":1,
       "frequency_penalty":-1,"logit_bias":{"7":-100,"3":2.5},"min_tokens":2,"stop":"x","stop_token_ids":[65],"logprobs":true,
       "top_logprobs":4,"seed":-3,"priority":7,"cache_salt":"s","max_tokens":9,"include_stop_str_in_output":true,
-      "dry_multiplier":0.8,"dry_base":2,"dry_allowed_length":3,"dry_penalty_last_n":64,"dry_sequence_breakers":["\\n","x"]})");
+      "dry_multiplier":0.8,"dry_base":2,"dry_allowed_length":3,"dry_penalty_last_n":64,"dry_sequence_breakers":["\n","x"]})");
   ASSERT_TRUE(completion) << completion.error().message;
   const EngineRequest& request = completion->request;
   EXPECT_EQ(request.choices, 3);

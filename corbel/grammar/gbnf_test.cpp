@@ -141,7 +141,7 @@ TEST(Gbnf, HostileGrammarsEndSoonOneWayOrTheOther) {
   std::string many = "root ::= ";
   for (int i = 0; i < 20'000; ++i) many += "\"a\"? ";
   EXPECT_EQ(refusal(many).substr(0, 30), refusal(many).empty() ? "" : "cannot compile the grammar: li");
-  EXPECT_TRUE(accepts(many.substr(0, 5'000), std::string(500, 'a')));
+  EXPECT_TRUE(accepts(many.substr(0, 9 + 5 * 1000), std::string(500, 'a')));
   EXPECT_TRUE(accepts("root ::= [ab]* \"a\" [ab]{300}", std::string(400, 'a')));
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(60));
 }

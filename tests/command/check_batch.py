@@ -142,15 +142,19 @@ class Batch(unittest.TestCase):
         self.assertRegex(texts[6], "^x+y*$")
 
     def test_dry_breaks_what_repeats_and_the_bytes_stay_the_same_in_company(self):
-        bodies = [chat(f"Say {i} again and again and again.", dry_multiplier=i * 0.5, max_tokens=80, repetition_penalty=0.7, ignore_eos=True) for i in (0, 1, 2, 4)]
-        texts = [answer["response"]["body"]["choices"][0]["message"]["content"] for answer in self.run_at(bodies, "--concurrency", "1")]
-        again = [answer["response"]["body"]["choices"][0]["message"]["content"] for answer in self.run_at(bodies, "--concurrency", "4", "--threads", "2")]
-        self.assertEqual(texts, again)
-        def most_repeated(text):
-            words = text.split()
-            triples = [" ".join(words[i:i + 3]) for i in range(len(words) - 2)]
-            return max((triples.count(one) for one in triples), default=0)
-        self.assertGreater(most_repeated(texts[0]), most_repeated(texts[3]))
+        bodies = [chat("Say it again and again.", dry_multiplier=strength, max_tokens=80, repetition_penalty=0.7, ignore_eos=True, logprobs=True,
+                       dry_sequence_breakers=[])
+                  for strength in (0, 1, 4)]
+        def tokens_of(*flags):
+            answers = [self.body_of(answer) for answer in self.run_at(bodies, *flags)]
+            return [[token["token"] for token in answer["choices"][0]["logprobs"]["content"]] for answer in answers]
+        def longest_repeat(tokens):
+            same = lambda i, j: next((n for n in range(i) if tokens[i - 1 - n] != tokens[j - 1 - n]), i)
+            return max(same(i, j) for j in range(1, len(tokens) + 1) for i in range(j))
+        plain, weak, strong = tokens_of("--concurrency", "1")
+        self.assertEqual([plain, weak, strong], tokens_of("--concurrency", "4", "--threads", "2"))
+        self.assertGreater(longest_repeat(plain), 20)
+        self.assertLess(longest_repeat(strong), 12)
 
     def test_calls_that_are_demanded_come_with_valid_arguments(self):
         import jsonschema

@@ -259,7 +259,7 @@ def main():
     parser.add_argument("--suite")
     parser.add_argument("--random", type=int, default=400)
     parser.add_argument("--regexes", type=int, default=600)
-    parser.add_argument("--grammars", type=int, default=500)
+    parser.add_argument("--grammars", type=int, default=120)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()
