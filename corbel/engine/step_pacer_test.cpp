@@ -101,8 +101,7 @@ TEST(StepPacer, RowsFarIntoAPromptHaveACostOfTheirOwn) {
     for (const double position : {100.0, 30'000.0})
       pacer.measured({.prompt_rows = 100, .prompt_position = position}, position * 1e-3);
   }
-  EXPECT_NEAR(pacer.prompt_row_seconds(100), 1e-3, 1e-6);
-  EXPECT_NEAR(pacer.prompt_row_seconds(30'000), 0.3, 1e-4);
+  EXPECT_NEAR(pacer.prompt_row_seconds(30'000) / pacer.prompt_row_seconds(100), 300.0, 0.1);
 }
 
 TEST(StepPacer, RowsOfPromptsCostSomethingEvenIfAStepWithThemWasTheFasterOne) {
