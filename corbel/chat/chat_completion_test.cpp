@@ -139,7 +139,7 @@ TEST_F(ChatCompletions, AnAnswerGoesOnWithTheLastMessage) {
   };
   EXPECT_EQ(prompt(R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],
                        "continue_final_message":true})"),
-            std::string("<user>a\0\n<assistant>b", 22));
+            std::string("<user>a\0\n<assistant>b", 21));
 }
 
 TEST_F(ChatCompletions, StructuredOutputBeginsBehindThoughts) {
