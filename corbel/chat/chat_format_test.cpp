@@ -154,7 +154,8 @@ TEST_F(ChatFormatTest, APromptMayEndBehindTheTextOfTheLastMessage) {
 }
 
 TEST_F(ChatFormatTest, WhatCannotBeGoneOnWithIsRefusedByItsPlace) {
-  EXPECT_THAT(continued(config(kRoles), Json::array({message("user", "hi")})), HasSubstr("\"messages[0].role\" is \"user\""));
+  EXPECT_THAT(continued(config(kRoles), Json::array({message("user", "hi")})),
+              HasSubstr("\"messages[0].role\" is \"user\""));
   EXPECT_THAT(continued(config(kRoles), {message("user", "hi"), message("assistant", "")}),
               HasSubstr("\"messages[1].content\" is empty"));
   EXPECT_THAT(continued(config(kRoles), {message("user", "hi"), message("assistant", nullptr)}),
@@ -177,7 +178,8 @@ TEST_F(ChatFormatTest, WhatGoesWrongInATemplateNamesNoFolder) {
   const std::string answer = rendered(config("\n{{ raise_exception('never') }}"), Json::array({message("user", "hi")}));
   EXPECT_THAT(answer, HasSubstr("the model's chat template: tokenizer_config.json"));
   EXPECT_EQ(answer.find(folder_.string()), std::string::npos) << answer;
-  EXPECT_THAT(rendered(config("{% if"), Json::array({message("user", "hi")})), HasSubstr(folder_.string())) << "whoever loads it";
+  EXPECT_THAT(rendered(config("{% if"), Json::array({message("user", "hi")})), HasSubstr(folder_.string()))
+      << "whoever loads it";
 }
 
 TEST_F(ChatFormatTest, TheTokenizersSpecialTokensAreVariables) {

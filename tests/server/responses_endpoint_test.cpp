@@ -8,7 +8,7 @@ const Json kFunction = Json::parse(
     R"({"type": "function", "name": "f", "parameters": {"type": "object", "properties": {"a": {"enum": [1]}},
         "required": ["a"], "additionalProperties": false}})");
 /// A model that babbles says at once what it must.
-const Json kAtOnce = Json::parse(R"({"max_output_tokens": 240, "chat_template_kwargs": {"enable_thinking": false}})");
+const Json kAtOnce = Json::parse(R"({"max_output_tokens": 200, "chat_template_kwargs": {"enable_thinking": false}})");
 constexpr const char* kCall = R"(~<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>~)";
 
 struct Responses : Endpoints {

@@ -149,11 +149,11 @@ def a_text_follows_its_schema(t):
 
 @area.case("IncludeEnum.enum")
 def logprobs_come_where_they_are_included(t):
-    answer = t.response(include=["message.output_text.logprobs"], top_logprobs=2)
-    for item in answer["output"]:
-        for part in item["content"] if item["type"] == "message" else []:
-            equal("".join(token["token"] for token in part["logprobs"]), part["text"], "the tokens joined")
-            expect(all(token["logprob"] <= 0 and len(token["top_logprobs"]) == 2 for token in part["logprobs"]), "two each", part["logprobs"])
+    for more, top in (({}, 0), ({"top_logprobs": 2}, 2)):
+        for item in t.response(include=["message.output_text.logprobs"], **more)["output"]:
+            for part in item["content"] if item["type"] == "message" else []:
+                equal("".join(token["token"] for token in part["logprobs"]), part["text"], "the tokens joined")
+                expect(all(token["logprob"] <= 0 and len(token["top_logprobs"]) == top for token in part["logprobs"]), f"{top} each", part["logprobs"])
 
 
 @area.case("CreateResponse.previous_response_id")
