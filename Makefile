@@ -13,7 +13,7 @@ export CCACHE_NOHASHDIR ?= 1
 export NINJA_STATUS = [%f/%t, %e s] #
 
 .DEFAULT_GOAL := help
-.PHONY: run build install uninstall package test test-all soak sanitize bench lint fuzz fuzz-tokenizer fuzz-template golden clean setup setup-e2e
+.PHONY: run build install uninstall package test test-all soak sanitize asan tsan bench lint fuzz fuzz-tokenizer fuzz-template golden clean setup setup-e2e
 .PHONY: test-page help
 
 help:  ## this list
@@ -31,10 +31,8 @@ PREFIX ?= /usr/local
 install: build ## the command, its model and a systemd unit under PREFIX (/usr/local), DESTDIR before it where you pack yourself
 	@cmake --install $(BUILD) --component command --prefix "$(PREFIX)"
 
-uninstall: ## take away what `make install` with the same PREFIX laid down
-	rm -f "$(DESTDIR)$(PREFIX)/bin/corbel" "$(DESTDIR)$(PREFIX)/lib/systemd/system/corbel.service"
-	rm -rf "$(DESTDIR)$(PREFIX)/share/corbel/pico" "$(DESTDIR)$(PREFIX)/share/doc/corbel/deploy"
-	-@rmdir "$(DESTDIR)$(PREFIX)/share/corbel" "$(DESTDIR)$(PREFIX)/share/doc/corbel" 2> /dev/null || true
+uninstall: ## take away what `make install` with the same PREFIX (and DESTDIR) laid down
+	@tools/uninstall.sh "$(PREFIX)" "$(DESTDIR)"
 
 package: build ## build/package: a .deb, and a tarball that runs wherever it is unpacked
 	@cd $(BUILD) && cpack --config CPackConfig.cmake
@@ -57,12 +55,20 @@ soak: ## REQUESTS (10000) random requests through engines of random shapes, each
 	@if [ -f "$(SOAK_CONFIG)" ]; then $(BUILD)/tests/engine/corbel_soak --requests 500 --config "$(SOAK_CONFIG)"; \
 	 else echo "skipped the 4-bit shape: no $(SOAK_CONFIG) (CONFIG=path of a config.json)"; fi
 
-sanitize: ## the quick tests under address + undefined, then under thread sanitizer
+sanitize: asan tsan ## the quick tests under address + undefined, then those with threads under the thread sanitizer
+
+asan: ## the quick tests under the address and undefined-behaviour sanitizers
 	@tools/setup.sh build test
 	@tools/build.sh dev all
 	@tools/test.py build/dev --jobs $(JOBS) --without slow
-	@tools/build.sh tsan all
-	@tools/test.py build/tsan --jobs $(JOBS) --without slow
+
+# Tests of one thread are left out: they show nothing there and take minutes (samplers, parsers, each op's cases).
+TSAN_TESTS := base session engine_chaos server endpoints
+tsan: ## what has threads under the thread sanitizer: pool, sessions, chaos, a small soak, server and its load test, batch
+	@tools/setup.sh build test
+	@tools/build.sh tsan corbel corbel_soak $(TSAN_TESTS:%=corbel_%_test)
+	@tools/test.py build/tsan --jobs 1 --without slow \
+	  --match '^corbel_($(subst $(eval) ,|,$(TSAN_TESTS))|soak_small|command_batch|command_serve.*)$$'
 
 bench: ## speed of kernels and of the whole, beside this machine's measured limits
 	@tools/setup.sh build bench

@@ -5,6 +5,7 @@
 #include "apps/hub_setup.h"
 #include "apps/number_text.h"
 #include "apps/serve_front.h"
+#include "apps/serve_sandbox.h"
 #include "apps/served_models.h"
 #include "apps/terminal.h"
 #include "corbel/server/endpoints.h"
@@ -35,6 +36,7 @@ Result<void> serve(const ServeFlags& flags) {
       HttpServer::listen(front->http_options(), [&state](HttpRequest request, std::shared_ptr<Responder> responder) {
         handle_request(state, std::move(request), std::move(responder));
       }));
+  CORBEL_TRY(enter_serve_sandbox(flags));
   ModelShelf models(std::move(named), flags.max_model_bytes);
   state.models = &models;
   std::thread network([&server] { server->run(); });

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "apps/command.h"
+#include "apps/serve_sandbox.h"
 #include "apps/settings.h"
 #include "apps/terminal.h"
 
@@ -75,6 +76,10 @@ void add_flags(CommandLine& line, ServeFlags& flags,
   line.text("--tls-key", flags.tls_key, "PEM file of its key");
   line.text("--trace", flags.trace, "write the engine's steps there, for a timeline viewer");
   line.text("--access-log", flags.access_log, "a line of JSON per request into this file; \"-\": standard error");
+  line.text("--sandbox", flags.sandbox,
+            cat("give up what a server does not need: on, off, or require: refuse to start where the kernel has it not "
+                "(default ",
+                kDefaultSandbox, ")"));
   line.text("--config", flags.config, "a file with flags: a JSON object, or lines NAME = VALUE");
   line.text("--quant", flags.quant, "pack a checkpoint's weights so, once, and keep them in the cache: w4, w8, ...");
   line.toggle("--huge-pages", flags.huge_pages, "move an artifact's weights into 2 MB pages first: faster decode");
@@ -111,6 +116,9 @@ std::optional<int> ServeFlags::parse(const std::vector<std::string>& arguments) 
   if (models.size() > 1 && !draft.model.empty())
     return refuse("--draft guesses for one model; with several there is no telling which");
   if (tls_cert.empty() != tls_key.empty()) return refuse("--tls-cert and --tls-key belong together: give both");
+  if (sandbox.empty()) sandbox = kDefaultSandbox;
+  if (!is_sandbox_mode(sandbox))
+    return refuse(cat("--sandbox is ", sandbox, settings->origin("sandbox"), "; it must be on, off or require"));
   if (host == "localhost") host = "127.0.0.1";
   // Keys from the environment are read later, with those of the file; here counts that there are some.
   const char* const key = std::getenv("CORBEL_API_KEY");

@@ -14,7 +14,7 @@ struct ServeFlags {
   std::vector<std::string> models;
   std::string quant, alias;
   std::string host = "127.0.0.1";
-  std::string api_key_file, tls_cert, tls_key, access_log, trace, config;
+  std::string api_key_file, tls_cert, tls_key, access_log, trace, config, sandbox;
   std::vector<std::string> cors_origins;
   bool insecure = false, huge_pages = false;
   DraftFlags draft;

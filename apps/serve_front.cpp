@@ -1,6 +1,7 @@
 #include "apps/serve_front.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "apps/terminal.h"
 #include "apps/weights_guard.h"
 #include "corbel/base/mapped_file.h"
+#include "corbel/engine/memory_plan.h"
 #include "corbel/server/access_log.h"
 
 namespace corbel::app {
@@ -42,6 +44,19 @@ void raise_file_limit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// A request that is read takes about ten times its body for a while: all of them together a third of the memory.
+std::int64_t room_for_bodies() {
+  constexpr std::int64_t kShare = 32;
+  return std::max<std::int64_t>(available_memory().bytes() / kShare, 0);
+}
+
+/// Large blocks go back to the system when they are freed, whatever came before: by default malloc keeps ever larger
+/// ones, and each thread its own.
+void give_memory_back() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_TRIM_THRESHOLD, 4 << 20);
 }
 
 }  // namespace
@@ -118,6 +133,7 @@ Result<std::unique_ptr<ServeFront>> ServeFront::open(const ServeFlags& flags, Ga
   };
   gate.set(std::move(options));
   raise_file_limit();
+  give_memory_back();
   guard_weights();
   return front;
 }
@@ -128,6 +144,7 @@ HttpServerOptions ServeFront::http_options() const {
           .port = static_cast<std::uint16_t>(flags_.port),
           .max_header_bytes = static_cast<std::size_t>(flags_.max_header_bytes),
           .max_body_bytes = static_cast<std::size_t>(flags_.max_body_bytes),
+          .max_bodies_bytes = room_for_bodies(),
           .max_connections = flags_.max_connections,
           .idle_timeout = seconds(flags_.idle_timeout),
           .receive_timeout = seconds(flags_.receive_timeout),

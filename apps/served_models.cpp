@@ -79,6 +79,7 @@ Result<std::unique_ptr<StepRunner>> Serving::make_embedding_runner() const {
   if (const std::int64_t bytes = needed.kv_bytes + needed.scratch_bytes; room >= 0 && bytes > room)
     return fail(Code::no_memory, cat("embedding takes ", bytes_text(bytes), " of memory beside what the model has; ",
                                      bytes_text(room), " are available"));
+  if (reserve) CORBEL_TRY(reserve(needed.kv_bytes + needed.scratch_bytes));
   CORBEL_ASSIGN(StepRunner runner, StepRunner::make(open_->model->model(), *open_->device.device, limits));
   return std::make_unique<StepRunner>(std::move(runner));
 }

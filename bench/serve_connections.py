@@ -64,6 +64,8 @@ class Client:
         text = json.dumps(body) if body is not None else ""
         writer.write(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
         head = await reader.readuntil(b"\r\n\r\n")
+        if re.search(rb"[Tt]ransfer-[Ee]ncoding: chunked", head):
+            return int(head.split()[1]), await reader.readuntil(b"\r\n0\r\n\r\n")
         length = re.search(rb"[Cc]ontent-[Ll]ength: (\d+)", head)
         return int(head.split()[1]), await reader.readexactly(int(length.group(1))) if length else b""
 
@@ -112,18 +114,49 @@ async def measure(client, process, options):
         writer.close()
     await asyncio.sleep(2)
 
-    if options.requests == 0:
-        return failed
+    return failed | (options.requests > 0 and await soak(client, process, options.requests))
+
+
+def kinds(at):
+    """What the request of that number asks for, (path, body, status that is expected); every one has words of its own."""
+    ask = chat(3, messages=[{"role": "user", "content": f"Question {at}: what is a page?"}], seed=at)
+    schema = {"type": "object", "properties": {f"p{at % 1000}": {"enum": [f"v{at}", 1]}}, "required": [f"p{at % 1000}"], "additionalProperties": False}
+    tool = {"type": "function", "function": {"name": f"f{at}", "parameters": schema}}
+    ruled = {"messages": ask["messages"], "max_tokens": 3}
+    return [("/v1/chat/completions", ask, 200),
+            ("/v1/chat/completions", {**ask, "stream": True, "logprobs": True, "top_logprobs": 3}, 200),
+            ("/v1/completions", {"prompt": f"{at} is", "max_tokens": 3}, 200),
+            ("/v1/chat/completions", {**ruled, "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}, 200),
+            ("/v1/chat/completions", {**ruled, "tools": [tool], "tool_choice": "required"}, 200),
+            ("/v1/chat/completions", {**ruled, "structured_outputs": {"regex": f"[a-z]{{2,9}}{at}"}}, 200),
+            ("/v1/chat/completions", {**ask, "n": 3, "stop": [f"stop{at}"]}, 200),
+            ("/tokenize", {"prompt": f"word{at} " * 20}, 200),
+            ("/v1/chat/completions", {**ask, "temperature": -1}, 400),
+            (f"/nowhere/{at}", {}, 404)]
+
+
+async def soak(client, process, requests):
+    """Requests of all kinds, one after the other; each tenth connection is a new one, whose client leaves in the middle of its answer."""
+    def total():
+        return sum(private for private, _, _ in memory(process).values()) / 1024
+
     connection, totals, begun = await client.open(), [], time.monotonic()
-    for at in range(options.requests):
-        if at % (options.requests // 10) == 0:
-            totals.append(sum(private for private, _, _ in memory(process).values()) / 1024)
-        status, _ = await client.ask(connection, "POST", "/v1/chat/completions", chat(2, seed=at))
-        assert status == 200, status
-    totals.append(sum(private for private, _, _ in memory(process).values()) / 1024)
-    print(f"{options.requests} requests in a row, {time.monotonic() - begun:.1f} s: private memory " + " ".join(f"{total:.1f}" for total in totals) + " MiB")
-    failed |= totals[-1] > totals[1] + 1.0
-    return failed
+    for at in range(requests):
+        if at % (requests // 10) == 0:
+            totals.append(total())
+        if at % 10 == 9:
+            left = await client.open()
+            text = json.dumps(chat(100, stream=True))
+            left[1].write(f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
+            await left[0].readuntil(b"data: ")
+            left[1].close()
+        kind = kinds(at)
+        path, body, expected = kind[at % len(kind)]
+        status, answer = await client.ask(connection, "POST", path, body)
+        assert status == expected, (path, body, status, answer)
+    totals.append(total())
+    print(f"{requests} requests in a row, {time.monotonic() - begun:.1f} s: private memory " + " ".join(f"{one:.1f}" for one in totals) + " MiB")
+    return totals[-1] > totals[1] + 1.0
 
 
 def main():

@@ -10,6 +10,8 @@ import time
 import urllib.error
 import urllib.request
 
+import peer_models
+
 START_SECONDS = 120.0
 
 
@@ -126,15 +128,18 @@ def contestants_of(args, corbel, root, say):
 
 
 def our_model(args, corbel, say):
-    """bench/engine's Llama-3.2-1B shape, packed once."""
-    sources = sorted(pathlib.Path(args.models).glob("llama-3.2-1b-*/bf16.gguf"))
-    if not sources:
-        raise SystemExit(f"no llama-3.2-1b in {args.models}: run bench/engine --quantize-only --shape llama-3.2-1b, or give --model")
-    path = sources[0].with_name("corbel-w4.corbel")
+    """The shape of --config with dummy weights, as bench/engine makes it, packed once."""
+    config = pathlib.Path(args.config)
+    if not config.exists():
+        raise SystemExit(f"{config} is not there; give a model's config.json by --config FILE, the folder that holds configs/ by CORBEL_TEST_DATA, "
+                         "or a model by --model")
+    made = peer_models.PeerModels(peer_models.Shape(config, config.stem.removeprefix("bench_")), args.models, args.threads, say)
+    path = made.folder / "corbel-w4.corbel"
     if not path.exists():
+        source = made.file("", "", "bf16")
         say(f"packing {path}")
         partial = path.with_suffix(".partial.corbel")
-        done = subprocess.run([str(corbel), "compile", str(sources[0]), "--quant", "w4", "--output", str(partial)], capture_output=True, text=True)
+        done = subprocess.run([str(corbel), "compile", str(source), "--quant", "w4", "--output", str(partial)], capture_output=True, text=True)
         if done.returncode != 0:
             raise SystemExit(f"corbel compile ended with {done.returncode}: {done.stderr[-1000:]}")
         partial.rename(path)

@@ -43,8 +43,9 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# apt reports its progress as kind:package:percent:text between its other lines, which go to the log. (Not on a descriptor of
-# its own: sudo closes those.) One line on a terminal, tenths elsewhere.
+# apt reports its progress as kind:package:percent:text, one line on a terminal, tenths elsewhere; everything else goes to the log.
+# Progress has descriptor 3, made behind sudo, which closes such. Not standard output: packages' scripts write there, and apt makes what
+# it reports on non-blocking, so that their output fails when we read slowly.
 show_progress() {
   local line kind percent text shown=-1
   while IFS= read -r line; do
@@ -61,8 +62,9 @@ show_progress() {
   [ ! -t 1 ] || printf '\r\033[K'
 }
 apt() {
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o APT::Status-Fd=1 -o Dpkg::Use-Pty=0 "$@" 2>> "$log" |
-    show_progress
+  # shellcheck disable=SC2016  # expanded by the shell behind sudo
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c 'log=$1; shift; exec apt-get -q -y -o APT::Status-Fd=3 "$@" 3>&1 >> "$log" 2>&1' \
+    apt "$log" -o Dpkg::Use-Pty=0 "$@" | show_progress
 }
 echo "installing them with ${as_root[*]:+sudo }apt-get:"
 apt update || echo "apt-get update failed; trying with the lists that are there"

@@ -38,6 +38,7 @@ class CompletionReader {
   Result<void> read_constraint();
   Result<std::string> render(const Json* tools, const Json* variables) const;
   Result<GrammarSource> grammar_of_calls() const;
+  bool continues() const { return fields_.boolean("continue_final_message", false); }
 
   const RequestFields& fields_;
   const ChatModel& model_;
@@ -74,7 +75,8 @@ Result<std::string> CompletionReader::render(const Json* tools, const Json* vari
   const ChatRequest chat{.messages = fields_.find("messages"),
                          .tools = tools,
                          .variables = variables,
-                         .generation_prompt = fields_.boolean("add_generation_prompt", true)};
+                         .generation_prompt = fields_.boolean("add_generation_prompt", !continues()),
+                         .continue_final = continues()};
   auto prompt = model_.format().render(chat);
   if (prompt || !refused_field(prompt.error().message).empty()) return prompt;
   return refuse_field("messages", cat("cannot be made into a prompt: ", prompt.error().message));
@@ -84,6 +86,7 @@ Result<void> CompletionReader::read_prompt() {
   if (!fields_.has("messages")) return refuse_field("messages", "is missing; it must be a list of messages");
   CORBEL_TRY(check_message_fields(*fields_.find("messages")));
   CORBEL_TRY(check_history_calls(*fields_.find("messages")));
+  CORBEL_TRY(check_continuation(fields_));
   Json variables = Json::object();
   std::string_view named = "reasoning_effort";
   if (const Json* given = fields_.find("chat_template_kwargs"); given != nullptr) {
@@ -180,6 +183,10 @@ Result<void> CompletionReader::read_constraint() {
     }
   } else {
     return {};
+  }
+  if (continues()) {
+    return refuse_field("continue_final_message",
+                        cat("is true, but \"", path, "\" says what the whole answer looks like, not what ends one"));
   }
   return compile_constraint(fields_, model_, path, std::move(source), out_);
 }

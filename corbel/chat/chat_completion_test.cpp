@@ -80,6 +80,10 @@ TEST_F(ChatCompletions, RefusalsNameThePathOfTheField) {
       {R"({"chat_template_kwargs":{"messages":[]}})", "chat_template_kwargs.messages"},
       {R"({"functions":[{}]})", "functions"},
       {R"({"best_of":2})", "best_of"},
+      {R"({"continue_final_message":true})", "messages[0].role"},
+      {R"({"continue_final_message":true,"add_generation_prompt":true})", "continue_final_message"},
+      {R"({"messages":[{"role":"assistant","content":"a"}],"continue_final_message":true,"guided_regex":"a"})",
+       "continue_final_message"},
   };
   for (const auto& [more, path] : cases) {
     const std::string message = refusal(more);
@@ -139,6 +143,16 @@ TEST_F(ChatCompletions, WhatARequestAsksForReachesTheEngine) {
   EXPECT_EQ(read(R"({"ignore_eos":true})")->request.limits.stop_ids, std::vector<std::int32_t>{});
   EXPECT_EQ(read("{}")->request.sampling.seed, 0U);
   EXPECT_EQ(read(R"({"temperature":1})")->request.sampling.seed, 5U);
+}
+
+TEST_F(ChatCompletions, AnAnswerGoesOnWithTheLastMessage) {
+  const auto prompt = [&](const char* more) {
+    const std::vector<std::int32_t> ids = read(more)->request.prompt;
+    return std::string(ids.begin(), ids.end());
+  };
+  EXPECT_EQ(prompt(R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],
+                       "continue_final_message":true})"),
+            std::string("<user>a\0\n<assistant>b", 21));
 }
 
 TEST_F(ChatCompletions, StructuredOutputBeginsBehindThoughts) {

@@ -56,6 +56,9 @@ Result<std::string> plain_text(const ChatRequest& request) {
   return request.generation_prompt ? text + "Assistant:" : text;
 }
 
+/// Stands at the end of the last message where its text is gone on with; no text has it.
+constexpr std::string_view kGoesOn = "corbel-goes-on-here-7f3a ";
+
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n";
   const std::size_t begin = text.find_first_not_of(kSpace);
@@ -172,8 +175,11 @@ Result<ChatFormat> ChatFormat::load(const NamedFiles& files, const Tokenizer& to
   auto templates = std::make_unique<Template>();
   for (const auto& [name, text] : source.variables) templates->variables[name] = text;
   for (ChatTemplateSource::Named& named : source.templates) {
-    CORBEL_ASSIGN(ChatTemplate compiled, ChatTemplate::compile(std::move(named.source), named.file));
-    templates->named.push_back({std::move(named.name), std::move(compiled)});
+    // Clients read what goes wrong with a template: they are told its name, whoever loads it where it lies.
+    const std::filesystem::path file(named.file);
+    auto compiled = ChatTemplate::compile(std::move(named.source), file.filename().string());
+    if (!compiled) return forward_failure(compiled, file.parent_path().string());
+    templates->named.push_back({std::move(named.name), *std::move(compiled)});
     templates->try_out(templates->named.back());
   }
   format.template_ = std::move(templates);
@@ -183,10 +189,32 @@ Result<ChatFormat> ChatFormat::load(const NamedFiles& files, const Tokenizer& to
 Result<std::string> ChatFormat::render(const ChatRequest& request) const {
   if (request.messages == nullptr) return fail(Code::bad_request, "a prompt needs messages");
   CORBEL_TRY(check_messages(*request.messages));
+  if (!request.continue_final) return render_whole(request);
+  Json marked = *request.messages;
+  CORBEL_TRY(append_to_last_text(marked, kGoesOn));
+  ChatRequest open = request;
+  open.messages = &marked;
+  CORBEL_ASSIGN(std::string prompt, render_whole(open));
+  const std::string_view mark = trimmed(kGoesOn);
+  const std::size_t end = prompt.rfind(mark);
+  if (end == std::string::npos) {
+    return fail(Code::bad_request,
+                cat("\"messages[", marked.size() - 1,
+                    "].content\" is left out by the model's chat template: it cannot be gone on with"));
+  }
+  // Behind the mark stands a blank. A template that takes it away trims texts: their own last blanks go, too.
+  const bool trims = prompt.compare(end, kGoesOn.size(), kGoesOn) != 0;
+  prompt.resize(end);
+  if (trims) prompt.resize(prompt.find_last_not_of(" \t\r\n") + 1);
+  return prompt;
+}
+
+Result<std::string> ChatFormat::render_whole(const ChatRequest& request) const {
   if (template_ == nullptr) return plain_text(request);
   const bool tools = request.tools != nullptr && request.tools->is_array() && !request.tools->empty();
   CORBEL_ASSIGN(const NamedTemplate* chosen, template_->choose(request.template_name, tools));
   Json messages = *request.messages;
+  if (!mentions("developer")) developer_to_system(messages);
   spread_reasoning(messages);
   arguments_to_objects(messages);
   if (!chosen->takes_parts) {

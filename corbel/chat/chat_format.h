@@ -22,6 +22,7 @@ struct ChatRequest {
   const Json* variables = nullptr;  // an object of further variables of the template: enable_thinking, ...
   std::string template_name;        // of a model with several; empty: "tool_use" when there are tools, else "default"
   bool generation_prompt = true;    // open the assistant's answer
+  bool continue_final = false;      // end behind the text of the last message, which the answer goes on with
 };
 
 /// How messages become the tokens of a prompt: by the model's own chat template, or, for a folder without one, as plain
@@ -44,7 +45,8 @@ class ChatFormat {
   ~ChatFormat();
 
   /// The prompt's text. Refused: messages of a wrong shape, naming the message; a template that fails, with its own
-  /// words; tools or parts other than text where there is no way to tell the model of them.
+  /// words; tools or parts other than text where there is no way to tell the model of them; a last message without a
+  /// text, or whose text the template leaves out, where it is to be gone on with.
   Result<std::string> render(const ChatRequest& request) const;
 
   /// Ids of render()'s text.
@@ -69,6 +71,7 @@ class ChatFormat {
 
  private:
   struct Template;
+  Result<std::string> render_whole(const ChatRequest& request) const;
   explicit ChatFormat(const Tokenizer& tokenizer);
   const Tokenizer* tokenizer_;
   std::unique_ptr<const Template> template_;

@@ -20,15 +20,17 @@ class ChatFormatTest : public testing::Test {
   }
   ~ChatFormatTest() override { std::filesystem::remove_all(folder_); }
 
+  std::string continued(const Json& config, const Json& messages) {
+    return rendered(config, messages, nullptr, {}, {.generation_prompt = false, .continue_final = true});
+  }
   std::string rendered(const Json& config, const Json& messages, const Json& tools = nullptr,
-                       const std::string& name = {}) {
+                       const std::string& name = {}, ChatRequest request = {}) {
     std::ofstream(folder_ / "tokenizer_config.json") << config.dump();
     auto tokenizer =
         Tokenizer::from_json(R"({"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}})", "t");
     if (!tokenizer) return "TOKENIZER " + tokenizer.error().message;
     const auto format = ChatFormat::load(folder_, *tokenizer);
     if (!format) return "LOAD " + format.error().message;
-    ChatRequest request;
     request.messages = &messages;
     request.tools = &tools;
     request.template_name = name;
@@ -137,6 +139,45 @@ TEST_F(ChatFormatTest, MessagesOfAWrongShapeAreRefusedNamingThem) {
   EXPECT_THAT(rendered(config(kRoles), Json::array({message("user", 3)})), HasSubstr("messages[0].content"));
   EXPECT_THAT(rendered(config(kRoles), Json::array({message("user", Json::array({"x"}))})),
               HasSubstr("messages[0].content[0]"));
+}
+
+// As transformers' apply_chat_template(continue_final_message=True) ends them.
+TEST_F(ChatFormatTest, APromptMayEndBehindTheTextOfTheLastMessage) {
+  const auto talk = [](const Json& last) { return Json{message("user", "end ["), message("assistant", last)}; };
+  EXPECT_EQ(continued(config(kRoles), talk("The [")), "[user] end [\n[assistant] The [");
+  EXPECT_EQ(continued(config(kRoles), talk("a blank \n")), "[user] end [\n[assistant] a blank \n");
+  const Json parts = {{{"type", "text"}, {"text", "one"}}, {{"type", "text"}, {"text", "two"}}};
+  EXPECT_EQ(continued(config(kRoles), talk(parts)), "[user] end [\n[assistant] one\ntwo");
+  const std::string trims = "{% for m in messages %}[{{ m.role }}]{{ m.content | trim }}<end>{% endfor %}";
+  EXPECT_EQ(continued(config(trims), talk(" a blank \n")), "[user]end [<end>[assistant]a blank");
+  EXPECT_EQ(continued(Json::object(), talk("yes")), "User: end [\nAssistant: yes");
+}
+
+TEST_F(ChatFormatTest, WhatCannotBeGoneOnWithIsRefusedByItsPlace) {
+  EXPECT_THAT(continued(config(kRoles), Json::array({message("user", "hi")})), HasSubstr("\"messages[0].role\" is \"user\""));
+  EXPECT_THAT(continued(config(kRoles), {message("user", "hi"), message("assistant", "")}),
+              HasSubstr("\"messages[1].content\" is empty"));
+  EXPECT_THAT(continued(config(kRoles), {message("user", "hi"), message("assistant", nullptr)}),
+              HasSubstr("\"messages[1].content\" is empty"));
+  EXPECT_THAT(continued(config("{{ messages[0].content }}"), {message("user", "hi"), message("assistant", "yes")}),
+              HasSubstr("\"messages[1].content\" is left out"));
+  Json call = message("assistant", "yes");
+  call["tool_calls"] = Json::array({{{"function", {{"name", "f"}, {"arguments", "{}"}}}}});
+  EXPECT_THAT(continued(config(kRoles), {message("user", "hi"), call}), HasSubstr("\"messages[1].tool_calls\""));
+}
+
+TEST_F(ChatFormatTest, ADeveloperIsTheSystemWhereTheTemplateKnowsNoOther) {
+  EXPECT_EQ(rendered(config(kRoles), {message("developer", "be brief"), message("user", "hi")}),
+            "[system] be brief\n[user] hi\n");
+  const std::string knows = "{# developer #}" + kRoles;
+  EXPECT_EQ(rendered(config(knows), Json::array({message("developer", "be brief")})), "[developer] be brief\n");
+}
+
+TEST_F(ChatFormatTest, WhatGoesWrongInATemplateNamesNoFolder) {
+  const std::string answer = rendered(config("\n{{ raise_exception('never') }}"), Json::array({message("user", "hi")}));
+  EXPECT_THAT(answer, HasSubstr("the model's chat template: tokenizer_config.json"));
+  EXPECT_EQ(answer.find(folder_.string()), std::string::npos) << answer;
+  EXPECT_THAT(rendered(config("{% if"), Json::array({message("user", "hi")})), HasSubstr(folder_.string())) << "whoever loads it";
 }
 
 TEST_F(ChatFormatTest, TheTokenizersSpecialTokensAreVariables) {

@@ -188,6 +188,31 @@ void text_to_parts(Json& messages) {
   }
 }
 
+void developer_to_system(Json& messages) {
+  for (Json& message : messages) {
+    if (message["role"] == "developer") message["role"] = "system";
+  }
+}
+
+Result<void> append_to_last_text(Json& messages, std::string_view more) {
+  Json& last = messages.back();
+  const auto refuse = [&](std::string_view field, std::string_view why) {
+    return fail(Code::bad_request, cat("\"messages[", messages.size() - 1, "].", field, "\" ", why));
+  };
+  if (last["role"] != "assistant")
+    return refuse("role",
+                  cat("is ", quote(last.value("role", "")), "; only an assistant's message can be gone on with"));
+  const auto calls = last.find("tool_calls");
+  if (calls != last.end() && !calls->empty()) return refuse("tool_calls", "cannot be gone on with");
+  const auto content = last.find("content");
+  Json* text = content == last.end() ? nullptr : &*content;
+  if (text != nullptr && text->is_array()) text = text->empty() ? nullptr : &text->back()["text"];
+  if (text == nullptr || !text->is_string() || text->get_ref<const std::string&>().empty())
+    return refuse("content", "is empty; there is no text to go on with");
+  *text = cat(text->get_ref<const std::string&>(), more);
+  return {};
+}
+
 std::string system_text(const Json& messages) {
   const Json& first = messages.front();
   if (first["role"] != "system" || !first.contains("content")) return {};

@@ -1,5 +1,6 @@
 #pragma once
 #include <string>
+#include <string_view>
 
 #include "corbel/base/json.h"
 
@@ -29,6 +30,13 @@ bool null_to_text(Json& messages);
 Result<void> parts_to_text(Json& messages);
 /// Strings become one part of text each.
 void text_to_parts(Json& messages);
+
+/// Messages of the role "developer" become those of "system", its older name.
+void developer_to_system(Json& messages);
+
+/// Adds `more` to the text of the last message, an assistant's. Refuses, naming it, a last message of another role,
+/// with calls, or without a text.
+Result<void> append_to_last_text(Json& messages, std::string_view more);
 
 /// The text of a first system message; empty when there is none.
 std::string system_text(const Json& messages);

@@ -3,18 +3,11 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "corbel/base/checksum.h"
 #include "corbel/chat/answer_receipt.h"
 #include "corbel/text/unicode.h"
 
 namespace corbel {
 namespace {
-
-/// Nine letters and digits: some templates take no other number of them.
-std::string call_id(const CompletionHead& head, std::uint32_t choice, std::size_t index) {
-  constexpr std::size_t kLength = 9;
-  return to_string(checksum_of(cat(head.id, ' ', choice, ' ', index))).substr(0, kLength);
-}
 
 Json call_json(const ToolCall& call, std::string id) {
   return {{"id", call.id.empty() ? std::move(id) : call.id},
@@ -48,7 +41,7 @@ Json message_json(const ChoiceReader& reader, const CompletionHead& head, std::u
   if (content.empty() && !calls.empty()) message["content"] = nullptr;
   if (!reader.reasoning().empty()) message["reasoning_content"] = reader.reasoning();
   for (std::size_t i = 0; i < calls.size(); ++i) {
-    message["tool_calls"].push_back(call_json(calls[i], call_id(head, choice, i)));
+    message["tool_calls"].push_back(call_json(calls[i], made_call_id(head, choice, i)));
   }
   return message;
 }
@@ -141,7 +134,7 @@ void CompletionStream::add_deltas(std::uint32_t choice, std::vector<AnswerDelta>
         chunks.push_back(chunk(choice, {{"reasoning_content", std::move(delta.text)}}));
         break;
       case AnswerDelta::Kind::tool_call: {
-        Json call = call_json(delta.call, call_id(head_, choice, delta.call_index));
+        Json call = call_json(delta.call, made_call_id(head_, choice, delta.call_index));
         Json indexed = {{"index", delta.call_index}};
         indexed.update(call);
         chunks.push_back(chunk(choice, {{"tool_calls", Json::array({std::move(indexed)})}}));

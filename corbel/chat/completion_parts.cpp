@@ -4,6 +4,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "corbel/base/checksum.h"
 #include "corbel/text/unicode.h"
 
 namespace corbel {
@@ -32,6 +33,11 @@ Json usage_json(const UsageFigures& figures, const CompletionHead& head) {
 
 std::string_view told_finish(FinishReason reason) {
   return reason == FinishReason::length || reason == FinishReason::timeout ? "length" : "stop";
+}
+
+std::string made_call_id(const CompletionHead& head, std::uint32_t choice, std::size_t index) {
+  constexpr std::size_t kLength = 9;
+  return to_string(checksum_of(cat(head.id, ' ', choice, ' ', index))).substr(0, kLength);
 }
 
 void add_warnings(std::span<const std::string> more, std::vector<std::string>& warnings) {

@@ -32,6 +32,9 @@ Json usage_json(const UsageFigures& figures, const CompletionHead& head);
 /// "stop" or "length".
 std::string_view told_finish(FinishReason reason);
 
+/// The id of a call to which the model gave none: nine letters and digits, as some templates take no other number.
+std::string made_call_id(const CompletionHead& head, std::uint32_t choice, std::size_t index);
+
 /// Adds those that are not there yet.
 void add_warnings(std::span<const std::string> more, std::vector<std::string>& warnings);
 void add_result_warnings(const GenerateResult& result, std::vector<std::string>& warnings);

@@ -20,6 +20,10 @@ enum class Api : std::uint16_t {
   apply_template = 32,  // POST /apply-template
   simple_chat = 64,     // POST /chat
   replay = 128,         // POST /replay
+  responses = 256,      // POST /v1/responses
+  input_tokens = 512,   // POST /v1/responses/input_tokens
+  messages = 1024,      // POST /v1/messages
+  count_tokens = 2048,  // POST /v1/messages/count_tokens
 };
 struct ApiEntry {
   Api api;
@@ -58,6 +62,9 @@ struct RequestField {
 std::span<const RequestField> all_request_fields();
 /// Those of one API.
 std::span<const RequestField> request_fields(Api api);
+
+/// Fields that mean the same in every body that asks for an answer: what is made into a chat completion hands them on.
+std::span<const std::string_view> passed_on_fields();
 
 /// The body of a request to one API, whose fields were looked up in the table: every field is in it, has its type and
 /// is in its range.

@@ -4,54 +4,12 @@
 #include <map>
 
 #include "corbel/base/cat.h"
-#include "corbel/chat/request_fields.h"
-#include "corbel/engine/logprobs.h"
+#include "corbel/chat/request_fields_rows.h"
 
 namespace corbel {
 namespace {
 
-using Type = FieldType;
-using Use = RequestField::Use;
-
-constexpr double kMostTokens = 1 << 24;
-constexpr double kMostSeed = 9223372036854775807.0;
-constexpr double kMostTop = static_cast<double>(kMostTopLogprobs);
-constexpr std::string_view kVllm = "vLLM";
-constexpr std::string_view kOurs = "Corbel";
-constexpr std::string_view kModels = "the model's generation_config.json";
-
-RequestField honoured(std::string_view name, Type type, std::string_view fallback, std::string_view meaning,
-                      std::string_view from = "OpenAI") {
-  return {.name = name, .type = type, .fallback = fallback, .meaning = meaning, .from = from};
-}
-
-RequestField ranged(RequestField field, double low, double high) {
-  field.low = low;
-  field.high = high;
-  return field;
-}
-
-RequestField above(RequestField field, double low, double high) {
-  field = ranged(field, low, high);
-  field.low_is_open = true;
-  return field;
-}
-
-RequestField used(Use use, RequestField field) {
-  field.use = use;
-  return field;
-}
-
-RequestField only(std::string_view name, Type type, std::string_view value, std::string_view meaning,
-                  std::string_view from = "OpenAI") {
-  return {.name = name, .type = type, .use = Use::only, .meaning = meaning, .from = from, .only = value};
-}
-
-RequestField of(RequestField field, std::initializer_list<Api> apis) {
-  field.apis = 0;
-  for (const Api api : apis) field.apis |= static_cast<std::uint16_t>(api);
-  return field;
-}
+using namespace request_fields_rows;
 
 std::vector<RequestField> sampling_fields() {
   return {
@@ -181,7 +139,6 @@ std::vector<RequestField> caller_fields() {
 std::vector<RequestField> chat_fields() {
   std::vector<RequestField> fields = {
       honoured("reasoning_effort", Type::text, "null", "the same, by this name"),
-      only("continue_final_message", Type::boolean, "false", "an answer is a message of its own", kVllm),
       only("modalities", Type::list, R"(["text"])", "what an answer consists of"),
       only("best_of", Type::integer, "1", "use n", kVllm),
       only("use_beam_search", Type::boolean, "false", "there is none", kVllm),
@@ -190,11 +147,14 @@ std::vector<RequestField> chat_fields() {
       only("function_call", Type::text_or_object, R"("none" | "auto")", "use tool_choice"),
   };
   for (RequestField& field : fields) field = of(field, {Api::chat});
-  for (const RequestField& field : {honoured("messages", Type::list, "", "the conversation; at least one message"),
-                                    honoured("chat_template_kwargs", Type::object, "{}",
-                                             "variables of the model's chat template: enable_thinking, ...", kVllm),
-                                    honoured("add_generation_prompt", Type::boolean, "true",
-                                             "false: the prompt ends behind the last message", kVllm)}) {
+  for (const RequestField& field :
+       {honoured("messages", Type::list, "", "the conversation; at least one message"),
+        honoured("chat_template_kwargs", Type::object, "{}",
+                 "variables of the model's chat template: enable_thinking, ...", kVllm),
+        honoured("add_generation_prompt", Type::boolean, "not continue_final_message",
+                 "false: the prompt ends behind the last message", kVllm),
+        honoured("continue_final_message", Type::boolean, "false",
+                 "the answer goes on with the text of the last message, an assistant's", kVllm)}) {
     fields.push_back(of(field, {Api::chat, Api::apply_template}));
   }
   return fields;
@@ -262,12 +222,76 @@ std::vector<RequestField> shared_fields() {
   };
 }
 
+constexpr auto kPassedOn = std::to_array<std::string_view>({
+    "model",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "typical_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "penalty_window",
+    "xtc_probability",
+    "xtc_threshold",
+    "logit_bias",
+    "seed",
+    "min_tokens",
+    "stop",
+    "stop_token_ids",
+    "include_stop_str_in_output",
+    "ignore_eos",
+    "skip_special_tokens",
+    "priority",
+    "cache_salt",
+    "chat_template_kwargs",
+    "parallel_tool_calls",
+});
+
+constexpr std::uint16_t bits(std::initializer_list<Api> apis) {
+  std::uint16_t all = 0;
+  for (const Api api : apis) all |= static_cast<std::uint16_t>(api);
+  return all;
+}
+
+/// Fields of chat completions that other requests for an answer have, too.
+std::uint16_t also_of(const RequestField& field) {
+  if (!field.belongs_to(Api::chat)) return 0;
+  struct Also {
+    std::string_view name;
+    std::uint16_t apis;
+  };
+  constexpr std::uint16_t kBoth = bits({Api::responses, Api::messages});
+  constexpr std::uint16_t kAll = bits({Api::responses, Api::input_tokens, Api::messages, Api::count_tokens});
+  constexpr auto kAlso = std::to_array<Also>({
+      {"model", kAll},
+      {"chat_template_kwargs", kAll},
+      {"parallel_tool_calls", bits({Api::responses, Api::input_tokens})},
+      {"temperature", bits({Api::responses})},
+      {"stop", bits({Api::responses})},
+      {"messages", bits({Api::messages, Api::count_tokens})},
+      {"stream", kBoth},
+      {"metadata", kBoth},
+      {"service_tier", kBoth},
+      {"user", bits({Api::responses})},
+      {"safety_identifier", bits({Api::responses})},
+      {"prompt_cache_key", bits({Api::responses})},
+      {"store", bits({Api::responses})},
+  });
+  const auto also = std::ranges::find(kAlso, field.name, &Also::name);
+  if (also != kAlso.end()) return also->apis;
+  return std::ranges::find(kPassedOn, field.name) != kPassedOn.end() ? kBoth : std::uint16_t{0};
+}
+
 std::vector<RequestField> make_table() {
   std::vector<RequestField> table = shared_fields();
-  for (const auto& part : {sampling_fields(), limit_fields(), structure_fields(), caller_fields(), chat_fields(),
-                           completion_fields(), embedding_fields(), small_fields()}) {
+  for (const auto& part :
+       {sampling_fields(), limit_fields(), structure_fields(), caller_fields(), chat_fields(), completion_fields(),
+        embedding_fields(), small_fields(), response_fields(), message_fields()}) {
     table.insert(table.end(), part.begin(), part.end());
   }
+  for (RequestField& field : table) field.apis |= also_of(field);
   std::ranges::stable_sort(table, {}, &RequestField::name);
   return table;
 }
@@ -291,9 +315,15 @@ std::span<const ApiEntry> all_apis() {
       {Api::apply_template, "apply-template", "/apply-template"},
       {Api::simple_chat, "simple", "/chat"},
       {Api::replay, "replay", "/replay"},
+      {Api::responses, "responses", "/v1/responses"},
+      {Api::input_tokens, "input-tokens", "/v1/responses/input_tokens"},
+      {Api::messages, "messages", "/v1/messages"},
+      {Api::count_tokens, "count-tokens", "/v1/messages/count_tokens"},
   });
   return kApis;
 }
+
+std::span<const std::string_view> passed_on_fields() { return kPassedOn; }
 
 std::span<const RequestField> all_request_fields() {
   static const std::vector<RequestField> kTable = make_table();

@@ -83,6 +83,12 @@ Failure refuse_field(std::string_view field, std::string_view why) {
   return fail(Code::bad_request, cat('"', field, "\" ", why));
 }
 
+Result<void> check_continuation(const RequestFields& fields) {
+  if (!fields.boolean("continue_final_message", false) || !fields.boolean("add_generation_prompt", false)) return {};
+  return refuse_field("continue_final_message",
+                      "is true, and so is \"add_generation_prompt\": an answer goes on with a message or is a new one");
+}
+
 Result<void> read_sampling_fields(const RequestFields& fields, const ChatModel& model, std::uint64_t seed,
                                   EngineRequest& request) {
   SamplingOptions& sampling = request.sampling;

@@ -24,6 +24,9 @@ struct AnswerRequest {
 /// Refusals begin with the field's path in quotation marks.
 Failure refuse_field(std::string_view field, std::string_view why);
 
+/// Refuses a prompt that both opens an answer and ends within the last message.
+Result<void> check_continuation(const RequestFields& fields);
+
 /// Sampling, penalties, bias, n: what is left open comes from the model's defaults. `seed` where the request samples
 /// and names none.
 Result<void> read_sampling_fields(const RequestFields& fields, const ChatModel& model, std::uint64_t seed,

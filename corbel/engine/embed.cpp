@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "corbel/base/base64.h"
+#include "corbel/engine/sampler_passes.h"
 
 namespace corbel {
 namespace {

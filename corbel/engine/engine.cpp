@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "corbel/engine/answer.h"
+#include "corbel/engine/sampler_passes.h"
 
 namespace corbel {
 namespace {
@@ -255,6 +256,9 @@ void Engine::deliver(Answer& answer, const Delivery& delivery, const Rows<const 
   }
   scheduler_.keep_draft(sequence, accepted);
   answer.learn(delivery.drafted, accepted);
+  counts_.drafts += delivery.drafted > 0 ? 1 : 0;
+  for (std::int64_t at = 0; at < std::min<std::int64_t>(accepted, kDraftLogitRows); ++at)
+    ++counts_.accepted_at[static_cast<std::size_t>(at)];
   counts_.drafted_tokens += delivery.drafted;
   counts_.accepted_tokens += accepted;
   if (state == Answer::State::broken) return fail_group(answer.group(), broken_constraint());

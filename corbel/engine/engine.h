@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -88,9 +89,11 @@ struct EngineFigures {
   std::int64_t generated_tokens = 0;  // so far, also of answers under way
   std::int64_t pages = 0;             // of the pool
   std::int64_t free_pages = 0;
+  std::int64_t drafts = 0;  // that were run
   std::int64_t drafted_tokens = 0;
-  std::int64_t accepted_tokens = 0;  // of those drafted
-  std::int64_t failed_steps = 0;     // run again
+  std::int64_t accepted_tokens = 0;                            // of those drafted
+  std::array<std::int64_t, kDraftLogitRows> accepted_at = {};  // of them, the first of its draft, the second, ...
+  std::int64_t failed_steps = 0;                               // run again
   PrefixCache::Counts prefix;
 };
 

@@ -6,18 +6,16 @@
 #include <cstring>
 
 namespace corbel {
-namespace {
 
-Checksum next_key(const Checksum& before, std::span<const std::int32_t> page) noexcept {
+Checksum PrefixCache::key_of_tokens(const Checksum& before, std::span<const std::int32_t> page) noexcept {
   std::array<std::byte, sizeof(Checksum) + kPageTokens * sizeof(std::int32_t)> bytes;
   std::memcpy(bytes.data(), before.bytes.data(), sizeof(Checksum));
   std::memcpy(bytes.data() + sizeof(Checksum), page.data(), page.size_bytes());
   return checksum_of(std::span<const std::byte>(bytes));
 }
 
-}  // namespace
-
-PrefixCache::PrefixCache(PagePool& pool, int groups) : pool_(&pool), groups_(static_cast<std::size_t>(groups)) {
+PrefixCache::PrefixCache(PagePool& pool, int groups, KeyOf key_of)
+    : pool_(&pool), groups_(static_cast<std::size_t>(groups)), key_of_(key_of) {
   const auto total = static_cast<std::size_t>(pool.total());
   entries_.resize(total);
   for (std::size_t i = total; i > 0; --i) {
@@ -68,7 +66,7 @@ PrefixCache::Tail PrefixCache::find(std::span<const std::int32_t> tokens, Place&
   const std::span<const std::int32_t> usable = tokens.first(tokens.size() - 1);
   auto rest = usable.subspan(static_cast<std::size_t>(place.pages * kPageTokens));
   while (rest.size() >= kPageTokens) {
-    const Checksum key = next_key(place.key, rest.first(kPageTokens));
+    const Checksum key = key_of_(place.key, rest.first(kPageTokens));
     const std::int32_t entry = find_page(key, place.key, rest.first(kPageTokens));
     if (entry < 0) break;
     path_.push_back(entry);
@@ -92,7 +90,7 @@ PrefixCache::Tail PrefixCache::find(std::span<const std::int32_t> tokens, Place&
 void PrefixCache::add(std::span<const std::int32_t> tokens, Place& place, const SequencePages& pages) {
   while ((place.pages + 1) * kPageTokens <= std::ssize(tokens)) {
     const auto page = tokens.subspan(static_cast<std::size_t>(place.pages * kPageTokens), kPageTokens);
-    const Checksum key = next_key(place.key, page);
+    const Checksum key = key_of_(place.key, page);
     if (find_page(key, place.key, page) < 0) insert({.key = key, .before = place.key}, page, pages, place.pages);
     place = {key, place.pages + 1};
   }
@@ -170,7 +168,7 @@ void PrefixCache::forget(std::span<const std::int32_t> tokens, const std::string
   Checksum before = start(salt).key;
   for (std::size_t at = 0; at + kPageTokens <= tokens.size(); at += kPageTokens) {
     const auto page = tokens.subspan(at, kPageTokens);
-    const Checksum key = next_key(before, page);
+    const Checksum key = key_of_(before, page);
     if (const std::int32_t entry = find_page(key, before, page); entry >= 0) erase(entry);
     before = key;
   }

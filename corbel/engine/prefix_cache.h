@@ -20,7 +20,12 @@ namespace corbel {
 /// start. One thread: the scheduler's.
 class PrefixCache {
  public:
-  PrefixCache(PagePool& pool, int groups);
+  /// The key of a page from that of the page before it.
+  using KeyOf = Checksum (*)(const Checksum& before, std::span<const std::int32_t> page) noexcept;
+  static Checksum key_of_tokens(const Checksum& before, std::span<const std::int32_t> page) noexcept;
+
+  /// Another `key_of` may give unequal pages equal keys, which a test does.
+  PrefixCache(PagePool& pool, int groups, KeyOf key_of = key_of_tokens);
   PrefixCache(const PrefixCache&) = delete;
   PrefixCache& operator=(const PrefixCache&) = delete;
   ~PrefixCache() { clear(); }
@@ -100,6 +105,7 @@ class PrefixCache {
 
   PagePool* pool_;
   std::size_t groups_;
+  KeyOf key_of_;
   std::vector<Entry> entries_;         // as many as there are pages
   std::vector<std::int32_t> pages_;    // [entries, groups]
   std::vector<std::int32_t> tokens_;   // [entries, 64]

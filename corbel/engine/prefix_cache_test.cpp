@@ -71,6 +71,35 @@ TEST_F(PrefixCacheTest, ABegunPageIsFoundAsFarAsItAgrees) {
   EXPECT_EQ(find(counting(0, 150)), (Hit{1, 46}));
 }
 
+Checksum same_key_for_all(const Checksum&, std::span<const std::int32_t>) noexcept { return checksum_of("all"); }
+
+TEST(PrefixCache, PagesWithEqualKeysAndOtherTokensShareNothing) {
+  PagePool pool(1, 8);
+  PrefixCache cache(pool, 1, same_key_for_all);
+  const auto pages_found = [&](const std::vector<std::int32_t>& tokens) {
+    SequencePages pages;
+    PrefixCache::Place place = PrefixCache::start("");
+    cache.find(tokens, place, pages);
+    pool.shrink(pages, 0);
+    return place.pages;
+  };
+  for (const std::int32_t first : {0, 1000}) {
+    SequencePages pages;
+    ASSERT_TRUE(pool.grow(pages, 64));
+    PrefixCache::Place place = PrefixCache::start("");
+    cache.add(counting(first, 64), place, pages);
+    pool.shrink(pages, 0);
+  }
+  EXPECT_EQ(cache.counts().pages, 2);  // the second is none that was known
+  EXPECT_EQ(pages_found(counting(0, 65)), 1);
+  EXPECT_EQ(pages_found(counting(1000, 65)), 1);
+  for (const int changed : {0, 31, 63}) {
+    std::vector<std::int32_t> other = counting(0, 65);
+    other[static_cast<std::size_t>(changed)] = -1;
+    EXPECT_EQ(pages_found(other), 0) << changed;
+  }
+}
+
 TEST_F(PrefixCacheTest, SaltsKeepTenantsApart) {
   run(counting(0, 100), "a");
   EXPECT_EQ(find(counting(0, 150), "a"), (Hit{1, 36}));

@@ -54,5 +54,7 @@ float divide_block(const float* from, float divisor, float* to) noexcept;
 void highest_of_blocks(std::span<const float> logits, std::span<float> highest) noexcept;
 /// The largest of `values`; -infinity when there are none.
 float highest_of(std::span<const float> values) noexcept;
+/// No NaN and no infinity among `values`.
+bool all_finite(std::span<const float> values) noexcept;
 
 }  // namespace corbel

@@ -95,5 +95,21 @@ TEST(StepPacer, WhatWasMeasuredBesideStreamsCountsMoreThanStepsOfPromptsAlone) {
   EXPECT_NEAR(pacer.prompt_row_seconds(7000), 4e-3, 1e-9);
 }
 
+TEST(StepPacer, RowsFarIntoAPromptHaveACostOfTheirOwn) {
+  StepPacer pacer(2.0);
+  for (int i = 0; i < 30; ++i) {
+    for (const double position : {100.0, 30'000.0})
+      pacer.measured({.prompt_rows = 100, .prompt_position = position}, position * 1e-3);
+  }
+  EXPECT_NEAR(pacer.prompt_row_seconds(30'000) / pacer.prompt_row_seconds(100), 300.0, 0.1);
+}
+
+TEST(StepPacer, RowsOfPromptsCostSomethingEvenIfAStepWithThemWasTheFasterOne) {
+  StepPacer pacer(2.0);
+  pacer.measured({.decode_rows = 8}, 0.020);
+  pacer.measured({.decode_rows = 8, .prompt_rows = 10, .prompt_position = 5.0}, 0.019);
+  EXPECT_DOUBLE_EQ(pacer.prompt_row_seconds(0), 0.02 * 0.019 / 10.0);
+}
+
 }  // namespace
 }  // namespace corbel

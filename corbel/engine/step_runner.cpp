@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "corbel/engine/sampler_passes.h"
+
 namespace corbel {
 namespace {
 
@@ -60,13 +62,6 @@ struct BrokenModule {
 };
 
 }  // namespace
-
-bool all_finite(std::span<const float> values) noexcept {
-  // A sum of |x| * 0 is 0 for finite values and NaN otherwise: one pass without a branch per value.
-  float poison = 0.0F;
-  for (const float value : values) poison += value * 0.0F;
-  return poison == 0.0F;
-}
 
 std::int64_t StepRunner::pages_per_sequence() const { return pages_of(limits_.context_tokens); }
 

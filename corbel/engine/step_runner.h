@@ -27,9 +27,6 @@ struct RunnerMemory {
   std::int64_t scratch_bytes = 0;  // activations, logits and step inputs
 };
 
-/// True when all values are finite.
-bool all_finite(std::span<const float> values) noexcept;
-
 /// Owns the memory of a running model (cache pages, scratch, step inputs, logits) and runs plans on it. Everything is
 /// allocated by make(); run() allocates nothing. One thread at a time. The model and the device outlive it.
 class StepRunner {

@@ -50,14 +50,14 @@ Repacking made() {
 }  // namespace
 
 std::span<const Repacking> repackings() {
-  static const Repacking kAll[] = {
+  static const Repacking all[] = {
       made<q4_0_format, p_q4_0_format>(), made<q4_1_format, p_q4_1_format>(),
       made<q5_0_format, p_q5_0_format>(), made<q5_1_format, p_q5_1_format>(),
       made<q8_0_format, p_q8_0_format>(), made<iq4_nl_format, p_iq4_nl_format>(),
       made<q4_k_format, p_q4_k_format>(), made<q5_k_format, p_q5_k_format>(),
       made<q6_k_format, p_q6_k_format>(), made<iq4_xs_format, p_iq4_xs_format>(),
   };
-  return kAll;
+  return all;
 }
 
 const Repacking* find_repacking(const WeightFormat& rows) {

@@ -4,9 +4,13 @@
 #include <optional>
 
 #include "corbel/grammar/json_text.h"
+#include "corbel/grammar/number_range.h"
 
 namespace corbel {
 namespace {
+
+constexpr std::uint64_t kCellsOfUnit = 16;     // of a table that is hashed and compared
+constexpr std::uint64_t kMadeCellsOfUnit = 4;  // of a table that is made
 
 using Id = NodeStore::Id;
 using Kind = Grammar::Kind;
@@ -123,8 +127,19 @@ bool begins_with_itself(const Grammar& grammar) {
   return done != grammar.rules.size();
 }
 
+Result<void> GrammarBuilder::spend(std::uint64_t units) {
+  if (units < work_left_) {
+    work_left_ -= units;
+    return {};
+  }
+  work_left_ = 0;
+  return fail(Code::bad_request, cat("it needs more than ", options_.max_work,
+                                     " units of work; use fewer alternatives, references and tables"));
+}
+
 Result<Id> GrammarBuilder::add_table(Dfa dfa) {
   if (dfa.empty()) return NodeStore::kNothing;
+  CORBEL_TRY(spend(dfa.next.size() / kCellsOfUnit));
   const std::uint64_t hash = dfa.hash();
   const auto [first, last] = tables_.equal_range(hash);
   std::vector<Dfa>& tables = nodes_.grammar().tables;
@@ -166,6 +181,13 @@ Result<Dfa> GrammarBuilder::table_within(const Regular::Limits& limits,
 Result<Id> GrammarBuilder::regular(const std::function<Result<Regular::Id>(Regular&)>& make) {
   CORBEL_ASSIGN(Dfa dfa, regular_table(make));
   return add_table(std::move(dfa));
+}
+
+Result<Dfa> GrammarBuilder::both(const Dfa& a, const Dfa& b, std::uint32_t max_states) {
+  std::uint64_t cells = 0;
+  Result<Dfa> table = intersect(a, b, max_states, cells);
+  CORBEL_TRY(spend(cells / kMadeCellsOfUnit));
+  return table;
 }
 
 Result<Id> GrammarBuilder::small_regular(const std::function<Result<Regular::Id>(Regular&)>& make) {

@@ -24,6 +24,10 @@ class GrammarBuilder {
   /// Schemas that stand in the grammar already, by text and part.
   std::unordered_map<std::string, Id>& schemas() { return schemas_; }
 
+  /// Counts work that is done outside of regular parts, about 0.1 us a unit; refuses when none is left.
+  Result<void> spend(std::uint64_t units);
+  std::uint64_t work_left() const { return work_left_; }
+
   /// A table as a node, at its start. Counts against the limit of states.
   Result<Id> add_table(Dfa dfa);
   /// `text` as it is; nothing when a byte of it is not in the alphabet.
@@ -33,6 +37,8 @@ class GrammarBuilder {
   /// The same, given up soon: where there is another way than a table.
   Result<Id> small_regular(const std::function<Result<Regular::Id>(Regular&)>& make);
   Result<Dfa> regular_table(const std::function<Result<Regular::Id>(Regular&)>& make);
+  /// What both tables have; the limit of states is that of intersect().
+  Result<Dfa> both(const Dfa& a, const Dfa& b, std::uint32_t max_states);
   /// A JSON string of min to max characters, with its marks.
   Result<Id> json_string(std::uint32_t min, std::uint32_t max);
   /// Whitespace between the tokens of JSON, as the options say.

@@ -108,6 +108,21 @@ TEST(Grammar, OneOfIsTakenWhereOptionsExcludeEachOther) {
   EXPECT_EQ(refusal(R"({"oneOf":[{"type":"integer","maximum":3},{"type":"number","exclusiveMinimum":3}]})"), "");
 }
 
+TEST(Grammar, OptionsWithATagNeedNoProofThatIsLong) {
+  const auto one_of = [](const char* tag, const char* type) {
+    std::string options;
+    for (int i = 0; i < 34; ++i) {
+      std::string properties = cat("\"k\":{\"", tag, "\":", i, "}");
+      for (int p = 0; p < 60; ++p) properties += cat(",\"p", p, R"(":{"type":"string","pattern":"^[a-z]+)", p, "$\"}");
+      options += cat(i == 0 ? "" : ",", R"({"required":["k"],"properties":{)", properties, "}", type, "}");
+    }
+    return cat(R"({"oneOf":[)", options, "]}");
+  };
+  EXPECT_EQ(refusal(one_of("const", R"(,"type":"object")")), "");
+  EXPECT_NE(refusal(one_of("const", "")), "");  // a number satisfies all of them
+  EXPECT_NE(refusal(one_of("minimum", R"(,"type":"object")")), "");
+}
+
 TEST(Grammar, HostileCountsEndWithARefusalSoon) {
   const auto before = std::chrono::steady_clock::now();
   EXPECT_FALSE(compile_grammar(GrammarSource::regex("((a{0,1000}){0,1000}b){0,1000}c")));
@@ -115,6 +130,47 @@ TEST(Grammar, HostileCountsEndWithARefusalSoon) {
   EXPECT_FALSE(compile_grammar(GrammarSource::regex("a{100000}")));
   EXPECT_TRUE(compile_grammar(GrammarSource::json_schema(R"({"type":"string","maxLength":1000000})")));
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(20));
+}
+
+/// d0 refers twice to d1, and so on: small to write, and 2^levels to walk.
+std::string doubling(const std::string& keyword, int levels) {
+  std::string schemas = cat("\"d", levels, "\": {\"type\": \"integer\"}");
+  for (int i = 0; i < levels; ++i) {
+    const std::string next = cat("{\"$ref\": \"#/$defs/d", i + 1, "\"}");
+    schemas += cat(", \"d", i, "\": {\"", keyword, "\": [", next, ", ", next, "]}");
+  }
+  return cat("\"$defs\": {", schemas, "}");
+}
+
+TEST(Grammar, SmallSchemasWithEndlessWorkAreRefused) {
+  EXPECT_NE(refusal(cat(R"({"$ref": "#/$defs/d0", )", doubling("allOf", 40), "}")).find("units of work"),
+            std::string::npos);
+  for (const char* keyword : {"allOf", "anyOf", "oneOf"}) {
+    const std::string schema =
+        cat(R"({"enum": [{"a": 1}], "properties": {"a": {"$ref": "#/$defs/d0"}}, )", doubling(keyword, 40), "}");
+    EXPECT_NE(refusal(schema).find("units of work"), std::string::npos) << keyword;
+  }
+  std::string items;
+  for (int i = 0; i < 10'000; ++i)
+    items += cat(i == 0 ? "" : ",", R"({"type": "integer", "multipleOf": 1999, "minimum": 0, "maximum": )", i, "}");
+  EXPECT_NE(refusal(cat(R"({"type": "array", "maxItems": 1, "prefixItems": [)", items, "]}")), "");
+  std::string options;
+  for (int i = 0; i < 34; ++i) {
+    options += cat(i == 0 ? "" : ",", R"({"type": "string", "pattern": "^(a|b)*a(a|b){9})", i, R"($"})");
+  }
+  EXPECT_NE(refusal(cat(R"({"oneOf": [)", options, "]}")).find("units of work"), std::string::npos);
+}
+
+TEST(Grammar, LongListsOfValuesAreCheckedOnceEach) {
+  std::string values = "1.0";
+  for (int i = 2; i < 20'000; ++i) values += cat(",", i);
+  auto masker = masker_of(GrammarSource::json_schema(cat(R"({"enum": [)", values, R"(], "multipleOf": 1999})")));
+  EXPECT_TRUE(accepts(*masker, "3998"));
+  EXPECT_FALSE(accepts(*masker, "3999"));
+  auto both = masker_of(GrammarSource::json_schema(
+      cat(R"({"enum": [1, 5, {"b": 2, "a": 1}], "allOf": [{"enum": [{"a": 1.0, "b": 2}, )", values, "]}]}")));
+  for (const char* text : {"1", "5", R"({"a":1,"b":2})"}) EXPECT_TRUE(accepts(*both, text)) << text;
+  EXPECT_FALSE(accepts(*both, "2"));
 }
 
 TEST(Grammar, AToolCallIsItsPrefixItsArgumentsAndItsSuffix) {

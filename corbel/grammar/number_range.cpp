@@ -222,7 +222,7 @@ Result<Dfa> multiples_of(const Decimal& divisor, std::uint32_t max_states) {
   return dfa;
 }
 
-Result<Dfa> intersect(const Dfa& a, const Dfa& b, std::uint32_t max_states) {
+Result<Dfa> intersect(const Dfa& a, const Dfa& b, std::uint32_t max_states, std::uint64_t& cells) {
   Dfa out;
   if (a.empty() || b.empty()) return out;
   std::array<int, 256 * 256> renamed;
@@ -242,6 +242,7 @@ Result<Dfa> intersect(const Dfa& a, const Dfa& b, std::uint32_t max_states) {
   for (std::size_t i = 0; i < order.size(); ++i) {
     const auto [p, q] = order[i];
     out.accepts.push_back(a.accepts[p] & b.accepts[q]);
+    cells += classes.size();
     for (const auto& [ca, cb] : classes) {
       const std::uint32_t to_a = a.next[p * a.classes + ca];
       const std::uint32_t to_b = b.next[q * b.classes + cb];

@@ -41,7 +41,7 @@ Regular::Id number_in(Regular& regular, const NumberBounds& bounds, NumberKind k
 /// Multiples of a positive `divisor`, without exponent. Refuses a divisor that needs more than `max_states` states.
 Result<Dfa> multiples_of(const Decimal& divisor, std::uint32_t max_states);
 
-/// The texts of both; refuses more than `max_states` states.
-Result<Dfa> intersect(const Dfa& a, const Dfa& b, std::uint32_t max_states);
+/// The texts of both; refuses more than `max_states` states. `cells` grows by the transitions that were looked at.
+Result<Dfa> intersect(const Dfa& a, const Dfa& b, std::uint32_t max_states, std::uint64_t& cells);
 
 }  // namespace corbel

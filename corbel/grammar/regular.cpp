@@ -88,6 +88,7 @@ Regular::Id Regular::literal(std::string_view text) {
     spent_ = true;
     return nothing();
   }
+  work_ += text.size();
   Id id = epsilon();
   for (std::size_t i = text.size(); i-- > 0;) {
     const auto byte = static_cast<std::uint8_t>(text[i]);

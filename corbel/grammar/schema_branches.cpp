@@ -9,6 +9,14 @@ namespace {
 constexpr std::size_t kMaxBranches = 512;
 constexpr std::uint64_t kMaxDisjointnessChecks = 600;
 constexpr std::uint32_t kMaxCheckStates = 20'000;
+constexpr std::uint64_t kMaxCheckWork = 1'000'000;
+constexpr std::uint64_t kReadingWork = 30;  // of a schema's keywords
+
+const Json* member(const Json& value, const std::string& name) {
+  if (!value.is_object()) return nullptr;
+  const auto found = value.find(name);
+  return found == value.end() ? nullptr : &*found;
+}
 
 }  // namespace
 
@@ -24,6 +32,7 @@ Result<void> SchemaCompiler::add_schema(const Json& schema, std::vector<SchemaBr
     return {};
   }
   if (!schema.is_object()) return document_.refuse(&schema, "", "a schema must be an object, true or false");
+  CORBEL_TRY(builder_.spend(kReadingWork + schema.size()));
   if (std::find(open_.begin(), open_.end(), &schema) != open_.end()) {
     return document_.refuse(&schema, "$ref", "the schema refers to itself without an array or object in between");
   }
@@ -53,9 +62,13 @@ Result<void> SchemaCompiler::add_options(const Json& schema, std::string_view ke
   if (options == schema.end()) return {};
   if (!options->is_array() || options->empty())
     return document_.refuse(&schema, keyword, "must be a list of schemas, at least one");
-  if (keyword == "oneOf" && one_of_ == OneOf::proven_disjoint) CORBEL_TRY(prove_disjoint(schema, *options));
+  if (keyword == "oneOf" && one_of_ == OneOf::proven_disjoint && !disjoint_.contains(&schema)) {
+    CORBEL_TRY(prove_disjoint(schema, *options));
+    disjoint_.insert(&schema);
+  }
   std::vector<SchemaBranch> all;
   for (const Json& option : *options) {
+    for (const SchemaBranch& branch : branches) CORBEL_TRY(builder_.spend(1 + branch.all.size()));
     std::vector<SchemaBranch> copy = branches;
     CORBEL_TRY(add_schema(option, copy));
     all.insert(all.end(), std::make_move_iterator(copy.begin()), std::make_move_iterator(copy.end()));
@@ -67,6 +80,33 @@ Result<void> SchemaCompiler::add_options(const Json& schema, std::string_view ke
   return {};
 }
 
+/// Both are objects with a property that has another constant in each: the usual way to tell options apart, and the
+/// quick one.
+Result<bool> SchemaCompiler::tagged_apart(const Json& a, const Json& b) const {
+  CORBEL_ASSIGN(const Json* one, without_detours(&a));
+  CORBEL_ASSIGN(const Json* other, without_detours(&b));
+  if (!one->is_object() || !other->is_object()) return false;
+  const Json* const both[] = {one, other};
+  if (std::ranges::none_of(both, [](const Json* schema) { return schema->value("type", Json()) == "object"; }))
+    return false;
+  const Json* const properties = member(*one, "properties");
+  if (properties == nullptr || !properties->is_object()) return false;
+  for (auto it = properties->begin(); it != properties->end(); ++it) {
+    const Json* const constant = member(*it, "const");
+    const Json* const others = member(*other, "properties");
+    const Json* const property = others == nullptr ? nullptr : member(*others, it.key());
+    const Json* const another = property == nullptr ? nullptr : member(*property, "const");
+    if (constant == nullptr || another == nullptr || canonical_text(*constant) == canonical_text(*another)) continue;
+    const auto requires_it = [&](const Json* schema) {
+      const Json* const required = member(*schema, "required");
+      return required != nullptr && required->is_array() &&
+             std::find(required->begin(), required->end(), it.key()) != required->end();
+    };
+    if (std::ranges::any_of(both, requires_it)) return true;
+  }
+  return false;
+}
+
 /// Two options are disjoint when the grammar of both together has no text.
 Result<void> SchemaCompiler::prove_disjoint(const Json& schema, const Json& options) {
   GrammarOptions check = builder_.options();
@@ -74,13 +114,15 @@ Result<void> SchemaCompiler::prove_disjoint(const Json& schema, const Json& opti
   check.undeclared = UndeclaredProperties::as_schema_says;
   check.max_total_states = kMaxCheckStates;
   check.max_table_states = std::min(check.max_table_states, kMaxCheckStates / 4);
-  check.max_work = std::min<std::uint64_t>(check.max_work, 1'000'000);
   for (std::size_t i = 0; i < options.size(); ++i) {
     for (std::size_t j = i + 1; j < options.size(); ++j) {
       if (++disjointness_checks_ > kMaxDisjointnessChecks) {
         return document_.refuse(&schema, "oneOf",
                                 cat("more than ", kMaxDisjointnessChecks, " pairs to prove disjoint; use anyOf"));
       }
+      CORBEL_ASSIGN(const bool apart, tagged_apart(options[i], options[j]));
+      if (apart) continue;
+      check.max_work = std::min(kMaxCheckWork, builder_.work_left());
       GrammarBuilder scratch(check);
       SchemaCompiler both(document_, scratch, OneOf::any);
       Schemas together{&options[i], &options[j]};
@@ -94,6 +136,7 @@ Result<void> SchemaCompiler::prove_disjoint(const Json& schema, const Json& opti
             cat("options ", i, " and ", j, " could not be proven to exclude each other; ",
                 start ? "use anyOf, or give them a property with different const" : start.error().message));
       }
+      CORBEL_TRY(builder_.spend(check.max_work - scratch.work_left()));
     }
   }
   return {};

@@ -49,6 +49,7 @@ Result<SchemaCompiler::Id> SchemaCompiler::compile(const Schemas& schemas) {
   for (; !pending_.empty(); pending_.pop_front()) {
     const Pending& now = pending_.front();
     open_.clear();
+    const std::size_t before = builder_.nodes().size() + builder_.nodes().grammar().children.size();
     CORBEL_ASSIGN(const std::vector<SchemaBranch> branches, branches_of(now.schemas));
     std::vector<Id> choices;
     for (const SchemaBranch& branch : branches) {
@@ -56,6 +57,7 @@ Result<SchemaCompiler::Id> SchemaCompiler::compile(const Schemas& schemas) {
       choices.push_back(value);
     }
     builder_.set_rule(now.rule, builder_.nodes().either(choices));
+    CORBEL_TRY(builder_.spend(builder_.nodes().size() + builder_.nodes().grammar().children.size() - before));
     if (builder_.nodes().size() > kMaxNodes || builder_.nodes().grammar().children.size() > kMaxChildren) {
       return document_.refuse(now.schemas[0], "", "the schema is too large; fewer optional properties help most");
     }

@@ -1,6 +1,7 @@
 #pragma once
 #include <deque>
 #include <map>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -44,6 +45,7 @@ class SchemaCompiler {
   Result<std::vector<SchemaBranch>> branches_of(const Schemas& schemas);
   Result<void> add_schema(const Json& schema, std::vector<SchemaBranch>& branches);
   Result<void> add_options(const Json& schema, std::string_view keyword, std::vector<SchemaBranch>& branches);
+  Result<bool> tagged_apart(const Json& a, const Json& b) const;
   Result<void> prove_disjoint(const Json& schema, const Json& options);
 
   // schema_kinds.cpp
@@ -70,6 +72,7 @@ class SchemaCompiler {
   std::map<Schemas, std::uint32_t> rules_;
   std::deque<Pending> pending_;
   Schemas open_;  // schemas that are being taken apart: one that comes again is itself without a value in between
+  std::set<const Json*> disjoint_;  // schemas whose oneOf was proven
   std::uint64_t disjointness_checks_ = 0;
 };
 

@@ -95,9 +95,9 @@ Result<Id> SchemaCompiler::number_of(const SchemaBranch& branch, std::uint32_t k
   if (!table) return placed(document_, branch, "minimum", table.error());
   const std::uint32_t most = builder_.options().max_table_states;
   for (const Decimal& divisor : divisors) {
-    const Result<Dfa> multiples = multiples_of(divisor, most);
+    const Result<const Dfa*> multiples = values_.multiples_table(divisor);
     if (!multiples) return placed(document_, branch, "multipleOf", multiples.error());
-    table = intersect(*table, *multiples, 4 * most);
+    table = builder_.both(*table, **multiples, 4 * most);
     if (!table) return placed(document_, branch, "multipleOf", table.error());
   }
   return builder_.add_table(*std::move(table));
@@ -130,7 +130,7 @@ Result<Dfa> SchemaCompiler::string_table(const SchemaBranch& branch) {
     parts.pop_back();
   }
   for (const Dfa* part : parts) {
-    table = intersect(*table, *part, builder_.options().max_table_states);
+    table = builder_.both(*table, *part, builder_.options().max_table_states);
     if (!table) return placed(document_, branch, "pattern", table.error());
   }
   return table;

@@ -133,7 +133,7 @@ class SchemaObject {
     if (!table) return refuse("additionalProperties", cat("names of other properties: ", table.error().message));
     if (!names_.empty()) {
       CORBEL_ASSIGN(const Dfa allowed, compiler_.name_table(names_));
-      table = intersect(*table, allowed, builder_.options().max_table_states);
+      table = builder_.both(*table, allowed, builder_.options().max_table_states);
       if (!table) return refuse("propertyNames", table.error().message);
     }
     return builder_.add_table(*std::move(table));

@@ -13,12 +13,26 @@ namespace {
 
 constexpr int kMaxDepth = 150;  // of schemas within schemas
 
-bool contains(const Json& list, const Json& value) {
-  return std::any_of(list.begin(), list.end(),
-                     [&](const Json& each) { return json_text(each) == json_text(value) || each == value; });
-}
+constexpr std::uint64_t kReadingWork = 30;  // of a schema's keywords
+constexpr std::uint64_t kHoldingWork = 10;  // of a value beside one schema's own keywords
 
 }  // namespace
+
+std::string canonical_text(const Json& value) {
+  if (value.is_number()) {
+    const Decimal number = Decimal::of(value);
+    return cat(number.negative && !number.zero() ? "-" : "", number.whole, ".", number.fraction);
+  }
+  if (!value.is_structured()) return json_text(value);
+  std::vector<std::string> parts;
+  for (auto it = value.begin(); it != value.end(); ++it)
+    parts.push_back(value.is_object() ? cat(json_string_text(it.key()), ":", canonical_text(*it))
+                                      : canonical_text(*it));
+  if (value.is_object()) std::sort(parts.begin(), parts.end());
+  std::string text = value.is_object() ? "{" : "[";
+  for (const std::string& part : parts) text += part + ",";
+  return text;
+}
 
 std::size_t character_count(std::string_view text) {
   return static_cast<std::size_t>(
@@ -63,9 +77,33 @@ Result<const Dfa*> SchemaValues::format_table(const SchemaKeywords& keywords) {
   return &at->second;
 }
 
+Result<const Dfa*> SchemaValues::multiples_table(const Decimal& divisor) {
+  const auto [at, fresh] = tables_.emplace(cat("m", divisor.whole, ".", divisor.fraction), Dfa{});
+  if (!fresh) return &at->second;
+  Result<Dfa> table = multiples_of(divisor, builder_.options().max_table_states);
+  if (table) {
+    if (const auto spent = builder_.spend(table->next.size() / 4); !spent) table = forward_failure(spent);
+  }
+  if (!table) {
+    tables_.erase(at);
+    return forward_failure(table);
+  }
+  at->second = *std::move(table);
+  return &at->second;
+}
+
+bool SchemaValues::is_listed(const Json& list, const Json& value) {
+  const auto [at, fresh] = lists_.try_emplace(&list);
+  if (fresh) {
+    for (const Json& each : list) at->second.insert(canonical_text(each));
+  }
+  return at->second.contains(canonical_text(value));
+}
+
 Result<bool> SchemaValues::valid(const Json& schema, const Json& value, int depth) {
   if (schema.is_boolean()) return schema.get<bool>();
   if (!schema.is_object()) return document_.refuse(&schema, "", "a schema must be an object, true or false");
+  CORBEL_TRY(builder_.spend(kReadingWork + schema.size()));
   if (depth > kMaxDepth)
     return document_.refuse(&schema, "$ref", cat("schemas lie more than ", kMaxDepth, " deep in each other"));
   CORBEL_ASSIGN(const SchemaKeywords keywords, read_keywords(document_, schema));
@@ -99,9 +137,9 @@ Result<bool> SchemaValues::number_holds(const SchemaKeywords& keywords, const Js
     if (order > 0 || (order == 0 && high->exclusive)) return false;
   }
   for (const Decimal& divisor : keywords.divisors) {
-    CORBEL_ASSIGN(const Dfa table, multiples_of(divisor, builder_.options().max_table_states));
+    CORBEL_ASSIGN(const Dfa* table, multiples_table(divisor));
     const std::string sign = number.negative ? "-" : "";
-    if (!table.matches(sign + number.whole + (number.fraction.empty() ? "" : "." + number.fraction))) return false;
+    if (!table->matches(sign + number.whole + (number.fraction.empty() ? "" : "." + number.fraction))) return false;
   }
   return true;
 }
@@ -170,8 +208,9 @@ Result<bool> SchemaValues::object_holds(const SchemaKeywords& keywords, const Js
 
 Result<bool> SchemaValues::holds(const SchemaKeywords& keywords, const Json& value, int depth) {
   if ((keywords.kinds & kind_of(value)) == 0) return false;
-  if (keywords.constant != nullptr && !contains(Json::array({*keywords.constant}), value)) return false;
-  if (keywords.enumeration != nullptr && !contains(*keywords.enumeration, value)) return false;
+  CORBEL_TRY(builder_.spend(kHoldingWork + value.size()));
+  if (keywords.constant != nullptr && canonical_text(*keywords.constant) != canonical_text(value)) return false;
+  if (keywords.enumeration != nullptr && !is_listed(*keywords.enumeration, value)) return false;
   if (value.is_number()) return number_holds(keywords, value);
   if (value.is_string()) return string_holds(keywords, value.get_ref<const std::string&>());
   if (value.is_array()) return array_holds(keywords, value, depth);

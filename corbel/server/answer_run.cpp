@@ -121,6 +121,13 @@ void tell_events(Responder& responder, const std::vector<Json>& objects) {
   responder.write(std::move(text));
 }
 
+void tell_typed_events(Responder& responder, const std::vector<Json>& objects) {
+  std::string text;
+  for (const Json& object : objects)
+    text += cat("event: ", object["type"].get_ref<const std::string&>(), "\ndata: ", wire_text(object), "\n\n");
+  responder.write(std::move(text));
+}
+
 void end_events(Responder& responder) {
   responder.write("data: [DONE]\n\n");
   responder.end();

@@ -59,6 +59,9 @@ void tell_events(Responder& responder, const std::vector<Json>& objects);
 void end_events(Responder& responder);
 void fail_events(Responder& responder, const Error& error);
 
+/// The same with each object's "type" as the event's: how other APIs have it.
+void tell_typed_events(Responder& responder, const std::vector<Json>& objects);
+
 /// For requests that sample and name no seed.
 std::uint64_t fresh_seed();
 std::int64_t unix_seconds();

@@ -62,6 +62,7 @@ class EmbeddingRun : public std::enable_shared_from_this<EmbeddingRun> {
  public:
   EmbeddingRun(const EndpointCall& call, EmbeddingRequest request)
       : most_waiting_(call.state.most_waiting),
+        metrics_(call.state.metrics.of(call.model->name, call.model->context_tokens)),
         model_(call.model),
         record_(call.record),
         responder_(call.responder),
@@ -99,6 +100,8 @@ class EmbeddingRun : public std::enable_shared_from_this<EmbeddingRun> {
   void take(std::size_t index, std::span<const float> vector) {
     if (failed_) return;
     vectors_[index] = embedding_json(vector, request_.encoding);
+    const std::chrono::duration<double> taken = RequestRecord::Clock::now() - record_->arrived;
+    metrics_.note_text(std::ssize(request_.texts[index].ids), taken.count());
     if (RequestRecord::Clock::now() > record_->arrived + record_->limits.seconds)
       return fail({Code::cancelled, cat("the request took more than ", record_->limits.seconds.count(), " seconds")});
     if (++done_ == vectors_.size()) return end();
@@ -114,16 +117,19 @@ class EmbeddingRun : public std::enable_shared_from_this<EmbeddingRun> {
       tokens += std::ssize(request_.texts[i].ids);
       data += cat(i > 0 ? "," : "", R"({"object":"embedding","index":)", i, R"(,"embedding":)", vectors_[i], "}");
     }
+    record_->note_texts(tokens);
     responder_->respond({.body = cat(R"({"object":"list","data":[)", data, R"(],"model":)", Json(request_.model).dump(),
                                      R"(,"usage":{"prompt_tokens":)", tokens, R"(,"total_tokens":)", tokens, "}}")});
   }
 
   void fail(const Error& error) {
     if (std::exchange(failed_, true)) return;
+    metrics_.note_end({.end = ModelMetrics::End::error});
     responder_->respond(error_response(error));
   }
 
   std::int64_t most_waiting_;
+  ModelMetrics& metrics_;
   ModelLease model_;
   std::shared_ptr<RequestRecord> record_;
   std::shared_ptr<Responder> responder_;

@@ -14,7 +14,7 @@ void metrics_endpoint(const EndpointCall& call) {
   std::vector<EngineSample> samples;
   for (const ModelShelf::Listed& listed : call.state.models->list()) {
     if (const ModelLease& model = listed.model; model != nullptr)
-      samples.push_back({model->name, model->engine->figures(), model->context_tokens});
+      samples.push_back({model->name, model->engine->figures(), model->context_tokens, model->engine->step_tokens()});
   }
   call.responder->respond(
       {.body = call.state.metrics.page(samples), .content_type = "text/plain; version=0.0.4; charset=utf-8"});
@@ -28,6 +28,10 @@ using Needs = RouteNeeds;
 
 constexpr auto kRoutes = std::to_array<Route>({
     {"POST", "/v1/chat/completions", Needs::model, chat_completions_endpoint, "an answer to a conversation"},
+    {"POST", "/v1/responses", Needs::model, responses_endpoint, "an answer to a list of items"},
+    {"POST", "/v1/responses/input_tokens", Needs::model, input_tokens_endpoint, "the tokens of such a request"},
+    {"POST", "/v1/messages", Needs::model, messages_endpoint, "an answer to a conversation, as Anthropic's API has it"},
+    {"POST", "/v1/messages/count_tokens", Needs::model, count_tokens_endpoint, "the tokens of such a request"},
     {"POST", "/v1/completions", Needs::model, completions_endpoint, "a text that goes on from another"},
     {"POST", "/v1/embeddings", Needs::model, embeddings_endpoint, "texts as vectors"},
     {"POST", "/chat", Needs::model, simple_chat_endpoint, "an answer to one prompt"},

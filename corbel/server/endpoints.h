@@ -66,6 +66,12 @@ HttpResponse no_model_response(std::string_view name);
 // chat_endpoint.cpp
 void chat_completions_endpoint(const EndpointCall& call);
 void simple_chat_endpoint(const EndpointCall& call);
+// responses_endpoint.cpp
+void responses_endpoint(const EndpointCall& call);
+void input_tokens_endpoint(const EndpointCall& call);
+// messages_endpoint.cpp
+void messages_endpoint(const EndpointCall& call);
+void count_tokens_endpoint(const EndpointCall& call);
 // completions_endpoint.cpp
 void completions_endpoint(const EndpointCall& call);
 // embeddings_endpoint.cpp

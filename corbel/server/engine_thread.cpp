@@ -13,10 +13,22 @@ constexpr std::int64_t kRowsInCompany = 32;
 
 EngineThread::EngineThread(StepRunner& runner, const Tokenizer& tokenizer, const EngineOptions& options,
                            MakeRunner make_embedding_runner)
-    : engine_(runner, tokenizer, options),
+    : engine_(runner, tokenizer, counted(options)),
       make_embedding_runner_(std::move(make_embedding_runner)),
       figures_(engine_.figures()),
       thread_([this] { run(); }) {}
+
+EngineOptions EngineThread::counted(const EngineOptions& options) {
+  EngineOptions counting = options;
+  counting.on_step = [this, then = options.on_step](const StepReport& report) {
+    {
+      const std::lock_guard lock(mutex_);
+      step_tokens_.add(static_cast<double>(report.shape.decode_rows + report.shape.prompt_rows));
+    }
+    if (then) then(report);
+  };
+  return counting;
+}
 
 EngineThread::~EngineThread() {
   {
@@ -51,6 +63,11 @@ Result<Embedder*> EngineThread::embedder() {
 EngineFigures EngineThread::figures() const {
   const std::lock_guard lock(mutex_);
   return figures_;
+}
+
+Histogram EngineThread::step_tokens() const {
+  const std::lock_guard lock(mutex_);
+  return step_tokens_;
 }
 
 void EngineThread::run() {

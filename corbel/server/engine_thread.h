@@ -7,6 +7,7 @@
 
 #include "corbel/engine/embed.h"
 #include "corbel/engine/engine.h"
+#include "corbel/server/metrics.h"
 
 namespace corbel {
 
@@ -31,19 +32,23 @@ class EngineThread {
   void post_embedding(EmbeddingWork work);
   /// As they were after the last step. Any thread.
   EngineFigures figures() const;
+  /// Rows of its steps so far. Any thread.
+  Histogram step_tokens() const;
 
  private:
   struct Embedding {
     std::unique_ptr<StepRunner> runner;
     std::unique_ptr<Embedder> embedder;
   };
+  EngineOptions counted(const EngineOptions& options);
   void run();
   Result<Embedder*> embedder();
 
+  mutable std::mutex mutex_;
+  Histogram step_tokens_ = step_token_histogram();
   Engine engine_;
   MakeRunner make_embedding_runner_;
   Embedding embedding_;
-  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Work> work_;
   EngineFigures figures_;

@@ -9,6 +9,8 @@
 #include <optional>
 #include <random>
 
+#include "corbel/server/message_errors.h"
+
 namespace corbel {
 namespace {
 
@@ -46,6 +48,7 @@ class NotingResponder final : public Responder {
     if (record_->is_void() && response.status < 400)
       response = http_error(500, "the model's file changed while it was served; the answer is lost");
     note(response);
+    if (tells_message_errors(record_->path)) to_message_error(response, record_->id);
     record_->note_end();
     inner_->respond(std::move(response));
   }
@@ -111,14 +114,19 @@ std::string basic_password(std::string_view base64) {
   return colon == std::string::npos ? std::string() : pair.substr(colon + 1);
 }
 
-/// The key that a request comes with, in one of the ways that clients have: a bearer (OpenAI's), a header of its own
-/// (Anthropic's, Azure's), the password of a browser.
-std::string given_key(const HttpRequest& request) {
+/// The scheme of HTTP's authorization, in lower case, and what follows it.
+std::pair<std::string, std::string_view> authorization(const HttpRequest& request) {
   const std::string_view header = request.header("authorization");
   const std::size_t space = std::min(header.find(' '), header.size());
   std::string scheme(header.substr(0, space));
   std::ranges::transform(scheme, scheme.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const std::string_view rest = header.substr(std::min(space + 1, header.size()));
+  return {std::move(scheme), header.substr(std::min(space + 1, header.size()))};
+}
+
+/// The key that a request comes with, in one of the ways that clients have: a bearer (OpenAI's), a header of its own
+/// (Anthropic's, Azure's), the password of a browser.
+std::string given_key(const HttpRequest& request) {
+  const auto [scheme, rest] = authorization(request);
   if (scheme == "bearer") return std::string(rest);
   if (scheme == "basic") return basic_password(rest);
   for (const std::string_view name : {"x-api-key", "api-key"}) {
@@ -127,12 +135,33 @@ std::string given_key(const HttpRequest& request) {
   return {};
 }
 
+/// Did a page of another origin make a browser send this? Browsers say so themselves where they trust the connection
+/// (https, this machine); elsewhere, and older ones, they name the origin with whatever is no plain reading.
+bool is_of_another_page(const HttpRequest& request) {
+  if (const std::string_view site = request.header("sec-fetch-site"); !site.empty())
+    return site != "same-origin" && site != "none";
+  const std::string_view origin = request.header("origin");
+  if (origin.empty()) return false;
+  const std::size_t host = origin.find("://");
+  return host == std::string_view::npos || origin.substr(host + 3) != request.header("host");
+}
+
+/// Does the browser add the key by itself, so that it says nothing of who asks? Other keys are sent by programs, which
+/// a browser lets no page of another origin do without asking the server.
+bool has_ambient_key(const HttpRequest& request) {
+  if (authorization(request).first == "basic") return true;
+  return given_key(request).empty();
+}
+
 HttpResponse no_key(const HttpRequest& request) {
   HttpResponse response =
       http_error(401, "a valid API key is needed: the header \"Authorization: Bearer KEY\"", "invalid_api_key");
-  const bool is_browser = request.header("accept").find("text/html") != std::string_view::npos;
-  response.headers.emplace_back("www-authenticate",
-                                is_browser ? "Basic realm=\"corbel: any name, a key as password\"" : "Bearer");
+  response.headers.emplace_back("www-authenticate", "Bearer");
+  // A browser that opens the page asks its user, and sends the answer with all that the page asks for. What the page
+  // itself asks for gets no such question: it has a field of its own.
+  const bool is_browser = request.header("sec-fetch-mode") == "navigate" ||
+                          request.header("accept").find("text/html") != std::string_view::npos;
+  if (is_browser) response.headers.emplace_back("www-authenticate", R"(Basic realm="corbel", charset="UTF-8")");
   return response;
 }
 
@@ -169,15 +198,6 @@ std::shared_ptr<const ApiKeys> Gate::keys() const {
   return keys_;
 }
 
-namespace {
-
-/// The page itself holds nothing of anybody: it asks for the key, and sends it with what it asks.
-bool is_open_to_all(const HttpRequest& request) {
-  return request.path == "/health" || request.path == "/" || request.path.starts_with("/page/");
-}
-
-}  // namespace
-
 bool Gate::check_key(const HttpRequest& request, RequestRecord& record) const {
   const std::shared_ptr<const ApiKeys> all = keys();
   if (all->empty()) return true;
@@ -194,6 +214,14 @@ bool Gate::allows_origin(std::string_view origin) const {
   });
 }
 
+/// A page of somebody else's can have a form sent without asking: to a server on this machine, or with the key that the
+/// browser knows. "*" lets any page ask that has a key of its own.
+bool Gate::may_ask_from(std::string_view origin, const HttpRequest& request) const {
+  if (std::ranges::find(options_.cors_origins, origin) != options_.cors_origins.end()) return true;
+  if (allows_origin(origin)) return keys()->empty() || !has_ambient_key(request);
+  return request.header("sec-fetch-site").empty() && !has_ambient_key(request);
+}
+
 std::optional<HttpResponse> Gate::check(const HttpRequest& request, RequestRecord& record) {
   const std::string_view origin = request.header("origin");
   const bool allowed = allows_origin(origin);
@@ -206,10 +234,9 @@ std::optional<HttpResponse> Gate::check(const HttpRequest& request, RequestRecor
     return preflight;
   }
   const bool is_reading = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
-  // A page of somebody else's may send a form to a server on this machine without asking; its browser says so.
-  if (!allowed && !is_reading && request.header("sec-fetch-site") == "cross-site")
+  if (!is_reading && is_of_another_page(request) && !may_ask_from(origin, request))
     return http_error(403, "pages of other origins may not ask here (--cors-origin)", "origin_not_allowed");
-  if (!is_open_to_all(request) && !check_key(request, record)) return no_key(request);
+  if (request.path != "/health" && !check_key(request, record)) return no_key(request);
   if (!is_reading) {
     if (const auto wait = rate_.take(record.key_name.empty() ? request.peer : record.key_name)) {
       HttpResponse response = http_error(
@@ -242,6 +269,7 @@ void Gate::pass(HttpRequest request, std::shared_ptr<Responder> responder, const
   try {
     const std::shared_ptr<RequestRecord> record = make_record(request);
     NotingResponder::Headers headers{{"x-request-id", record->id}};
+    if (tells_message_errors(request.path)) headers.emplace_back("request-id", record->id);
     if (!options_.cors_origins.empty()) headers.emplace_back("vary", "origin");
     if (const std::string_view origin = request.header("origin"); allows_origin(origin)) {
       headers.emplace_back("access-control-allow-origin", origin);

@@ -43,6 +43,7 @@ class Gate {
   std::shared_ptr<const ApiKeys> keys() const;
   bool check_key(const HttpRequest& request, RequestRecord& record) const;
   bool allows_origin(std::string_view origin) const;
+  bool may_ask_from(std::string_view origin, const HttpRequest& request) const;
   /// Nothing: it may pass.
   std::optional<HttpResponse> check(const HttpRequest& request, RequestRecord& record);
 

@@ -25,6 +25,23 @@ TEST(ApiKeys, KeepTheSha256OfAKeyAndFindNoOther) {
   for (const char* other : {"", "ab", "abcd", "abd", "ABC"}) EXPECT_EQ(keys.find(other), nullptr) << other;
 }
 
+TEST(ApiKeys, AreComparedWhole) {
+  ApiKeys keys;
+  keys.add("abc");
+  // Of so many hashes some begin as this one's first two bytes, and some have its last byte.
+  for (int i = 0; i < 300'000; ++i) ASSERT_EQ(keys.find(std::to_string(i)), nullptr) << i;
+}
+
+TEST(ApiKeys, FindEachOfSeveral) {
+  ApiKeys keys;
+  for (const char* key : {"one", "two", "three"}) keys.add(key);
+  for (const char* key : {"one", "two", "three"}) {
+    ASSERT_NE(keys.find(key), nullptr) << key;
+    for (const char* other : {"one", "two", "three"})
+      EXPECT_EQ(keys.find(key)->salt == keys.find(other)->salt, std::string(key) == other) << key << " " << other;
+  }
+}
+
 TEST(RateLimit, LetsAMinutesWorthThroughThenOneAtATime) {
   RateLimit rate;
   rate.limit_to(6);
@@ -54,6 +71,112 @@ TEST(Gate, SeesHowDeepJsonIsNestedAndNoBracketsInTexts) {
   EXPECT_TRUE(is_nested_deeper(std::string(10'000, '['), 64));
   EXPECT_FALSE(is_nested_deeper("\"\\", 1));
   EXPECT_FALSE(is_nested_deeper("]]]][", 1));
+}
+
+/// A gate with one key, "sesame", and an answer of 200 for whatever comes through.
+struct KeyedGate : testing::Test {
+  KeyedGate() {
+    ApiKeys keys;
+    keys.add("sesame");
+    gate.set_keys(std::move(keys));
+  }
+  using Headers = std::vector<std::pair<std::string, std::string>>;
+  class Kept final : public Responder {
+   public:
+    void respond(HttpResponse response) override { answer = std::move(response); }
+    void begin(HttpResponse) override {}
+    void write(std::string) override {}
+    void end() override {}
+    void on_gone(std::function<void()>) override {}
+    HttpResponse answer{.status = 0};
+  };
+  HttpResponse send(const std::string& method, const std::string& path, Headers headers) {
+    auto kept = std::make_shared<Kept>();
+    gate.pass({.method = method, .path = path, .headers = std::move(headers)}, kept,
+              [](const HttpRequest&, const std::shared_ptr<RequestRecord>&, const std::shared_ptr<Responder>& back) {
+                back->respond({});
+              });
+    return kept->answer;
+  }
+  int status(const std::string& method, const std::string& path, Headers headers) {
+    return send(method, path, std::move(headers)).status;
+  }
+  static std::vector<std::string> challenges(const HttpResponse& response) {
+    std::vector<std::string> texts;
+    for (const auto& [name, value] : response.headers) {
+      if (name == "www-authenticate") texts.push_back(value);
+    }
+    return texts;
+  }
+  Gate gate;
+};
+
+// Base64 by Python's base64 module.
+constexpr const char* kBasic = "Basic YW55Ym9keTpzZXNhbWU=";  // anybody:sesame
+
+TEST_F(KeyedGate, EveryPathButHealthNeedsAKey) {
+  for (const char* path : {"/", "/page/main.js", "/page/", "/health/", "/health/generate", "/metrics", "/openapi.json",
+                           "/version", "/v1/models", "/nowhere", "", "//health"})
+    EXPECT_EQ(status("GET", path, {}), 401) << path;
+  EXPECT_EQ(status("POST", "/v1/messages", {}), 401);
+  EXPECT_EQ(status("GET", "/health", {}), 200);
+}
+
+TEST_F(KeyedGate, AKeyComesAsABearerAsAHeaderOrAsThePasswordOfHttpsBasicScheme) {
+  const Headers good[] = {{{"authorization", "Bearer sesame"}},
+                          {{"authorization", "bEARER sesame"}},
+                          {{"x-api-key", "sesame"}},
+                          {{"api-key", "sesame"}},
+                          {{"authorization", kBasic}},
+                          {{"authorization", "basic OnNlc2FtZQ=="}}};  // ":sesame"
+  for (const Headers& headers : good) EXPECT_EQ(status("GET", "/", headers), 200) << headers[0].second;
+  // sesame:, anybody:sesam, anybody:sesame:, sesame, anybody:sesame cut short, no base64, nothing
+  for (const char* basic : {"c2VzYW1lOg==", "YW55Ym9keTpzZXNhbQ==", "YW55Ym9keTpzZXNhbWU6", "c2VzYW1l",
+                            "YW55Ym9keTpzZXNhbWU", "\xff\xff\xff\xff", ""})
+    EXPECT_EQ(status("GET", "/", {{"authorization", cat("Basic ", basic)}}), 401) << basic;
+  EXPECT_EQ(status("GET", "/", {{"authorization", cat("Basic ", std::string(10'000, 'A'))}}), 401);
+  EXPECT_EQ(status("GET", "/", {{"authorization", "Bearer"}}), 401);
+}
+
+TEST_F(KeyedGate, OnlyABrowserThatOpensAPageIsAskedToAskItsUser) {
+  EXPECT_EQ(challenges(send("GET", "/v1/models", {{"accept", "*/*"}})), std::vector<std::string>{"Bearer"});
+  EXPECT_EQ(challenges(send("GET", "/v1/status", {{"sec-fetch-mode", "cors"}})), std::vector<std::string>{"Bearer"});
+  const std::vector<std::string> both{"Bearer", R"(Basic realm="corbel", charset="UTF-8")"};
+  EXPECT_EQ(challenges(send("GET", "/", {{"accept", "text/html,application/xhtml+xml"}})), both);
+  EXPECT_EQ(challenges(send("GET", "/", {{"sec-fetch-mode", "navigate"}})), both);
+}
+
+// The browser adds such a key to whatever is sent to the server, also where another origin's page has it sent.
+TEST_F(KeyedGate, AKeyThatABrowserAddsByItselfServesNoPageOfAnotherOrigin) {
+  const auto post = [&](const char* key, Headers headers) {
+    headers.emplace_back("authorization", key);
+    headers.emplace_back("host", "corbel.example:8000");
+    return status("POST", "/v1/chat/completions", std::move(headers));
+  };
+  EXPECT_EQ(post(kBasic, {{"sec-fetch-site", "same-origin"}, {"origin", "https://in.front.of.a.proxy"}}), 200);
+  EXPECT_EQ(post(kBasic, {{"sec-fetch-site", "none"}}), 200);
+  EXPECT_EQ(post(kBasic, {}), 200) << "no browser";
+  EXPECT_EQ(post(kBasic, {{"origin", "http://corbel.example:8000"}}), 200) << "a browser that does not trust http";
+  // Another port of the same machine is "same-site", and not the same origin.
+  for (const char* site : {"cross-site", "same-site"}) EXPECT_EQ(post(kBasic, {{"sec-fetch-site", site}}), 403) << site;
+  for (const char* origin : {"http://evil.example", "http://corbel.example:8001", "http://corbel.example", "null"})
+    EXPECT_EQ(post(kBasic, {{"origin", origin}}), 403) << origin;
+  EXPECT_EQ(post("Bearer sesame", {{"origin", "http://evil.example"}}), 200) << "no browser sends this unasked";
+  EXPECT_EQ(post("Bearer sesame", {{"sec-fetch-site", "cross-site"}}), 403);
+}
+
+TEST_F(KeyedGate, AnyOriginMeansAnyWithAKeyOfItsOwn) {
+  const Headers other = {{"sec-fetch-site", "cross-site"}, {"origin", "https://evil.example"}};
+  const auto post = [&](const char* key) {
+    Headers headers = other;
+    headers.emplace_back("authorization", key);
+    return status("POST", "/v1/chat/completions", std::move(headers));
+  };
+  gate.set({.cors_origins = {"*"}});
+  EXPECT_EQ(post(kBasic), 403);
+  EXPECT_EQ(post("Bearer sesame"), 200);
+  gate.set({.cors_origins = {"https://evil.example"}});
+  EXPECT_EQ(post(kBasic), 200) << "named";
 }
 
 TEST(Histogram, CountsAValueInTheFirstBucketWhoseBoundIsNotBelowIt) {

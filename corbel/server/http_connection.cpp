@@ -6,12 +6,12 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/beast.hpp>
-#include <boost/beast/ssl.hpp>
 #include <cctype>
 #include <optional>
 
 #include "corbel/server/http_outgoing.h"
 #include "corbel/server/http_rules.h"
+#include "corbel/server/tls_stream.h"
 
 namespace corbel {
 namespace {
@@ -26,7 +26,6 @@ using namespace asio::experimental::awaitable_operators;  // NOLINT(google-build
 
 constexpr auto kToTuple = asio::as_tuple(asio::use_awaitable);
 using PlainStream = beast::tcp_stream;
-using TlsStream = beast::ssl_stream<beast::tcp_stream>;
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -42,6 +41,8 @@ int status_of(const error_code& failed) {
   return failed.category() == http::make_error_code(http::error::bad_method).category() ? 400 : 0;
 }
 
+constexpr int kBusy = 503;
+
 std::string_view reason_of(int status) {
   switch (status) {
     case 408: return "the request did not come in in time";
@@ -49,6 +50,7 @@ std::string_view reason_of(int status) {
     case 414: return "the path is too long";
     case 431: return "the headers are too large";
     case 501: return "of transfer codings only chunked is known";
+    case kBusy: return "other large requests take the memory that there is for them; come back later";
     default: return "this is no HTTP request";
   }
 }
@@ -59,17 +61,21 @@ awaitable<bool> shake_hands(PlainStream&) { co_return true; }
 
 awaitable<bool> shake_hands(TlsStream& stream) {
   constexpr std::chrono::seconds kHandshake{10};
-  beast::get_lowest_layer(stream).expires_after(kHandshake);
-  const auto [failed] = co_await stream.async_handshake(asio::ssl::stream_base::server, kToTuple);
+  stream.expires_after(kHandshake);
+  const auto [failed] = co_await stream.async_handshake(kToTuple);
   co_return !failed;
 }
 
-constexpr std::chrono::seconds kGoodbye{2};
+awaitable<void> say_end(PlainStream&) { co_return; }
+awaitable<void> say_end(TlsStream& stream) { co_await stream.async_say_end(kToTuple); }
 
 /// Closes our side, then waits a little for the client's: closing with unread bytes would take the answer back that
 /// tells a client why it was refused.
-awaitable<void> say_goodbye(PlainStream& stream) {
+template <typename Stream>
+awaitable<void> say_goodbye(Stream& stream) {
+  constexpr std::chrono::seconds kGoodbye{2};
   stream.expires_after(kGoodbye);
+  co_await say_end(stream);
   error_code failed;
   stream.socket().shutdown(tcp::socket::shutdown_send, failed);
   std::array<char, 1024> rest{};
@@ -77,11 +83,6 @@ awaitable<void> say_goodbye(PlainStream& stream) {
     const auto [ended, bytes] = co_await stream.async_read_some(asio::buffer(rest), kToTuple);
     failed = ended;
   }
-}
-
-awaitable<void> say_goodbye(TlsStream& stream) {
-  beast::get_lowest_layer(stream).expires_after(kGoodbye);
-  co_await stream.async_shutdown(kToTuple);
 }
 
 template <typename Stream>
@@ -94,10 +95,11 @@ class Connection {
 
  private:
   using Parser = http::request_parser<http::string_body>;
-  beast::tcp_stream& lowest() { return beast::get_lowest_layer(stream_); }
   /// One request, answered; false when the connection is of no more use.
   awaitable<bool> take_request();
   awaitable<error_code> read_body(Parser& parser);
+  /// Room for so many bytes of a body; null: there is none. Given back with the last who holds it.
+  std::shared_ptr<void> room_for(std::uint64_t bytes);
   awaitable<bool> refuse(int status);
   awaitable<error_code> read_head(std::optional<Parser>& parser);
   HttpRequest head_of(const http::request<http::string_body>& message) const;
@@ -146,7 +148,7 @@ awaitable<bool> Connection<Stream>::send_head(const HttpResponse& head, bool kee
   if (!head.content_type.empty()) response.set(http::field::content_type, head.content_type);
   for (const auto& [name, value] : head.headers) response.set(name, value);
   response.keep_alive(keep_alive);
-  lowest().expires_after(all_.options.write_timeout);
+  stream_.expires_after(all_.options.write_timeout);
   constexpr int kNoContent = 204;  // has neither a body nor its length
   if (!streams && !is_head_) {
     response.body() = head.body;
@@ -175,7 +177,7 @@ awaitable<bool> Connection<Stream>::send_pieces(HttpOutgoing& outgoing) {
       next.piece = ": ping\n\n";
     if (!next.piece.empty()) {
       last = std::chrono::steady_clock::now();
-      lowest().expires_after(all_.options.write_timeout);
+      stream_.expires_after(all_.options.write_timeout);
       error_code failed;
       std::size_t bytes = 0;
       if (chunked) {
@@ -188,7 +190,7 @@ awaitable<bool> Connection<Stream>::send_pieces(HttpOutgoing& outgoing) {
       continue;
     }
     if (next.ended) break;
-    lowest().expires_never();
+    stream_.expires_never();
     if (!co_await wait(outgoing)) co_return false;
   }
   if (!chunked) co_return true;
@@ -198,7 +200,7 @@ awaitable<bool> Connection<Stream>::send_pieces(HttpOutgoing& outgoing) {
 
 template <typename Stream>
 awaitable<bool> Connection<Stream>::answer(HttpOutgoing& outgoing, bool keep_alive) {
-  lowest().expires_never();
+  stream_.expires_never();
   while (!outgoing.begun()) {
     if (!co_await wait(outgoing)) {
       outgoing.leave(false);
@@ -217,7 +219,7 @@ awaitable<bool> Connection<Stream>::answer(HttpOutgoing& outgoing, bool keep_ali
 template <typename Stream>
 awaitable<error_code> Connection<Stream>::read_body(Parser& parser) {
   if (parser.is_done()) co_return error_code();
-  lowest().expires_never();
+  stream_.expires_never();
   asio::steady_timer late(co_await asio::this_coro::executor, all_.options.receive_timeout);
   const auto first = co_await (http::async_read(stream_, buffer_, parser, kToTuple) || late.async_wait(kToTuple));
   if (first.index() == 1) co_return error_code(beast::error::timeout);
@@ -225,11 +227,22 @@ awaitable<error_code> Connection<Stream>::read_body(Parser& parser) {
 }
 
 template <typename Stream>
+std::shared_ptr<void> Connection<Stream>::room_for(std::uint64_t bytes) {
+  constexpr std::int64_t kSmall = 64 << 10;  // hold nobody up, and nobody holds them up
+  const auto size = static_cast<std::int64_t>(bytes);
+  if (size <= kSmall) return {&all_.bodies, [](HttpBodies*) {}};
+  if (!all_.bodies.take(size, all_.options.max_bodies_bytes)) return nullptr;
+  return {&all_.bodies, [size](HttpBodies* bodies) { bodies->give_back(size); }};
+}
+
+template <typename Stream>
 awaitable<bool> Connection<Stream>::refuse(int status) {
   if (status == 0) co_return false;
   version_ = 11;
   is_head_ = false;
-  co_await send_head(all_.refusal(status, reason_of(status)), false, false);
+  HttpResponse refusal = all_.refusal(status, reason_of(status));
+  if (status == kBusy) refusal.headers.emplace_back("retry-after", "1");
+  co_await send_head(refusal, false, false);
   co_return false;
 }
 
@@ -245,7 +258,7 @@ HttpRequest Connection<Stream>::head_of(const http::request<http::string_body>& 
 /// The head of the next request. An empty line ahead of it is passed over (RFC 9112 2.2).
 template <typename Stream>
 awaitable<error_code> Connection<Stream>::read_head(std::optional<Parser>& parser) {
-  lowest().expires_after(all_.options.idle_timeout);
+  stream_.expires_after(all_.options.idle_timeout);
   error_code failed;
   for (int attempt = 0; attempt < 2; ++attempt) {
     parser.emplace();
@@ -270,6 +283,12 @@ awaitable<bool> Connection<Stream>::take_request() {
   version_ = parser->get().version();
   HttpRequest request = head_of(parser->get());
   if (const int refused = refused_head(request, version_); refused != 0) co_return co_await refuse(refused);
+  // Larger ones are refused before they come in; what has no length is counted when it is there.
+  std::shared_ptr<void> room;
+  if (const auto length = parser->content_length(); length && *length > 0) {
+    room = room_for(*length);
+    if (!room) co_return co_await refuse(kBusy);
+  }
   if (expects_continue(request, version_)) {
     http::response<http::empty_body> go_on(http::status::continue_, 11);
     co_await http::async_write(stream_, go_on, kToTuple);
@@ -279,15 +298,18 @@ awaitable<bool> Connection<Stream>::take_request() {
   is_head_ = parser->get().method() == http::verb::head;
   const bool keep_alive = parser->get().keep_alive();
   request.body = std::move(parser->get().body());
+  if (!room && !request.body.empty()) {
+    room = room_for(request.body.size());
+    if (!room) co_return co_await refuse(kBusy);
+  }
   parser.reset();  // a stream that goes on for long holds its request once
   const auto outgoing = std::make_shared<HttpOutgoing>(stream_.get_executor());
   const HttpCounted busy(all_.busy);
   // However this ends (memory may be short): who answers learns that nobody listens any more.
   const std::shared_ptr<void> leaving(nullptr, [outgoing](void*) { outgoing->leave(false); });
-  const auto handed_over = [&all = all_, given = std::make_shared<HttpRequest>(std::move(request)), outgoing] {
-    all.handler(std::move(*given), outgoing);
-  };
-  asio::post(*all_.workers, handed_over);
+  auto handed_over = [&all = all_, given = std::make_shared<HttpRequest>(std::move(request)), outgoing,
+                      room = std::move(room)] { all.handler(std::move(*given), outgoing); };
+  asio::post(*all_.workers, std::move(handed_over));
   co_return co_await answer(*outgoing, keep_alive);
 }
 
@@ -314,9 +336,9 @@ awaitable<void> serve_http_connection(HttpConnections& all, tcp::socket socket) 
   error_code failed;
   socket.set_option(tcp::no_delay(true), failed);
   std::string peer = socket.remote_endpoint(failed).address().to_string();
-  PlainStream plain(std::move(socket));
-  if (!all.options.tls) return run(std::make_unique<Connection<PlainStream>>(all, std::move(plain), std::move(peer)));
-  TlsStream stream(std::move(plain), *all.options.tls->context());
+  if (!all.options.tls)
+    return run(std::make_unique<Connection<PlainStream>>(all, PlainStream(std::move(socket)), std::move(peer)));
+  TlsStream stream(std::move(socket), all.options.tls->context());
   return run(std::make_unique<Connection<TlsStream>>(all, std::move(stream), std::move(peer)));
 }
 

@@ -23,6 +23,22 @@ class HttpCounted {
   std::atomic<std::int64_t>& count_;
 };
 
+/// Bytes of large bodies that are there at once, over all connections. One alone always has room.
+class HttpBodies {
+ public:
+  /// False: there is no room. Any thread.
+  bool take(std::int64_t bytes, std::int64_t most) {
+    const std::int64_t before = bytes_.fetch_add(bytes);
+    if (most == 0 || before == 0 || before + bytes <= most) return true;
+    bytes_ -= bytes;
+    return false;
+  }
+  void give_back(std::int64_t bytes) { bytes_ -= bytes; }
+
+ private:
+  std::atomic<std::int64_t> bytes_ = 0;
+};
+
 /// What all connections of a server know.
 struct HttpConnections {
   HttpServerOptions options;
@@ -30,6 +46,7 @@ struct HttpConnections {
   std::atomic<bool> draining = false;
   std::atomic<std::int64_t> busy = 0;
   std::atomic<std::int64_t> open = 0;
+  HttpBodies bodies;
   /// Where handlers run: reading a request may take its time (a schema is compiled, say), and streams go on meanwhile.
   std::unique_ptr<boost::asio::thread_pool> workers;
 

@@ -20,10 +20,9 @@ constexpr auto kToTuple = asio::as_tuple(asio::use_awaitable);
 }  // namespace
 
 struct HttpServer::State : HttpConnections {
-  State(HttpServerOptions wanted, HttpHandler handle) : acceptor(io) {
+  State(HttpServerOptions wanted, HttpHandler handle) : acceptor(asio::make_strand(io)) {
     options = std::move(wanted);
     handler = std::move(handle);
-    workers = std::make_unique<asio::thread_pool>(static_cast<std::size_t>(options.workers));
   }
 
   awaitable<void> accept();
@@ -31,7 +30,7 @@ struct HttpServer::State : HttpConnections {
   void turn_away(tcp::socket socket) const;
 
   asio::io_context io;
-  tcp::acceptor acceptor;
+  tcp::acceptor acceptor;  // has a strand: it is closed while another thread may be accepting
 };
 
 awaitable<void> HttpServer::State::serve(tcp::socket socket) {
@@ -93,7 +92,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(HttpServerOptions wanted,
   if (failed)
     return fail(Code::bad_request, cat("cannot listen on ", options.host, " port ", options.port, ": ",
                                        failed.message(), ". Give another one with --port"));
-  asio::co_spawn(state->io, state->accept(), asio::detached);
+  asio::co_spawn(state->acceptor.get_executor(), state->accept(), asio::detached);
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(state)));
 }
 
@@ -101,6 +100,7 @@ std::uint16_t HttpServer::port() const { return state_->acceptor.local_endpoint(
 std::int64_t HttpServer::busy() const { return state_->busy; }
 
 void HttpServer::run() {
+  state_->workers = std::make_unique<asio::thread_pool>(static_cast<std::size_t>(state_->options.workers));
   std::vector<std::thread> threads;
   for (int i = 1; i < state_->options.threads; ++i) threads.emplace_back([this] { state_->io.run(); });
   state_->io.run();
@@ -111,7 +111,7 @@ void HttpServer::run() {
 
 void HttpServer::drain() {
   state_->draining = true;
-  asio::post(state_->io, [this] {
+  asio::post(state_->acceptor.get_executor(), [this] {
     error_code ignored;
     state_->acceptor.close(ignored);
   });

@@ -17,6 +17,7 @@ struct HttpServerOptions {
   int workers = 4;            // that handlers run on
   std::size_t max_header_bytes = std::size_t{64} << 10;
   std::size_t max_body_bytes = std::size_t{32} << 20;
+  std::int64_t max_bodies_bytes = 0;         // of large requests, read or handled; one more gets 503; 0: any
   std::int64_t max_connections = 4096;       // one more is answered with 503
   std::chrono::seconds idle_timeout{75};     // of a connection between requests
   std::chrono::seconds receive_timeout{75};  // of a request's head, and again of its body: 408
@@ -31,7 +32,8 @@ struct HttpServerOptions {
 /// what is too slow with 408.
 class HttpServer {
  public:
-  /// Binds and listens; nothing is served before run(). Refused: a port that is taken, an address that is not there.
+  /// Binds and listens; nothing is served, and no thread is made, before run(). Refused: a port that is taken, an
+  /// address that is not there.
   static Result<std::unique_ptr<HttpServer>> listen(HttpServerOptions options, HttpHandler handler);
   ~HttpServer();
 

@@ -15,6 +15,7 @@ constexpr std::array kTokenGap{.01, .025, .05, .075, .1,  .15, .2,  .3,  .4, .5,
 constexpr std::array kRequest{.3,  .5,  .8,  1.,  1.5,  2.,   2.5,  5.,   10.,   15.,  20.,
                               30., 40., 50., 60., 120., 240., 480., 960., 1920., 7680.};
 constexpr std::array kChoices{1., 2., 5., 10., 20.};
+constexpr std::array kStepTokens{1., 8., 16., 32., 64., 128., 256., 512., 1024., 2048., 4096., 8192., 16384.};
 
 template <std::size_t kCount>
 Histogram with(const std::array<double, kCount>& bounds) {
@@ -33,6 +34,8 @@ Histogram of_tokens(std::int64_t most) {
 }
 
 }  // namespace
+
+Histogram step_token_histogram() { return with(kStepTokens); }
 
 void Histogram::add(double value) {
   const auto at = std::ranges::lower_bound(bounds_, value) - bounds_.begin();
@@ -97,6 +100,15 @@ void ModelMetrics::note_end(const Answer& answer) {
   computed_.add(static_cast<double>(figures.prefilled_tokens));
   most_answer_sizes_.add(static_cast<double>(tokens));
   queue_.add(figures.queue_seconds);
+}
+
+void ModelMetrics::note_text(std::int64_t tokens, double seconds) {
+  const std::lock_guard lock(mutex_);
+  ++ended_[static_cast<std::size_t>(End::stop)];
+  prompt_tokens_ += tokens;
+  prompt_sizes_.add(static_cast<double>(tokens));
+  computed_.add(static_cast<double>(tokens));
+  whole_.add(seconds);
 }
 
 void ModelMetrics::note_broken() {

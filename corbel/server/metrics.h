@@ -49,6 +49,8 @@ class ModelMetrics {
   void note_first_token(double seconds);
   void note_token(double gap_seconds);
   void note_end(const Answer& answer);
+  /// A text that became a vector, so many seconds after its request arrived.
+  void note_text(std::int64_t tokens, double seconds);
   void note_broken();  // its logits were not finite
 
  private:
@@ -61,11 +63,15 @@ class ModelMetrics {
   Histogram prompt_sizes_, answer_sizes_, most_answer_sizes_, max_tokens_, computed_, choices_;
 };
 
+/// Of the rows of an engine's steps.
+Histogram step_token_histogram();
+
 /// What an engine says at the moment when metrics are asked for.
 struct EngineSample {
   std::string model;
   EngineFigures figures;
   std::int64_t context_tokens = 0;
+  Histogram step_tokens = step_token_histogram();
 };
 
 /// The metrics of all models, by name, and of HTTP. Any thread.

@@ -66,9 +66,34 @@ void MetricsPage::add_engine(const EngineSample& engine) {
             "\",enable_prefix_caching=\"True\",max_model_len=\"", engine.context_tokens, '"'));
 }
 
+void MetricsPage::add_counter(std::string_view name, std::string_view help, double value, std::string_view labels) {
+  add_value(family(name, "counter", help), labels, value);
+}
+
+void MetricsPage::add_drafts(const EngineFigures& figures) {
+  add_counter("vllm:spec_decode_num_drafts_total", "Times that tokens were guessed.",
+              static_cast<double>(figures.drafts));
+  add_counter("vllm:spec_decode_num_draft_tokens_total", "Tokens that were guessed.",
+              static_cast<double>(figures.drafted_tokens));
+  add_counter("vllm:spec_decode_num_accepted_tokens_total", "Of them, right.",
+              static_cast<double>(figures.accepted_tokens));
+  for (std::size_t at = 0; at < figures.accepted_at.size(); ++at)
+    add_counter("vllm:spec_decode_num_accepted_tokens_per_pos_total", "Of them, by their place in the guess.",
+                static_cast<double>(figures.accepted_at[at]), cat("position=\"", at, '"'));
+}
+
+/// What vLLM counts and is not here: dashboards add it up with the rest.
+void MetricsPage::add_absent() {
+  for (const std::string_view kind : {"external_prefix_cache", "mm_cache"}) {
+    const std::string_view what = kind == "mm_cache" ? "images: there are none." : "other machines: there are none.";
+    add_counter(cat("vllm:", kind, "_queries_total"), cat("Looked up in caches of ", what), 0.0);
+    add_counter(cat("vllm:", kind, "_hits_total"), cat("Found in caches of ", what), 0.0);
+  }
+}
+
 void MetricsPage::add_counts(const EngineFigures& figures, const ModelMetrics& model) {
   const auto counter = [&](std::string_view name, std::string_view help, auto value, std::string_view labels = {}) {
-    add_value(family(name, "counter", help), labels, static_cast<double>(value));
+    add_counter(name, help, static_cast<double>(value), labels);
   };
   counter("vllm:prefix_cache_queries_total", "Tokens of prompts that were looked up.", figures.prefix.asked_tokens);
   counter("vllm:prefix_cache_hits_total", "Of them, found in the cache.", figures.prefix.hit_tokens);
@@ -84,8 +109,6 @@ void MetricsPage::add_counts(const EngineFigures& figures, const ModelMetrics& m
     counter("vllm:request_success_total", "Answers, by why they ended.", model.ended_[i],
             cat("finished_reason=\"", kReasons[i], '"'));
   counter("vllm:corrupted_requests_total", "Requests whose logits were not finite.", model.broken_);
-  counter("vllm:spec_decode_num_draft_tokens_total", "Tokens that were guessed.", figures.drafted_tokens);
-  counter("vllm:spec_decode_num_accepted_tokens_total", "Of them, right.", figures.accepted_tokens);
 }
 
 void MetricsPage::add_histograms(const ModelMetrics& model) {
@@ -111,6 +134,9 @@ void MetricsPage::add(const EngineSample& engine, const ModelMetrics& model) {
   add_engine(engine);
   const std::lock_guard lock(model.mutex_);
   add_counts(engine.figures, model);
+  add_drafts(engine.figures);
+  add_absent();
+  add_histogram("vllm:iteration_tokens_total", "Rows of a step: tokens of prompts and of answers.", engine.step_tokens);
   add_histograms(model);
 }
 

@@ -23,6 +23,9 @@ class MetricsPage {
   void add_value(Family& family, std::string_view labels, double value);
   void add_engine(const EngineSample& engine);
   void add_counts(const EngineFigures& figures, const ModelMetrics& model);
+  void add_drafts(const EngineFigures& figures);
+  void add_absent();
+  void add_counter(std::string_view name, std::string_view help, double value, std::string_view labels = {});
   void add_histograms(const ModelMetrics& model);
   void add_histogram(std::string_view name, std::string_view help, const Histogram& histogram);
   std::vector<Family> families_;

@@ -212,6 +212,22 @@ bool ModelShelf::close_one(std::unique_lock<std::mutex>& lock) {
   return true;
 }
 
+/// Models that nobody holds make room; those that are held stay.
+Result<void> ModelShelf::reserve(State& state, Entry& entry, std::int64_t bytes) {
+  std::unique_lock lock(state.mutex);
+  while (!state.has_room(entry, entry.bytes + bytes)) {
+    Entry* const idle = state.oldest(true);
+    if (idle == nullptr || idle == &entry) {
+      return fail(Code::no_memory, cat("the model ", quote(entry.source.name), " needs ", bytes_text(bytes),
+                                       " of memory more; the open models take ", bytes_text(state.open_bytes()),
+                                       " and may take ", bytes_text(state.budget), " (--max-model-bytes)"));
+    }
+    close(lock, *idle);
+  }
+  entry.bytes += bytes;
+  return {};
+}
+
 void ModelShelf::open(std::unique_lock<std::mutex>& lock, Entry& entry) {
   while (!state_->stopping && !state_->has_room(entry, entry.bytes) && close_one(lock)) continue;
   if (state_->stopping) return;
@@ -235,6 +251,7 @@ void ModelShelf::open(std::unique_lock<std::mutex>& lock, Entry& entry) {
   while (!state_->stopping && !state_->has_room(entry, entry.bytes) && close_one(lock)) continue;
   if (state_->stopping) return;
   entry.opened = *std::move(opened);
+  entry.opened->reserve = [state = state_, &entry](std::int64_t bytes) { return reserve(*state, entry, bytes); };
   ++entry.times_opened;
   deliver(lock, entry, nullptr);
 }

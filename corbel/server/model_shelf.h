@@ -56,7 +56,8 @@ class ModelShelf {
   struct State;
   static ModelLease lease(const std::shared_ptr<State>& state, Entry& entry);
   void run();
-  void close(std::unique_lock<std::mutex>& lock, Entry& entry);
+  static void close(std::unique_lock<std::mutex>& lock, Entry& entry);
+  static Result<void> reserve(State& state, Entry& entry, std::int64_t bytes);
   void deliver(std::unique_lock<std::mutex>& lock, Entry& entry, const Error* error);
   bool close_one(std::unique_lock<std::mutex>& lock);
   void open(std::unique_lock<std::mutex>& lock, Entry& entry);

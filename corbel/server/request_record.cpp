@@ -102,6 +102,12 @@ void RequestRecord::note_result(const GenerateResult& result) {
   answer_tokens_ += result.figures.generated_tokens;
 }
 
+void RequestRecord::note_texts(std::int64_t tokens) {
+  const std::lock_guard lock(mutex_);
+  prompt_tokens_ = tokens;
+  finish_ = finish_reason_name(FinishReason::stop);
+}
+
 void RequestRecord::note_answer(int status) {
   const std::lock_guard lock(mutex_);
   if (status_ == 0) status_ = status;

@@ -53,6 +53,7 @@ class RequestRecord : public std::enable_shared_from_this<RequestRecord> {
   /// What was computed since may be wrong: nothing of it is delivered.
   bool is_void() const { return limits.weights_lost != nullptr && *limits.weights_lost; }
   void note_answer(int status);
+  void note_texts(std::int64_t tokens);  // that became vectors
   void note_end();
   void note_gone();
 

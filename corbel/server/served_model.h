@@ -35,6 +35,8 @@ class OpenedModel {
  public:
   virtual ~OpenedModel() = default;
   ServedModel served;
+  /// Asks the shelf for memory beyond served.memory_bytes, which it sets. Any thread, while somebody holds the model.
+  std::function<Result<void>(std::int64_t bytes)> reserve;
 };
 
 /// Keeps a model where it is; any thread may give it back.

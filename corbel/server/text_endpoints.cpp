@@ -44,10 +44,13 @@ Result<HttpResponse> apply_template(const EndpointCall& call) {
   CORBEL_ASSIGN(const RequestFields fields, RequestFields::make(*call.body, Api::apply_template));
   if (!fields.has("messages")) return refuse_field("messages", "is missing; it must be a list of messages");
   CORBEL_TRY(check_history_calls(*fields.find("messages")));
+  CORBEL_TRY(check_continuation(fields));
+  const bool continues = fields.boolean("continue_final_message", false);
   const ChatRequest request{.messages = fields.find("messages"),
                             .tools = fields.find("tools"),
                             .variables = fields.find("chat_template_kwargs"),
-                            .generation_prompt = fields.boolean("add_generation_prompt", true)};
+                            .generation_prompt = fields.boolean("add_generation_prompt", !continues),
+                            .continue_final = continues};
   const auto refuse = [](const Error& error) -> Failure {
     if (!refused_field(error.message).empty()) return Failure{error};
     return refuse_field("messages", cat("cannot be made into a prompt: ", error.message));

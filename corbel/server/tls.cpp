@@ -30,8 +30,12 @@ Result<TlsIdentity::Context> make_context(const std::filesystem::path& certifica
   context->set_options(ssl::context::default_workarounds | ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1 |
                            ssl::context::no_compression,
                        failed);
-  // Idle connections give their buffers back: 2 x 17 KB each.
-  SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);
+  // Idle connections give their buffers back: 2 x 17 KB each. What is tried again may stand elsewhere by then.
+  SSL_CTX_set_mode(context->native_handle(),
+                   SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  // Clients come back with a ticket, which costs nothing here; sessions of those that take none are not kept.
+  SSL_CTX_set_session_cache_mode(context->native_handle(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(context->native_handle(), 1);
   SSL_CTX_set_alpn_select_cb(context->native_handle(), choose_protocol, nullptr);
   if (!failed) context->use_certificate_chain_file(certificate.string(), failed);
   if (failed)

@@ -1,4 +1,4 @@
-"""OpenAI's client for Node against corbel serve. npm installs it, once, into the build folder.
+"""OpenAI's and Anthropic's clients for Node against corbel serve. npm installs it, once, into the build folder.
 
   usage: check_node.py CORBEL SOURCE_FOLDER BUILD_FOLDER
 """
@@ -43,9 +43,11 @@ def main():
     folder = build / "openai_node"
     if not installed(folder):
         return skip("npm could not install the client: no registry within reach?")
-    shutil.copy(HERE / "client.test.mjs", folder)
+    tests = sorted(HERE.glob("*.test.mjs"))
+    for test in tests:
+        shutil.copy(test, folder)
     with Server(corbel) as server:
-        done = subprocess.run(["node", "--test", "client.test.mjs"], cwd=folder, timeout=300,
+        done = subprocess.run(["node", "--test", *(test.name for test in tests)], cwd=folder, timeout=300,
                               env={**os.environ, "BASE_URL": server.url + "/v1", "API_KEY": server.key})
     return done.returncode
 

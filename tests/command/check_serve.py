@@ -7,73 +7,19 @@ import http.client
 import json
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
-from runner import CORBEL, HAS_PICO
-
-
-class Server:
-    """A server of the built-in model on a free port."""
-
-    def __init__(self, *flags):
-        self.process = subprocess.Popen([CORBEL, "serve", "--port", "0", "--threads", "2", *flags], stderr=subprocess.PIPE, text=True)
-        line = ""
-        while "serving" not in line:
-            line = self.process.stderr.readline()
-            if not line:
-                raise RuntimeError(f"the server ended with {self.process.wait()}")
-        self.port = int(line.split("http://127.0.0.1:")[1].split()[0])
-
-    def request(self, method, path, body=None, headers=None):
-        """(status, parsed body or text, headers)"""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        text = body if isinstance(body, (str, bytes, type(None))) else json.dumps(body)
-        connection.request(method, path, text, headers or {})
-        response = connection.getresponse()
-        answer = response.read()
-        connection.close()
-        kind = response.getheader("content-type", "")
-        return response.status, json.loads(answer) if kind == "application/json" else answer.decode(), {name.lower(): value for name, value in response.getheaders()}
-
-    def chat(self, **fields):
-        return self.request("POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": "What is a KV cache?"}], **fields})
-
-    def metric(self, name):
-        for line in self.request("GET", "/metrics")[1].splitlines():
-            if line.startswith(name + "{"):
-                return float(line.split()[-1])
-        raise KeyError(name)
-
-    def wait_for(self, name, value):
-        for _ in range(500):
-            if self.metric(name) == value:
-                return True
-            time.sleep(0.02)
-        return False
-
-    def stop(self, how=signal.SIGTERM):
-        self.process.send_signal(how)
-        code = self.process.wait(timeout=60)
-        self.process.stderr.close()
-        return code
-
-
-def events(text):
-    """The objects of an event stream, and whether it ended with [DONE]."""
-    lines = [line[6:] for line in text.split("\n\n") if line.startswith("data: ")]
-    done = bool(lines) and lines[-1] == "[DONE]"
-    return [json.loads(line) for line in (lines[:-1] if done else lines)], done
+from runner import HAS_PICO, run
+from served import Served, events
 
 
 @unittest.skipUnless(HAS_PICO, "no built-in model in this tree")
 class Serve(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server()
+        cls.server = Served()
 
     @classmethod
     def tearDownClass(cls):
@@ -189,17 +135,17 @@ class Serve(unittest.TestCase):
 @unittest.skipUnless(HAS_PICO, "no built-in model in this tree")
 class ServerLife(unittest.TestCase):
     def test_a_taken_port_is_told(self):
-        server = Server()
-        second = subprocess.run([CORBEL, "serve", "--port", str(server.port)], capture_output=True, text=True, timeout=60)
-        self.assertEqual(second.returncode, 1)
-        self.assertIn(f"port {server.port}", second.stderr)
+        server = Served()
+        code, _, errors = run("serve", "--port", str(server.port))
+        self.assertEqual(code, 1)
+        self.assertIn(f"port {server.port}", errors)
         self.assertEqual(server.stop(signal.SIGINT), 0)
 
     def test_keys(self):
         with tempfile.NamedTemporaryFile("w", suffix=".keys") as keys:
             keys.write("secret-one\n\nsecret-two\n")
             keys.flush()
-            server = Server("--api-key-file", keys.name)
+            server = Served("--api-key-file", keys.name)
             try:
                 self.assertEqual(server.chat(max_tokens=1)[0], 401)
                 for key, status in (("secret-two", 200), ("secret", 401), ("secret-two2", 401), ("", 401)):
@@ -210,7 +156,7 @@ class ServerLife(unittest.TestCase):
                 server.stop()
 
     def test_a_server_that_is_told_to_end_answers_what_it_has(self):
-        server = Server()
+        server = Served()
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             answers = [pool.submit(server.chat, max_tokens=400, min_tokens=400, ignore_eos=True, stream=i % 2 == 0) for i in range(8)]
             server.wait_for("vllm:num_requests_running", 8)

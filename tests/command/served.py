@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from runner import CORBEL
+from runner import CORBEL, PATIENCE
 
 QUESTION = [{"role": "user", "content": "What is a KV cache?"}]
 
@@ -25,14 +25,19 @@ class Served:
         self.process = subprocess.Popen([CORBEL, "serve", *model, "--port", "0", "--threads", "2", *flags], stderr=subprocess.PIPE, text=True,
                                         env=clean, preexec_fn=preexec_fn)
         self.lines, self.started, self.port = [], threading.Event(), 0
+        self.told = threading.Condition()  # of every line
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        if not self.started.wait(60) or not self.port:
+        if not self.started.wait(60 * PATIENCE) or not self.port:
+            self.stop(signal.SIGKILL)
+            self.process.stderr.close()
             raise RuntimeError(f"the server did not start: {self.lines}")
 
     def _read(self):
         for line in self.process.stderr:
-            self.lines.append(line.rstrip("\n"))
+            with self.told:
+                self.lines.append(line.rstrip("\n"))
+                self.told.notify_all()
             found = re.search(r"serving .* on https?://[^ ]*:(\d+) after", line)
             if found:
                 self.port = int(found.group(1))
@@ -40,15 +45,15 @@ class Served:
         self.started.set()
 
     def connect(self, timeout=60):
-        plain = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=timeout * PATIENCE)
         return self.tls.wrap_socket(plain, server_hostname="127.0.0.1") if self.tls else plain
 
     def request(self, method, path, body=None, headers=None, timeout=120):
         """(status, parsed body or text, headers)"""
         if self.tls:
-            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout * PATIENCE, context=self.tls)
         else:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * PATIENCE)
         try:
             text = body if isinstance(body, (str, bytes, type(None))) else json.dumps(body)
             connection.request(method, path, text, headers or {})
@@ -79,7 +84,7 @@ class Served:
 
     def wait_for(self, name, value, seconds=30, **labels):
         """Until a metric has that value; a bound on time, not a measure of it."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + seconds * PATIENCE
         while time.monotonic() < until:
             if self.metric(name, **labels) == value:
                 return True
@@ -90,18 +95,17 @@ class Served:
         self.process.send_signal(number)
 
     def wait_for_line(self, text, seconds=30):
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            if any(text in line for line in self.lines):
-                return True
-            time.sleep(0.02)
-        return False
+        with self.told:
+            return self.told.wait_for(lambda: any(text in line for line in self.lines), seconds * PATIENCE)
 
     def stop(self, how=signal.SIGTERM):
         if self.process.poll() is None:
             self.process.send_signal(how)
-        code = self.process.wait(timeout=120)
+        code = self.process.wait(timeout=120 * PATIENCE)
         self.reader.join(timeout=10)
+        self.process.stderr.close()
+        at = next((i for i, line in enumerate(self.lines) if "Sanitizer" in line or "runtime error:" in line), None)
+        assert at is None, "\n".join(self.lines[at:at + 80])
         return code
 
     def __enter__(self):
@@ -109,7 +113,6 @@ class Served:
 
     def __exit__(self, *_):
         self.stop()
-        self.process.stderr.close()
 
 
 def parse_metrics(text):
@@ -171,7 +174,7 @@ class Streams:
 
     def __exit__(self, kind, *_):
         for thread in self.threads:
-            thread.join(120)
+            thread.join(120 * PATIENCE)
         if kind is None:
             assert self.results == self.alone, "a stream said something else than it says alone"
 

@@ -1,8 +1,12 @@
 """The page and a server that is loading, gone, locked; what runs there, and its model's card."""
 
+import pathlib
 import re
+import signal
 import tempfile
 import threading
+import urllib.error
+import urllib.request
 
 import page_case
 from page_case import PageCase
@@ -94,43 +98,94 @@ class Server(PageCase):
         self.assertIn("too many requests are waiting", self.ask("Hello").inner_text())
 
 
+KEY = "a-key-of-this-test"
+
+
+def give_page(request, text):
+    request.send_response(200)
+    request.send_header("content-type", "text/html")
+    request.send_header("content-length", str(len(text)))
+    request.end_headers()
+    request.wfile.write(text.encode())
+
+
+def status_with(port, key):
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/models", headers={"Authorization": f"Bearer {key}"})
+    try:
+        return urllib.request.urlopen(request, timeout=30).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
 class Locked(PageCase):
-    @classmethod
-    def setUpClass(cls):
-        with tempfile.NamedTemporaryFile("w", delete=False) as file:
-            file.write("a-key-of-this-test\n")
-        cls.corbel = Corbel(page_case.PROGRAM, "--api-key-file", file.name)
-
-    @classmethod
-    def tearDownClass(cls):
-        assert cls.corbel.stop() == 0
-
     def setUp(self):
         super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.keys = pathlib.Path(folder.name) / "keys"
+        self.keys.write_text(KEY + "\n")
+        self.corbel = Corbel(page_case.PROGRAM, "--api-key-file", str(self.keys))
+        self.addCleanup(lambda: self.assertEqual(self.corbel.stop(), 0))
         self.stage.port_behind = self.corbel.port
 
-    def test_the_page_loads_without_a_key_asks_for_it_and_keeps_it_for_the_tab_alone(self):
-        self.open(ready=False)
+    def open_with(self, password):
+        """A fresh browser whose user answers its question for a name and a password."""
+        self.context.close()
+        credentials = {"username": "anybody", "password": password, "origin": self.stage.url.rstrip("/")}
+        self.context = page_case.PLACES["browser"].new_context(http_credentials=credentials)
+        self.context.set_default_timeout(15000)
+        self.page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        return self.page.goto(self.stage.url)
+
+    def test_a_browser_without_a_key_gets_no_byte_of_the_page(self):
+        response = self.open_with("wrong")
+        self.assertEqual(response.status, 401)
+        self.assertIn('Basic realm="corbel"', response.headers["www-authenticate"])
+        self.assertNotIn("<title>", self.page.content())
+        self.assertEqual({path for _, path, _, _ in self.stage.seen}, {"/"})
+
+    def test_a_key_as_the_browsers_password_opens_the_page_and_all_it_asks_for(self):
+        self.assertEqual(self.open_with(KEY).status, 200)
+        self.page.wait_for_selector('.dot[data-state="ok"]')
+        self.assertIn("tokens", self.ask("What is a KV cache?").locator(".figures").inner_text())
+        self.assertEqual(self.page.locator("dialog").count(), 0)
+        self.page.reload()
+        self.page.wait_for_selector('.dot[data-state="ok"]')
+        self.assertNotIn(KEY, self.page.evaluate("JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.cookie"))
+        asked = [headers.get("authorization", "") for method, path, headers, _ in self.stage.seen if path != "/health"]
+        self.assertFalse([one for one in asked if one.startswith("Bearer")])
+
+    def test_a_form_of_another_origin_does_not_ask_with_the_browsers_key(self):
+        self.open_with(KEY)
+        self.page.wait_for_selector('.dot[data-state="ok"]')
+        other = Stage(self.corbel.port)  # another port: the same site, another origin
+        self.addCleanup(other.close)
+        form = f"""<form method=post enctype=text/plain action="{self.stage.url}v1/chat/completions">
+            <input name='{{"max_tokens": 1, "messages": [{{"role": "user", "content": "hi' value='"}}]}}'></form>"""
+        other.answers["/evil"] = lambda request: give_page(request, form)
+        self.page.goto(other.url + "evil")
+        with self.page.expect_response("**/v1/chat/completions") as answered:
+            self.page.evaluate("document.forms[0].submit()")
+        self.assertEqual(answered.value.status, 403)
+
+    def test_a_key_that_was_replaced_is_asked_for_by_the_page_and_kept_for_the_tab_alone(self):
+        self.open_with(KEY)
+        self.page.wait_for_selector('.dot[data-state="ok"]')
+        self.keys.write_text("another-key\n")
+        self.corbel.process.send_signal(signal.SIGHUP)
+        while status_with(self.corbel.port, "another-key") != 200:
+            continue
+        self.page.fill("#composer-text", "Hello")
+        self.page.keyboard.press("Enter")
         self.page.locator("dialog").wait_for()
         self.page.fill("#key", "wrong")
         self.page.keyboard.press("Enter")
         self.page.get_by_text("does not know this key").wait_for()
-        self.page.fill("#key", "a-key-of-this-test")
-        self.page.keyboard.press("Enter")
-        self.page.wait_for_selector('.dot[data-state="ok"]')
-        self.assertIn("tokens", self.ask("What is a KV cache?").locator(".figures").inner_text())
-        self.assertNotIn("a-key-of-this-test", self.page.evaluate("JSON.stringify(localStorage) + document.cookie"))
-        self.page.reload()
-        self.page.wait_for_selector('.dot[data-state="ok"]')
-        other = self.context.new_page()
-        other.goto(self.stage.url)
-        other.locator("dialog").wait_for()
-
-    def test_who_enters_no_key_can_do_so_later(self):
-        self.open(ready=False)
-        self.page.locator("dialog").wait_for()
         self.page.keyboard.press("Escape")
         self.page.get_by_text("Enter the key").click()
-        self.page.fill("#key", "a-key-of-this-test")
+        self.page.fill("#key", "another-key")
         self.page.click("text=Use this key")
         self.page.wait_for_selector('.dot[data-state="ok"]')
+        self.assertIn("tokens", self.ask("What is a KV cache?").locator(".figures").inner_text())
+        self.assertNotIn("another-key", self.page.evaluate("JSON.stringify(localStorage) + document.cookie"))

@@ -156,6 +156,21 @@ TEST_F(Embeddings, VectorsAndAnswersAreTheSameInEachOthersCompany) {
   for (std::size_t i = 0; i < texts.size(); ++i) EXPECT_EQ(vector_of(json, i), vectors[i]) << i;
 }
 
+TEST_F(Embeddings, AreCountedInTheMetricsAsAnswersAre) {
+  ASSERT_EQ(embed({{"input", {"hello", "a"}}}).status, 200);
+  auto responder = std::make_shared<KeptResponder>();
+  handle_request(state, {.method = "GET", .path = "/metrics"}, responder);
+  const std::string page = responder->wait().text;
+  const std::string model = R"({engine="0",model_name="tiny")";
+  for (const std::string& line :
+       {cat("vllm:e2e_request_latency_seconds_count", model, "} 2.0\n"),
+        cat("vllm:request_prompt_tokens_sum", model, "} 6\n"), cat("vllm:prompt_tokens_total", model, "} 6.0\n"),
+        cat("vllm:request_success_total", model, ",finished_reason=\"stop\"} 2.0\n"),
+        cat("vllm:iteration_tokens_total_count", model, "} 0.0\n"),
+        cat("vllm:spec_decode_num_drafts_total", model, "} 0.0\n")})
+    EXPECT_NE(page.find(line), std::string::npos) << line << page;
+}
+
 TEST_F(Embeddings, AModelWithoutARunnerForVectorsSaysSo) {
   struct Other : Endpoints {
     void TestBody() override {}

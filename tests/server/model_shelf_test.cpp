@@ -1,6 +1,7 @@
 #include "corbel/server/model_shelf.h"
 
 #include <future>
+#include <map>
 
 #include "tests/server/endpoint_fixture.h"
 
@@ -26,8 +27,9 @@ struct Shelves : testing::Test {
         ++opened;
         if (name == "broken") return fail(Code::bad_file, "broken.corbel: the file is gone");
         if (name == "greedy" && parrots > 0) return fail(Code::no_memory, "it does not fit beside another");
-        return std::unique_ptr<OpenedModel>(
-            std::make_unique<CountedParrot>(parrots, name, 4, name == "giant" ? 9000 : 1000));
+        auto parrot = std::make_unique<CountedParrot>(parrots, name, 4, name == "giant" ? 9000 : 1000);
+        last_opened[name] = parrot.get();
+        return std::unique_ptr<OpenedModel>(std::move(parrot));
       };
       models.push_back(std::move(model));
     }
@@ -41,6 +43,7 @@ struct Shelves : testing::Test {
     return names;
   }
   using Names = std::vector<std::string>;
+  std::map<std::string, OpenedModel*> last_opened;
   std::atomic<int> opened = 0;
   std::atomic<int> parrots = 0;
   std::optional<ModelShelf> shelf;
@@ -55,6 +58,30 @@ TEST_F(Shelves, AModelIsOpenedWhenItIsFirstAskedFor) {
   EXPECT_EQ((*shelf->wait_for(""))->name, "a") << "the first is the default";
   EXPECT_EQ(opened, 2);
   EXPECT_FALSE(shelf->wait_for("nobody"));
+}
+
+TEST_F(Shelves, AModelThatNeedsMoreGetsTheRoomOfThoseThatNobodyHolds) {
+  open({"a", "b"}, 2500);
+  std::function<Result<void>(std::int64_t)> more;
+  {
+    const ModelLease a = *shelf->wait_for("a");
+    EXPECT_TRUE(shelf->wait_for("b"));
+    EXPECT_EQ(open_models(), (Names{"a", "b"}));
+    more = last_opened["a"]->reserve;
+    EXPECT_TRUE(more(500)) << "there is room for both";
+    EXPECT_EQ(open_models(), (Names{"a", "b"}));
+    EXPECT_TRUE(more(900));
+    EXPECT_EQ(open_models(), Names{"a"});
+    const auto refused = more(200);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::no_memory);
+    EXPECT_NE(refused.error().message.find("--max-model-bytes"), std::string::npos);
+  }
+  const ModelLease b = *shelf->wait_for("b");
+  EXPECT_EQ(open_models(), Names{"b"}) << "a takes 2400 with what it has reserved";
+  const ModelLease held = b;
+  EXPECT_TRUE(last_opened["b"]->reserve(1500));
+  EXPECT_FALSE(last_opened["b"]->reserve(1));
 }
 
 TEST_F(Shelves, TheOneNotUsedForLongestGivesItsRoom) {

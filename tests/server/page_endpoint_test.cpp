@@ -31,19 +31,18 @@ std::set<std::string> named_files(std::string_view text) {
   return names;
 }
 
-TEST_F(Endpoints, ThePageIsThereWithoutAKeyAndBeforeTheModel) {
-  ApiKeys keys;
-  keys.add("secret");
-  state.gate.set_keys(std::move(keys));
+TEST_F(Endpoints, ThePageIsThereBeforeTheModelForWhoHasAKey) {
   state.ready = false;
   const Answered page = get("/");
   EXPECT_EQ(page.status, 200);
   EXPECT_THAT(page.text, HasSubstr("<title>Corbel</title>"));
   EXPECT_EQ(get("/page/main.js").status, 200);
-  EXPECT_EQ(get("/v1/status").status, 401);
-  EXPECT_EQ(get("/pages").status, 401);
   for (const char* path : {"/page/", "/page/nothing.js", "/page/../endpoints.h", "/page/%2e%2e/x"})
     EXPECT_EQ(get(path).status, 404) << path;
+  ApiKeys keys;
+  keys.add("secret");
+  state.gate.set_keys(std::move(keys));
+  for (const char* path : {"/", "/page/main.js", "/v1/status", "/pages"}) EXPECT_EQ(get(path).status, 401) << path;
 }
 
 TEST_F(Endpoints, ThePageIsTheFolderByteForByteAndNamesNoFileThatIsNotThere) {

@@ -116,7 +116,9 @@ void run_kv_append(const Prepared<KvAppend>& self, const KvAppend::Args& args, R
   const HeadRows<const float> values(args.value, page.head_dim);
   const auto* sequences = static_cast<const std::int32_t*>(args.sequences.data);
   const auto* slots = static_cast<const std::int32_t*>(args.slots.data);
-  for_rows(*state.pool, keys.rows(), 2 * page.kv_heads * page.head_dim, [&](std::int64_t row, int) {
+  // Each pair of elements goes to a line of its own, most of them in memory: as slow as this many in a row.
+  constexpr std::int64_t kScattered = 8;
+  for_rows(*state.pool, keys.rows(), 2 * kScattered * page.kv_heads * page.head_dim, [&](std::int64_t row, int) {
     for (std::int64_t head = 0; head < page.kv_heads; ++head) {
       const HeadPage place = head_page(page, args.cache, sequences[row], slots[row], head);
       store_token(state, {page, place, slots[row] % kPageTokens}, keys(row, head), values(row, head));

@@ -16,10 +16,16 @@ namespace {
 
 constexpr std::int64_t kLine = 64;
 // Rows of x that share one unpacking of the weights, and the bytes they may take: they come from the third-level cache.
-constexpr std::int64_t kMostBlockRows = 512;
+constexpr std::int64_t kMostBlockRows = 252;
 constexpr std::int64_t kTileBytes = std::int64_t{4} << 20;
+// Of rows that read strips as they are stored, unpacking them again for each tile.
+constexpr std::int64_t kMostDirectTiles = 4;
 // Weights of one unit: long enough to stream, short enough that the threads end together.
 constexpr std::int64_t kUnitBytes = 64 * 1024;
+
+// Of a row: quantized together, and how many of all rows are not worth a second thread.
+constexpr std::int64_t kQuantizedBlocks = 4;
+constexpr std::int64_t kFewQuantizedBlocks = 64;
 
 constexpr std::int64_t round_up(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
 
@@ -54,20 +60,28 @@ PackedWeight make_weight(const Linear::Spec& spec, int w, const Kernels& kernels
   return weight;
 }
 
-void quantize_rows(const Prepared<Linear>& self, const TensorView& x, const RowBlock& block) noexcept {
+void quantize_rows(const Prepared<Linear>& self, const TensorView& x, const RowBlock& rows) noexcept {
   const PackedState& state = packed_state(self);
   const Rows<const float> source(x);
-  const auto quantize = [&](std::int64_t tile) {
+  const std::int64_t chunks = (state.blocks + kQuantizedBlocks - 1) / kQuantizedBlocks;
+  const auto quantize = [&](std::int64_t tile, std::int64_t first, std::int64_t count) {
     QuantizeArgs args;
-    args.x = source[block.first + block.begin(tile)];
+    args.x = source[rows.first + rows.begin(tile)];
     args.x_stride = x.row_stride;
     args.in = self.spec().in_features;
-    args.tile = tile_at(state, block.begin(tile), block.height(tile));
+    args.tile = tile_at(state, rows.begin(tile), rows.height(tile));
+    args.first_block = first;
+    args.blocks = std::min(count, state.blocks - first);
     state.op.kernels->packed.quantize(args);
   };
-  // One tile takes less time than waking the other threads.
-  if (block.tiles == 1) return quantize(0);
-  state.op.pool->parallel_for(block.tiles, [&](std::int64_t tile, int) { quantize(tile); });
+  // Little work takes less time than waking the other threads.
+  if (rows.rows * state.blocks < kFewQuantizedBlocks) {
+    for (std::int64_t tile = 0; tile < rows.tiles; ++tile) quantize(tile, 0, state.blocks);
+    return;
+  }
+  state.op.pool->parallel_for(rows.tiles * chunks, [&](std::int64_t unit, int) {
+    quantize(unit / chunks, unit % chunks * kQuantizedBlocks, kQuantizedBlocks);
+  });
 }
 
 /// The units of a call: those of output 0, then those of output 1, ...
@@ -108,7 +122,7 @@ void run_range(const Prepared<Linear>& self, const Linear::Args& call, const Str
       const PackedWeight& weight = state.weights[range.weight + i];
       const std::byte* const strips = call.weights[range.weight + i];
       if (rows.direct)
-        dot_direct(state, weight, strips, range, rows.rows, memory.dots(i));
+        dot_direct(state, weight, strips, range, rows, memory.dots(i));
       else
         dot_pair(state, weight, strips, strip, rows, memory, memory.dots(i));
     }
@@ -180,6 +194,7 @@ Result<Prepared<Linear>> prepare_packed_linear(const Linear::Spec& spec, const D
     const PackedCodec& codec = *state.weights[w].format->packed;
     if (codec.groups > 1 || codec.has_offsets) state.tile_rows = kernels.grouped_tile_rows;
   }
+  state.most_direct_rows = state.direct_rows * (state.direct_rows == kMostWideRows ? kMostDirectTiles : 1);
   const std::int64_t row_bytes = state.blocks * kPackedColumns;
   state.block_rows = std::clamp(kTileBytes / row_bytes / state.tile_rows * state.tile_rows, state.tile_rows,
                                 kMostBlockRows / state.tile_rows * state.tile_rows);

@@ -9,7 +9,7 @@
 namespace corbel::cpu {
 
 // Columns of a panel: 16 blocks are 128 KB, which stay in the second-level cache.
-constexpr std::int64_t kPanelBlocks = 16;
+constexpr std::int64_t kPanelBlocks = 8;
 constexpr std::int64_t kMostUnitStrips = 64;
 constexpr std::int64_t kMostDirectDots = kMostDirectRows * kMostUnitStrips;  // strips x rows of one unit
 
@@ -29,6 +29,7 @@ struct PackedState {
   std::int64_t block_rows = 0;
   std::int64_t tile_rows = 0;
   std::int64_t direct_rows = 0;  // of a tile that strips are read for as they are stored; 0: a weight has no way to
+  std::int64_t most_direct_rows = 0;  // of several such tiles: more of them gain by a panel
   std::int64_t scales_at = 0;
   std::int64_t starts_at[kGroupings] = {};  // 0: unused
   std::int64_t sums_at[kGroupings] = {};
@@ -45,14 +46,15 @@ inline const PackedState& packed_state(const Prepared<Linear>& self) noexcept {
 /// Tiles of x behind one another; a tile of rows [row, row + rows) begins at row in every array.
 QuantizedTile tile_at(const PackedState& state, std::int64_t row, std::int64_t rows) noexcept;
 
-/// Rows of one pass over the weights: few are one tile, for which strips are read as they are stored (`direct`); many
-/// are tiles of about equal height, which share a panel.
+/// Rows of one pass over the weights, in tiles of about equal height: for few rows strips are read as they are stored
+/// (`direct`), by one tile after the other; many share a panel.
 struct RowBlock {
   RowBlock(const PackedState& state, std::int64_t first_row, std::int64_t count) noexcept
       : first(first_row),
         rows(count),
-        direct(count <= state.direct_rows),
-        tiles(direct ? 1 : (count + state.tile_rows - 1) / state.tile_rows) {}
+        direct(count <= state.most_direct_rows),
+        tiles(tiles_of(count, direct ? state.direct_rows : state.tile_rows)) {}
+  static std::int64_t tiles_of(std::int64_t count, std::int64_t most) noexcept { return (count + most - 1) / most; }
   std::int64_t begin(std::int64_t tile) const noexcept { return tile * rows / tiles; }
   std::int64_t height(std::int64_t tile) const noexcept { return begin(tile + 1) - begin(tile); }
   std::int64_t first;
@@ -89,6 +91,6 @@ void dot_pair(const PackedState& state, const PackedWeight& weight, const std::b
 
 /// dots [rows][count * 16] of strips as they are stored; rows of a direct block.
 void dot_direct(const PackedState& state, const PackedWeight& weight, const std::byte* strips, const StripRange& range,
-                std::int64_t rows, float* dots) noexcept;
+                const RowBlock& rows, float* dots) noexcept;
 
 }  // namespace corbel::cpu

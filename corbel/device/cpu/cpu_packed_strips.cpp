@@ -143,16 +143,21 @@ void dot_pair(const PackedState& state, const PackedWeight& weight, const std::b
 }
 
 void dot_direct(const PackedState& state, const PackedWeight& weight, const std::byte* strips, const StripRange& range,
-                std::int64_t rows, float* dots) noexcept {
+                const RowBlock& rows, float* dots) noexcept {
   DirectArgs args;
-  args.x = tile_at(state, 0, rows);
-  args.strips = reinterpret_cast<const unsigned char*>(strips + range.first * weight.strip_bytes);
-  args.count = range.count;
   args.blocks = state.blocks;
   args.tables = &weight.tables;
-  args.dots = dots;
   args.stride = range.count * kStripRows;
-  weight.kernel.dot(args);
+  // Several tiles: each strip is still in a cache when the next of them comes by.
+  args.count = rows.tiles == 1 ? range.count : 1;
+  for (std::int64_t strip = 0; strip < range.count; strip += args.count) {
+    args.strips = reinterpret_cast<const unsigned char*>(strips + (range.first + strip) * weight.strip_bytes);
+    for (std::int64_t tile = 0; tile < rows.tiles; ++tile) {
+      args.x = tile_at(state, rows.begin(tile), rows.height(tile));
+      args.dots = dots + rows.begin(tile) * args.stride + strip * kStripRows;
+      weight.kernel.dot(args);
+    }
+  }
 }
 
 }  // namespace corbel::cpu

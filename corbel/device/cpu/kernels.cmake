@@ -9,6 +9,7 @@ set(cpu_kernel_sources
     ${cpu_kernel_folder}/packed.cpp
     ${cpu_kernel_folder}/packed_imports.cpp
     ${cpu_kernel_folder}/packed_indexed.cpp
+    ${cpu_kernel_folder}/packed_quantize.cpp
     ${cpu_kernel_folder}/packed_rows.cpp
     ${cpu_kernel_folder}/packed_w8.cpp
     ${cpu_kernel_folder}/probes.cpp
@@ -17,7 +18,7 @@ set(cpu_kernel_sources
     ${cpu_kernel_folder}/strip_lanes.cpp
     ${cpu_kernel_folder}/table.cpp)
 # The warnings left out are about GCC 12's own intrinsics headers, and about vector types as template arguments.
-set(cpu_kernel_flags -O3 -fno-exceptions -fno-rtti -fvisibility=hidden -Wno-ignored-attributes)
+set(cpu_kernel_flags -O3 -falign-loops=64 -fno-exceptions -fno-rtti -fvisibility=hidden -Wno-ignored-attributes)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND cpu_kernel_flags -Wno-uninitialized -Wno-maybe-uninitialized)
 endif()

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import OpenAI from "openai";
-import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
+import { zodFunction, zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
 const client = new OpenAI({ baseURL: process.env.BASE_URL, apiKey: process.env.API_KEY, maxRetries: 0 });
@@ -94,6 +94,46 @@ test("embeddings, as numbers and in the client's own base64", async () => {
 test("completions go on from a prompt", async () => {
   const answer = await client.completions.create({ model, prompt: "The KV cache is", max_tokens: 8, temperature: 0, echo: true });
   assert.ok(answer.choices[0].text.startsWith("The KV cache is"));
+});
+
+const respond = (fields) => client.responses.create({ model, input: "What is a KV cache?", max_output_tokens: 24, temperature: 0, store: false, ...fields });
+
+test("a response says what the chat says, and its stream says the same", async () => {
+  const whole = await respond({});
+  assert.equal(whole.output_text, (await ask({})).choices[0].message.content);
+  let text = "", last = null, number = 0;
+  for await (const event of await respond({ stream: true })) {
+    assert.equal(event.sequence_number, number++);
+    if (event.type === "response.output_text.delta") text += event.delta;
+    last = event;
+  }
+  assert.equal(text, whole.output_text);
+  assert.ok(["response.completed", "response.incomplete"].includes(last.type));
+  assert.equal(last.response.usage.output_tokens, whole.usage.output_tokens);
+});
+
+test("the stream helper puts a response together", async () => {
+  const stream = client.responses.stream({ model, input: "What is a KV cache?", max_output_tokens: 24, temperature: 0 });
+  assert.equal((await stream.finalResponse()).output_text, (await respond({})).output_text);
+});
+
+test("a response is parsed into a zod schema", async () => {
+  const answer = await client.responses.parse({ model, input: "A city", max_output_tokens: 300, text: { format: zodTextFormat(Weather, "weather") } });
+  assert.ok(["Rome", "Oslo"].includes(answer.output_parsed.city));
+});
+
+test("a response calls a function, and the conversation goes on with its output", async () => {
+  const tools = [{ type: "function", name: "get_weather", parameters: z.toJSONSchema(Weather), strict: true }];
+  const first = await respond({ tools, tool_choice: "required", parallel_tool_calls: false, max_output_tokens: 300 });
+  const call = first.output.find((item) => item.type === "function_call");
+  assert.ok(["Rome", "Oslo"].includes(JSON.parse(call.arguments).city));
+  const input = [{ role: "user", content: "What is a KV cache?" }, ...first.output, { type: "function_call_output", call_id: call.call_id, output: "sunny" }];
+  assert.equal(typeof (await respond({ input, tools, tool_choice: "none" })).output_text, "string");
+});
+
+test("what a response cannot do is refused by its name", async () => {
+  await assert.rejects(respond({ previous_response_id: "resp_1" }), (error) => error instanceof OpenAI.BadRequestError && error.param === "previous_response_id");
+  await assert.rejects(respond({ tools: [{ type: "web_search" }] }), (error) => error.param === "tools[0].type");
 });
 
 test("errors have the client's classes", async () => {

@@ -173,7 +173,46 @@ changes_stream("events_as_json", "a stream has the type of JSON", "^event-stream
 changes_stream("no_blank_lines", "events follow each other without a blank line", "^chat-stream/every",
                lambda exchange: setattr(exchange, "answer", exchange.answer.replace(b"\n\n", b"\n")))
 
+# Other APIs: their streams have events of many types.
+def changes_events(name, sentence, only, change):
+    """change(objects) gives new ones, of streams whose events have types."""
+    changes_stream(name, sentence, only, lambda exchange: exchange.set_typed_events(change(exchange.typed_events())))
+
+
+drops("instructions", "^responses/instructions")
+drops("max_output_tokens", "^responses/an_answer_that_was_cut|^responses/the_same")
+drops("previous_response_id", "^responses/.*stored", "a response that is not there is gone on with")
+drops("text", "^responses/a_text_follows", "the form of a response is read over")
+drops("include", "^responses/logprobs")
+changes_answer("stored_after_all", "a response is said to be stored, and is not", "^responses/what_is_not_stored",
+               lambda value, _: value.get("object") == "response" and value.update(store=True))
+changes_answer("cut_is_completed", "a response that was cut is said to be complete", "^responses/an_answer_that_was_cut",
+               lambda value, _: "incomplete_details" in value and value.update(status="completed", incomplete_details=None))
+changes_answer("calls_without_ids", "calls of a response have no call_id", "^responses/a_demanded|^responses/a_conversation",
+               lambda value, _: [item.pop("call_id", None) for item in value.get("output", [])])
+changes_events("unnumbered_events", "events have no numbers", "^response-stream/events_are",
+               lambda events: [{**event, "sequence_number": 0} for event in events])
+changes_events("lost_delta", "a delta is lost", "^response-stream/deltas_build_the_items",
+               lambda events: events[:4] + events[5:])
+changes_events("never_done", "items are added and never done", "^response-stream/every_item",
+               lambda events: [event for event in events if event["type"] != "response.output_item.done"])
+changes_events("no_last_response", "a stream ends without its response", "^response-stream/a_stream_ends", lambda events: events[:-1])
+drops("system", "^anthropic/a_system")
+drops("stop_sequences", "^anthropic/a_stop")
+drops("output_config", "^anthropic/a_text_follows")
+changes_answer("end_turn_always", "every message ends its turn", "^anthropic/(an_answer|a_demanded|a_stop)",
+               lambda value, _: "stop_reason" in value and value.update(stop_reason="end_turn"))
+changes_answer("input_as_text", "the input of a call is a text", "^anthropic/a_demanded",
+               lambda value, _: [block.update(input=json.dumps(block["input"])) for block in value.get("content", []) if block["type"] == "tool_use"])
+changes_answer("counts_nothing", "tokens are counted as none", "^anthropic/tokens", lambda value, _: set(value) == {"input_tokens"} and value.update(input_tokens=0))
+changes_events("no_message_stop", "a message's stream has no message_stop", "^anthropic/a_stream",
+               lambda events: [event for event in events if event["type"] != "message_stop"])
+changes_events("blocks_from_1", "blocks are counted from 1", "^anthropic/deltas",
+               lambda events: [{**event, "index": 1} if "index" in event else event for event in events])
+
 # Errors.
+changes_error("errors_of_openai", "errors of messages have the shape of another API", "^anthropic/an_error",
+              lambda exchange, value: exchange.set_object({"error": value["error"]}))
 changes_error("errors_with_200", "errors come with status 200", "^refusals/temp", lambda exchange, _: setattr(exchange, "status", 200))
 changes_error("errors_with_500", "what is wrong with a request is a server error", "^bodies/a_body", lambda exchange, _: setattr(exchange, "status", 500))
 changes_error("bare_errors", "errors stand outside of \"error\"", "^refusals/an_error", lambda exchange, value: exchange.set_object(value["error"]))

@@ -51,6 +51,13 @@ class Exchange:
     def set_events(self, events):
         self.answer = b"".join(event + b"\n\n" for event in events)
 
+    def typed_events(self):
+        """The objects of a stream whose events have types."""
+        return [json.loads(line[6:]) for line in self.answer.split(b"\n") if line.startswith(b"data: ")]
+
+    def set_typed_events(self, objects):
+        self.set_events([f"event: {one['type']}\ndata: {json.dumps(one)}".encode() for one in objects])
+
     def chunks(self):
         return [json.loads(event[6:]) for event in self.events() if event.startswith(b"data: {")]
 
@@ -66,7 +73,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         exchange = Exchange(self.command, self.path, body)
         self.fault.before(exchange)
-        headers = {"Authorization": self.headers.get("Authorization"), "Content-Type": self.headers.get("Content-Type")}
+        headers = {name: self.headers.get(name) for name in ("Authorization", "x-api-key", "Accept", "Content-Type")}
         if exchange.body:
             headers["Content-Length"] = len(exchange.body)
         reply = self.upstream.request(exchange.method, exchange.path, exchange.body, headers)

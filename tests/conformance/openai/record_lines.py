@@ -10,7 +10,8 @@ import pathlib
 import re
 import sys
 
-INHERITED = {"CreateChatCompletionRequest": ["ModelResponseProperties"]}
+INHERITED = {"CreateChatCompletionRequest": ["ModelResponseProperties"],
+             "CreateResponse": ["ModelResponseProperties", "ResponseProperties"], "Response": ["ModelResponseProperties", "ResponseProperties"]}
 
 
 def block(lines, begin):

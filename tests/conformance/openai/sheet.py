@@ -97,16 +97,21 @@ def is_offered(area, target):
         return True  # its cases will tell
 
 
-def run(target, only="", told=lambda verdict: None):
-    """[Verdict] of all cases whose area/name has `only` (a regular expression) in it."""
+def run(target, only="", told=lambda verdict: None, revive=lambda: None):
+    """[Verdict] of all cases whose area/name has `only` (a regular expression) in it. `revive()` is asked after each: how the server
+    ended, where it did; it runs again then."""
     verdicts = []
     for area in AREAS:
         chosen = [case for case in area.cases if re.search(only, f"{area.name}/{case[0].__name__}")]
         if not chosen:
             continue
         offered = area.probe is None or is_offered(area, target)
+        revive()
         for function, cites in chosen:
             verdict = judge(area, function, cites, target) if offered else Verdict(area, function, cites, "not offered")
+            died = revive()
+            if died is not None:
+                verdict.state, verdict.counts, verdict.expected, verdict.found = "lost", True, "a server that goes on", f"its process ended: {died}"
             verdicts.append(verdict)
             told(verdict)
     return verdicts

@@ -7,6 +7,8 @@ from wire import Wire
 QUESTION = [{"role": "user", "content": "What is a KV cache?"}]
 QUESTIONS = ["What is a KV cache?", "Tell me a long story about the sea.", "Count from one to fifty in words.", "Explain how a bicycle works."]
 CHAT = "/v1/chat/completions"
+RESPONSES = "/v1/responses"
+MESSAGES = "/v1/messages"
 
 
 class Stream:
@@ -83,12 +85,16 @@ class Target:
     def offers(self, path, body):
         return self.post(path, body).status not in (404, 405, 501)
 
-    def answer(self, path, fields):
-        """The object of an answer of 200."""
+    def good(self, path, fields):
+        """An answer of 200."""
         reply = self.post(path, {"model": self.model, **fields})
         if reply.status != 200:
             raise Lost("status 200", f"{reply.status} {reply.body.decode(errors='replace')}")
-        return reply.json()
+        return reply
+
+    def answer(self, path, fields):
+        """The object of an answer of 200."""
+        return self.good(path, fields).json()
 
     def refused(self, path, fields, status=400):
         """The error of an answer that is none."""
@@ -97,10 +103,7 @@ class Target:
         return reply.json()["error"]
 
     def stream(self, path, fields):
-        reply = self.post(path, {"model": self.model, "stream": True, **fields})
-        if reply.status != 200:
-            raise Lost("status 200", f"{reply.status} {reply.body.decode(errors='replace')}")
-        return Stream(reply)
+        return Stream(self.good(path, {"stream": True, **fields}))
 
     def chat(self, **fields):
         return self.answer(CHAT, {"messages": QUESTION, "max_tokens": 8, "temperature": 0, **fields})
@@ -113,6 +116,28 @@ class Target:
 
     def chat_stream(self, **fields):
         return self.stream(CHAT, {"messages": QUESTION, "max_tokens": 8, "temperature": 0, **fields})
+
+    def response_fields(self, **fields):
+        return {"input": "What is a KV cache?", "max_output_tokens": 16, "temperature": 0, **fields}
+
+    def response(self, **fields):
+        return self.answer(RESPONSES, self.response_fields(**fields))
+
+    def response_reply(self, **fields):
+        return self.good(RESPONSES, self.response_fields(**fields))
+
+    def response_events(self, **fields):
+        data = [event.data for event in split_events(self.response_reply(stream=True, **fields).body)]
+        return [json.loads(text) for text in data if text is not None and text != "[DONE]"]
+
+    def message_fields(self, **fields):
+        return {"messages": QUESTION, "max_tokens": 8, "temperature": 0, **fields}
+
+    def message(self, **fields):
+        return self.answer(MESSAGES, self.message_fields(**fields))
+
+    def message_reply(self, **fields):
+        return self.good(MESSAGES, self.message_fields(**fields))
 
     def long_answer(self, characters=40, **fields):
         """(messages, text): a greedy answer with at least so many characters, whatever the model."""

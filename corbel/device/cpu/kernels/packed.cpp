@@ -264,6 +264,7 @@ void run_panel(const PanelArgs& args) {
 
 }  // namespace
 
+void add_packed_quantize(Kernels& table);
 void add_packed_rows(Kernels& table);
 
 void add_packed(Kernels& table) {
@@ -271,6 +272,7 @@ void add_packed(Kernels& table) {
   table.packed.tile_rows = kTileRows;
   table.packed.grouped_tile_rows = kGroupedRows;
   table.packed.panel = run_panel;
+  add_packed_quantize(table);
   add_packed_rows(table);
 }
 

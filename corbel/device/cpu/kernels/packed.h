@@ -37,6 +37,8 @@ struct QuantizeArgs {
   int64_t x_stride = 0;
   int64_t in = 0;
   QuantizedTile tile;
+  int64_t first_block = 0;  // of the blocks that are wanted now
+  int64_t blocks = 0;
 };
 
 /// What a format's unpacking needs beyond the block.

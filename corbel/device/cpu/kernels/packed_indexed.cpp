@@ -8,11 +8,11 @@ namespace {
 
 #if defined(__AVX512F__)
 
-/// Every byte of both halves of a 64-bit word: where its 8 bits begin in the header's word.
-constexpr int64_t at_bits(int low, int high) {
-  return static_cast<int64_t>(static_cast<uint64_t>(low & 63) * 0x01010101U |
-                              static_cast<uint64_t>(high & 63) * 0x0101010100000000U);
-}
+/// Dword r: where the first byte of row r's 64-bit word is in the header's two lines, four times.
+alignas(64) constexpr uint8_t kFirstBytes[64] = {
+    0,   0,   0,   0,   8,  8,  8,  8,  64, 64, 64, 64, 72,  72,  72,  72,  16,  16,  16,  16, 24, 24,
+    24,  24,  80,  80,  80, 80, 88, 88, 88, 88, 32, 32, 32,  32,  40,  40,  40,  40,  96,  96, 96, 96,
+    104, 104, 104, 104, 48, 48, 48, 48, 56, 56, 56, 56, 112, 112, 112, 112, 120, 120, 120, 120};
 
 /// kCodeBits = 4, 5 or 6; groups of kGroup columns.
 template <int kCodeBits, int kGroup, int kPairs>
@@ -24,17 +24,13 @@ class Indexed {
   static constexpr int64_t kBlockBytes = kPairs * 128 + 2048 + (kCodeBits - 4) * 512;
 
   __attribute__((always_inline)) explicit Indexed(const PackedTables& tables)
-      : low_table_(_mm512_load_si512(tables.integers)), high_table_(_mm512_load_si512(tables.integers + 64)) {}
+      : low_table_(_mm512_load_si512(tables.integers)),
+        high_table_(_mm512_load_si512(tables.integers + 64)),
+        first_bytes_(_mm512_load_si512(kFirstBytes)) {}
 
   __attribute__((always_inline)) void open(const unsigned char* block) {
     block_ = block;
-    at_ = _mm512_set1_epi64(at_bits(-kCodeBits, kGroupBits - kCodeBits));
-    first_ = _mm512_load_si512(block);
-    second_ = _mm512_load_si512(block + 64);
-    if constexpr (kPairs == 2) {
-      next_first_ = _mm512_load_si512(block + 128);
-      next_second_ = _mm512_load_si512(block + 192);
-    }
+    open_header(block);
   }
 
   __attribute__((always_inline)) __m512 scale(int) const {
@@ -43,39 +39,41 @@ class Indexed {
   }
 
   __attribute__((always_inline)) void columns(int step, __m512i* fours) {
-    if (kPairs == 2 && step == 4) {
-      at_ = _mm512_set1_epi64(at_bits(-kCodeBits, kGroupBits - kCodeBits));
-      first_ = next_first_;
-      second_ = next_second_;
-    }
-    const unsigned char* const low = block_ + kPairs * 128 + step * 256;
-    __m512i groups[32 / kGroup];
-#pragma GCC unroll 4
-    for (int g = 0; g < 32 / kGroup; g += 2) {
-      const __m512i a = _mm512_multishift_epi64_epi8(at_, first_);
-      const __m512i b = _mm512_multishift_epi64_epi8(at_, second_);
-      groups[g] = words(a, b, false);
-      groups[g + 1] = words(a, b, true);
-      at_ = _mm512_add_epi8(at_, _mm512_set1_epi8(2 * kGroupBits));
-    }
-#pragma GCC unroll 4
-    for (int line = 0; line < 4; ++line) {
-      const __m512i nibbles = _mm512_load_si512(low + line * 64);
-      fours[2 * line] = nibbles;
-      fours[2 * line + 1] = _mm512_srli_epi16(nibbles, 4);
-    }
-    if constexpr (kCodeBits == 6) add_high_bits(step, fours);
-    if constexpr (kCodeBits == 5) add_high_bit(step, fours);
 #pragma GCC unroll 8
-    for (int four = 0; four < 8; ++four) {
-      const __m512i code_mask = _mm512_set1_epi8((1 << kCodeBits) - 1);
-      fours[four] = merge(fours[four], groups[four * 4 / kGroup], code_mask);
-      fours[four] = _mm512_permutex2var_epi8(low_table_, fours[four], high_table_);
+    for (int four = 0; four < 8; ++four) fours[four] = one_four(step, four);
+  }
+  __attribute__((always_inline)) __m512i one_four(int step, int four) {
+    const unsigned char* const low = block_ + kPairs * 128 + step * 256;
+    if (four % 2 == 0) nibbles_ = _mm512_load_si512(low + four / 2 * 64);
+    __m512i code = four % 2 == 0 ? nibbles_ : _mm512_srli_epi16(nibbles_, 4);
+    if constexpr (kCodeBits == 6) code = add_high_bits(step, four, code);
+    if constexpr (kCodeBits == 5) code = add_high_bit(step, four, code);
+    const __m512i index = merge(code, group_, _mm512_set1_epi8((1 << kCodeBits) - 1));
+    if (four * 4 % kGroup == kGroup - 4) {
+      if (kPairs == 2 && four == 7 && step == 3)
+        open_header(block_ + 128);
+      else
+        next_group();
     }
+    return _mm512_permutex2var_epi8(low_table_, index, high_table_);
   }
 
  private:
   static constexpr int kGroupBits = 7 - kCodeBits;
+
+  /// Row r's 64-bit word has group g's bits from bit g * kGroupBits on; here they are moved to above a code's bits, of
+  /// one group after the other. Shifts and shuffles, because they run beside dot products; vpmultishiftqb, which would
+  /// take half of the instructions, is in their way.
+  __attribute__((always_inline)) void open_header(const unsigned char* header) {
+    first_ = _mm512_slli_epi64(_mm512_load_si512(header), kCodeBits);
+    second_ = _mm512_slli_epi64(_mm512_load_si512(header + 64), kCodeBits);
+    group_ = _mm512_permutex2var_epi8(first_, first_bytes_, second_);
+  }
+  __attribute__((always_inline)) void next_group() {
+    first_ = _mm512_srli_epi64(first_, kGroupBits);
+    second_ = _mm512_srli_epi64(second_, kGroupBits);
+    group_ = _mm512_permutex2var_epi8(first_, first_bytes_, second_);
+  }
 
   /// Where the mask is set a, else b.
   __attribute__((always_inline)) static __m512i merge(__m512i a, __m512i b, __m512i mask) {
@@ -87,41 +85,29 @@ class Indexed {
     const __m512 y = _mm512_castsi512_ps(b);
     return _mm512_castps_si512(upper ? _mm512_shuffle_ps(x, y, 0xdd) : _mm512_shuffle_ps(x, y, 0x88));
   }
-  __attribute__((always_inline)) void add_high_bits(int step, __m512i* fours) const {
-    const unsigned char* const high = block_ + kPairs * 128 + 2048 + step * 128;
-    const __m512i low_mask = _mm512_set1_epi8(15);
-#pragma GCC unroll 2
-    for (int line = 0; line < 2; ++line) {
-      const __m512i bits = _mm512_load_si512(high + line * 64);
-      __m512i* const part = fours + 4 * line;
-      part[0] = merge(part[0], _mm512_slli_epi16(bits, 4), low_mask);
-      part[1] = merge(part[1], _mm512_slli_epi16(bits, 2), low_mask);
-      part[2] = merge(part[2], bits, low_mask);
-      part[3] = merge(part[3], _mm512_srli_epi16(bits, 2), low_mask);
-    }
+  /// `bits` moved to the left by `by`, in words: what comes from a neighbouring byte is masked out later.
+  __attribute__((always_inline)) static __m512i moved(__m512i bits, int by) {
+    return by == 0 ? bits : (by > 0 ? _mm512_slli_epi16(bits, by) : _mm512_srli_epi16(bits, -by));
   }
-
+  /// One line has the two high bits of four fours, those of four t in bits 2 t of each byte.
+  __attribute__((always_inline)) __m512i add_high_bits(int step, int four, __m512i code) {
+    if (four % 4 == 0) high_ = _mm512_load_si512(block_ + kPairs * 128 + 2048 + step * 128 + four / 4 * 64);
+    return merge(code, moved(high_, 4 - 2 * (four % 4)), _mm512_set1_epi8(15));
+  }
   /// One line has the fifth bits of a step's eight fours, four t in bit t of each byte.
-  __attribute__((always_inline)) void add_high_bit(int step, __m512i* fours) const {
-    const __m512i bits = _mm512_load_si512(block_ + kPairs * 128 + 2048 + step * 64);
-    const __m512i low_mask = _mm512_set1_epi8(15);
-    fours[0] = merge(fours[0], _mm512_slli_epi16(bits, 4), low_mask);
-    fours[1] = merge(fours[1], _mm512_slli_epi16(bits, 3), low_mask);
-    fours[2] = merge(fours[2], _mm512_slli_epi16(bits, 2), low_mask);
-    fours[3] = merge(fours[3], _mm512_slli_epi16(bits, 1), low_mask);
-    fours[4] = merge(fours[4], bits, low_mask);
-    fours[5] = merge(fours[5], _mm512_srli_epi16(bits, 1), low_mask);
-    fours[6] = merge(fours[6], _mm512_srli_epi16(bits, 2), low_mask);
-    fours[7] = merge(fours[7], _mm512_srli_epi16(bits, 3), low_mask);
+  __attribute__((always_inline)) __m512i add_high_bit(int step, int four, __m512i code) {
+    if (four == 0) high_ = _mm512_load_si512(block_ + kPairs * 128 + 2048 + step * 64);
+    return merge(code, moved(high_, 4 - four), _mm512_set1_epi8(15));
   }
 
   __m512i low_table_;
   __m512i high_table_;
-  __m512i at_;
-  __m512i first_;  // lines of the header pair
+  __m512i first_bytes_;
+  __m512i first_;  // words of the header's rows, moved to where a group's bits are wanted
   __m512i second_;
-  __m512i next_first_;
-  __m512i next_second_;
+  __m512i group_;    // in every byte of row r: the group's bits, above those of a code
+  __m512i nibbles_;  // of two fours
+  __m512i high_;     // higher bits of codes, of several fours
   const unsigned char* block_ = nullptr;
 };
 

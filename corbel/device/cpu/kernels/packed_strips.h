@@ -144,14 +144,17 @@ __attribute__((noinline)) void dot_strips_wide(const DirectArgs& args) {
       __m512i sum[R];
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) sum[r] = _mm512_set1_epi32(starts[r]);
+      __m512i weights = kind.one_four(0, 0);
       for (int step = 0; step < kStepsOfBlock; ++step) {
-        __m512i fours[8];
-        kind.columns(step, fours);
+        const int after = (step + 1) % kStepsOfBlock;  // what it gives after the last is not used
         fetch_lines(block + kStripBytesAhead + (kOpenLines + step * kStepLines) * 64, kStepLines);
 #pragma GCC unroll 8
         for (int four = 0; four < 8; ++four) {
+          __m512i next = kind.one_four(four == 7 ? after : step, (four + 1) % 8);
+          keep_order(next);
 #pragma GCC unroll 16
-          for (int r = 0; r < R; ++r) dot4(sum[r], fours[four], x + (four * R + r) * 4);
+          for (int r = 0; r < R; ++r) dot4(sum[r], weights, x + (four * R + r) * 4);
+          weights = next;
         }
         x += 8 * R * 4;
       }
@@ -170,6 +173,9 @@ __attribute__((noinline)) void dot_strips_wide(const DirectArgs& args) {
   }
 }
 
+// From here on one sum a row hides the instruction's latency, and unpacking four columns ahead pays.
+constexpr int kLeastWideRows = 6;
+
 template <typename Kind>
 constexpr bool kIsWide = Kind::kGroups == 1 && !Kind::kOffsets;
 template <typename Kind>
@@ -181,7 +187,7 @@ void dot_strips_of_rows(const DirectArgs& args) {
   if constexpr (R > 1) {
     if (args.x.rows < R) return dot_strips_of_rows<Kind, R - 1>(args);
   }
-  if constexpr (R > kMostDirectRows)
+  if constexpr (R >= kLeastWideRows && kIsWide<Kind>)
     dot_strips_wide<Kind, R>(args);
   else
     dot_strips<Kind, R>(args);

@@ -18,7 +18,10 @@ class Bytes {
   __attribute__((always_inline)) __m512 scale(int) const { return _mm512_load_ps(block_); }
   __attribute__((always_inline)) void columns(int step, __m512i* fours) const {
 #pragma GCC unroll 8
-    for (int four = 0; four < 8; ++four) fours[four] = _mm512_load_si512(block_ + 64 + step * 512 + four * 64);
+    for (int four = 0; four < 8; ++four) fours[four] = one_four(step, four);
+  }
+  __attribute__((always_inline)) __m512i one_four(int step, int four) const {
+    return _mm512_load_si512(block_ + 64 + step * 512 + four * 64);
   }
 
  private:

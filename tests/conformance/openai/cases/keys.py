@@ -1,4 +1,6 @@
 """API keys; these count when one is given with --key."""
+import base64
+
 from sheet import Area, equal, expect
 from target import CHAT, QUESTION
 
@@ -50,10 +52,18 @@ def another_scheme_is_401(t):
 
 @area.case("OpenAI API reference, authentication")
 def every_path_is_guarded(t):
-    for path in ("/v1/models", "/v1/models/x", "/metrics", "/v1/nowhere"):
+    for path in ("/", "/v1/models", "/v1/models/x", "/metrics", "/v1/nowhere"):
         equal(t.get(path, headers={"Authorization": None}).status, 401, f"status of {path}")
-    for path in ("/v1/completions", "/v1/embeddings", "/tokenize", "/detokenize", "/apply-template"):
+    for path in ("/v1/completions", "/v1/embeddings", "/v1/responses", "/tokenize", "/detokenize", "/apply-template"):
         equal(t.post(path, b"{}", headers={"Authorization": None}).status, 401, f"status of {path}")
+
+
+@area.case("RFC 9110 11.6.1 a challenge for each scheme that is accepted")
+def a_browser_is_asked_for_a_password_only_where_one_serves(t):
+    reply = t.get("/", headers={"Authorization": None, "Accept": "text/html"})
+    if "basic" in ", ".join(value for name, value in reply.headers if name == "www-authenticate").lower():
+        password = base64.b64encode(f"anybody:{t.key}".encode()).decode()
+        equal(t.get("/v1/models", headers={"Authorization": f"Basic {password}"}).status, 200, "status with the key as a password")
 
 
 @area.case("OpenAI API reference, authentication")
