@@ -12,7 +12,7 @@ import sys
 import tempfile
 import unittest
 
-from check_serve import Server, events
+from served import Served, events
 from runner import CORBEL, HAS_PICO, PICO, run
 
 
@@ -23,7 +23,7 @@ class Endpoints(unittest.TestCase):
         cls.holder = tempfile.TemporaryDirectory()
         cls.copy = pathlib.Path(cls.holder.name) / "copy"
         shutil.copytree(PICO, cls.copy)
-        cls.server = Server(str(PICO), f"second={cls.copy}", f"third={cls.copy}", "--max-model-bytes", "320000000")  # two of them
+        cls.server = Served(str(PICO), f"second={cls.copy}", f"third={cls.copy}", "--max-model-bytes", "320000000")  # two of them
 
     @classmethod
     def tearDownClass(cls):

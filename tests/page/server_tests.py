@@ -10,7 +10,7 @@ import urllib.request
 
 import page_case
 from page_case import PageCase
-from stage import Corbel, give_error, give_json, hang_up, whole_answer
+from stage import Corbel, Stage, give_error, give_json, hang_up, whole_answer
 
 
 class Server(PageCase):
@@ -143,7 +143,7 @@ class Locked(PageCase):
         self.assertEqual(response.status, 401)
         self.assertIn('Basic realm="corbel"', response.headers["www-authenticate"])
         self.assertNotIn("<title>", self.page.content())
-        self.assertEqual({path for _, path, _, _ in self.stage.seen}, {"/"})
+        self.assertLessEqual({path for _, path, _, _ in self.stage.seen}, {"/", "/favicon.ico"})
 
     def test_a_key_as_the_browsers_password_opens_the_page_and_all_it_asks_for(self):
         self.assertEqual(self.open_with(KEY).status, 200)
