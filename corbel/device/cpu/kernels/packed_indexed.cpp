@@ -30,7 +30,7 @@ class Indexed {
 
   __attribute__((always_inline)) void open(const unsigned char* block) {
     block_ = block;
-    open_header(block);
+    open_groups(0);
   }
 
   __attribute__((always_inline)) __m512 scale(int) const {
@@ -50,8 +50,8 @@ class Indexed {
     if constexpr (kCodeBits == 5) code = add_high_bit(step, four, code);
     const __m512i index = merge(code, group_, _mm512_set1_epi8((1 << kCodeBits) - 1));
     if (four * 4 % kGroup == kGroup - 4) {
-      if (kPairs == 2 && four == 7 && step == 3)
-        open_header(block_ + 128);
+      if (kPairs == 2 && four == 7)
+        open_groups((step + 1) % 8);  // perhaps those of the other header; what it gives after the last is not used
       else
         next_group();
     }
@@ -64,9 +64,12 @@ class Indexed {
   /// Row r's 64-bit word has group g's bits from bit g * kGroupBits on; here they are moved to above a code's bits, of
   /// one group after the other. Shifts and shuffles, because they run beside dot products; vpmultishiftqb, which would
   /// take half of the instructions, is in their way.
-  __attribute__((always_inline)) void open_header(const unsigned char* header) {
-    first_ = _mm512_slli_epi64(_mm512_load_si512(header), kCodeBits);
-    second_ = _mm512_slli_epi64(_mm512_load_si512(header + 64), kCodeBits);
+  __attribute__((always_inline)) void open_groups(int step) {
+    constexpr int kSteps = 8 / kPairs;  // of a header
+    const unsigned char* const header = block_ + step / kSteps * 128;
+    const __m512i by = _mm512_set1_epi64((step % kSteps * (32 / kGroup) * kGroupBits - kCodeBits) & 63);
+    first_ = _mm512_rorv_epi64(_mm512_load_si512(header), by);
+    second_ = _mm512_rorv_epi64(_mm512_load_si512(header + 64), by);
     group_ = _mm512_permutex2var_epi8(first_, first_bytes_, second_);
   }
   __attribute__((always_inline)) void next_group() {

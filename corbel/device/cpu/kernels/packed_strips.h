@@ -28,14 +28,15 @@ CORBEL_INLINE void fetch_lines(const unsigned char* p, int64_t lines) {
   for (int64_t line = 0; line < lines; ++line) _mm_prefetch(reinterpret_cast<const char*>(p + line * 64), _MM_HINT_T0);
 }
 
-/// R rows of x against one strip after the other. Two integer sums a row when there are few.
-template <typename Kind, int R>
+/// kRows rows of x against one strip after the other. Two integer sums a row when there are few.
+// The body of one loop, whose parts share registers.
+template <typename Kind, int kRows>  // NOLINTNEXTLINE(readability-function-size)
 __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
   constexpr int kGrouping = __builtin_ctzll(static_cast<unsigned long long>(Kind::kGroups));
-  constexpr int kParts = R <= 2 ? 4 / R : 1;
+  constexpr int kParts = kRows <= 2 ? 4 / kRows : 1;
   constexpr int64_t kStepLines = Kind::kBlockBytes / 64 / kStepsOfBlock;
   constexpr int64_t kOpenLines = Kind::kBlockBytes / 64 % kStepsOfBlock;
-  constexpr bool kFetch = R > 1 || !Kind::kInOrder;
+  constexpr bool kFetch = kRows > 1 || !Kind::kInOrder;
   const unsigned char* block = args.strips;
   Kind kind(*args.tables);
   for (int64_t strip = 0; strip < args.count; ++strip) {
@@ -43,28 +44,28 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
     const float* x_scales = args.x.scales;
     const int32_t* starts = args.x.starts[kGrouping];
     const float* x_sums = args.x.sums[kGrouping];
-    __m512 dots[R];
+    __m512 dots[kRows];
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) dots[r] = _mm512_setzero_ps();
+    for (int r = 0; r < kRows; ++r) dots[r] = _mm512_setzero_ps();
     for (int64_t b = 0; b < args.blocks; ++b) {
       kind.open(block);
       if constexpr (kFetch) fetch_lines(block + kStripBytesAhead, kOpenLines);
-      __m512 t[R];
-      __m512i sum[kParts][R];
+      __m512 t[kRows];
+      __m512i sum[kParts][kRows];
       int group = 0;
       const auto begin_group = [&]() __attribute__((always_inline)) {
 #pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
+        for (int r = 0; r < kRows; ++r) {
           sum[0][r] = _mm512_set1_epi32(starts[r]);
 #pragma GCC unroll 8
           for (int part = 1; part < kParts; ++part) sum[part][r] = _mm512_setzero_si512();
         }
-        starts += R;
+        starts += kRows;
       };
       const auto end_group = [&]() __attribute__((always_inline)) {
         const __m512 scale = kind.scale(group);
 #pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
+        for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
           for (int part = 1; part < kParts; ++part) sum[0][r] = _mm512_add_epi32(sum[0][r], sum[part][r]);
           t[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[0][r]), scale, t[r]);
@@ -72,8 +73,8 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
         if constexpr (Kind::kOffsets) {
           const __m512 offset = kind.offset(group);
 #pragma GCC unroll 8
-          for (int r = 0; r < R; ++r) t[r] = _mm512_fmadd_ps(_mm512_set1_ps(x_sums[r]), offset, t[r]);
-          x_sums += R;
+          for (int r = 0; r < kRows; ++r) t[r] = _mm512_fmadd_ps(_mm512_set1_ps(x_sums[r]), offset, t[r]);
+          x_sums += kRows;
         }
         ++group;
       };
@@ -81,12 +82,12 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
 #pragma GCC unroll 8
         for (int64_t four = 0; four < count; ++four) {
 #pragma GCC unroll 8
-          for (int r = 0; r < R; ++r) dot4(sum[four % kParts][r], fours[four], x + (four * R + r) * 4);
+          for (int r = 0; r < kRows; ++r) dot4(sum[four % kParts][r], fours[four], x + (four * kRows + r) * 4);
         }
-        x += count * R * 4;
+        x += count * kRows * 4;
       };
 #pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) t[r] = _mm512_setzero_ps();
+      for (int r = 0; r < kRows; ++r) t[r] = _mm512_setzero_ps();
       constexpr int64_t kStepsOfGroup = kStepsOfBlock / Kind::kGroups;  // 0: two groups a step
       if constexpr (kStepsOfGroup > 1) begin_group();
       for (int step = 0; step < kStepsOfBlock; ++step) {
@@ -116,18 +117,18 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
       }
       if constexpr (Kind::kGroups == 1) end_group();
 #pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) dots[r] = _mm512_fmadd_ps(t[r], _mm512_set1_ps(x_scales[r]), dots[r]);
-      x_scales += R;
+      for (int r = 0; r < kRows; ++r) dots[r] = _mm512_fmadd_ps(t[r], _mm512_set1_ps(x_scales[r]), dots[r]);
+      x_scales += kRows;
       block += Kind::kBlockBytes;
     }
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) _mm512_storeu_ps(args.dots + r * args.stride + strip * 16, dots[r]);
+    for (int r = 0; r < kRows; ++r) _mm512_storeu_ps(args.dots + r * args.stride + strip * 16, dots[r]);
   }
 }
 
 /// More rows, one group a block: integer sums alone stay in registers, those of floats wait in memory for the end of
 /// a block. What unpacking takes is hidden behind so many products.
-template <typename Kind, int R>
+template <typename Kind, int kRows>
 __attribute__((noinline)) void dot_strips_wide(const DirectArgs& args) {
   constexpr int64_t kStepLines = Kind::kBlockBytes / 64 / kStepsOfBlock;
   constexpr int64_t kOpenLines = Kind::kBlockBytes / 64 % kStepsOfBlock;
@@ -141,9 +142,9 @@ __attribute__((noinline)) void dot_strips_wide(const DirectArgs& args) {
     for (int64_t b = 0; b < args.blocks; ++b) {
       kind.open(block);
       fetch_lines(block + kStripBytesAhead, kOpenLines);
-      __m512i sum[R];
+      __m512i sum[kRows];
 #pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) sum[r] = _mm512_set1_epi32(starts[r]);
+      for (int r = 0; r < kRows; ++r) sum[r] = _mm512_set1_epi32(starts[r]);
       __m512i weights = kind.one_four(0, 0);
       for (int step = 0; step < kStepsOfBlock; ++step) {
         const int after = (step + 1) % kStepsOfBlock;  // what it gives after the last is not used
@@ -153,21 +154,21 @@ __attribute__((noinline)) void dot_strips_wide(const DirectArgs& args) {
           __m512i next = kind.one_four(four == 7 ? after : step, (four + 1) % 8);
           keep_order(next);
 #pragma GCC unroll 16
-          for (int r = 0; r < R; ++r) dot4(sum[r], weights, x + (four * R + r) * 4);
+          for (int r = 0; r < kRows; ++r) dot4(sum[r], weights, x + (four * kRows + r) * 4);
           weights = next;
         }
-        x += 8 * R * 4;
+        x += 8 * kRows * 4;
       }
       const __m512 scale = kind.scale(0);
 #pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) {
+      for (int r = 0; r < kRows; ++r) {
         float* const at = dots + r * args.stride;
         const __m512 before = b == 0 ? _mm512_setzero_ps() : _mm512_loadu_ps(at);
         const __m512 t = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[r]), scale);
         _mm512_storeu_ps(at, _mm512_fmadd_ps(t, _mm512_set1_ps(x_scales[r]), before));
       }
-      starts += R;
-      x_scales += R;
+      starts += kRows;
+      x_scales += kRows;
       block += Kind::kBlockBytes;
     }
   }
@@ -182,15 +183,15 @@ template <typename Kind>
 constexpr int kMostRowsOf =
     static_cast<int>(kIsWide<Kind> ? kMostWideRows : (Kind::kGroups > 1 ? kMostDirectGrouped : kMostDirectRows));
 
-template <typename Kind, int R = kMostRowsOf<Kind>>
+template <typename Kind, int kRows = kMostRowsOf<Kind>>
 void dot_strips_of_rows(const DirectArgs& args) {
-  if constexpr (R > 1) {
-    if (args.x.rows < R) return dot_strips_of_rows<Kind, R - 1>(args);
+  if constexpr (kRows > 1) {
+    if (args.x.rows < kRows) return dot_strips_of_rows<Kind, kRows - 1>(args);
   }
-  if constexpr (R >= kLeastWideRows && kIsWide<Kind>)
-    dot_strips_wide<Kind, R>(args);
+  if constexpr (kRows >= kLeastWideRows && kIsWide<Kind>)
+    dot_strips_wide<Kind, kRows>(args);
   else
-    dot_strips<Kind, R>(args);
+    dot_strips<Kind, kRows>(args);
 }
 
 template <typename Kind>
