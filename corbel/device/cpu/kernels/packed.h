@@ -71,7 +71,7 @@ struct PanelArgs {
   float* dots = nullptr;  // [x.rows][kPanelRows]
 };
 
-/// Strips as they are stored and one tile of at most kMostDirectRows rows.
+/// Strips as they are stored and one tile of at most the kernel's most_rows rows.
 struct DirectArgs {
   QuantizedTile x;
   const unsigned char* strips = nullptr;
