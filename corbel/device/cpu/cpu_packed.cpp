@@ -15,7 +15,8 @@ namespace corbel::cpu {
 namespace {
 
 constexpr std::int64_t kLine = 64;
-// Rows of x that share one unpacking of the weights, and the bytes they may take: they come from the third-level cache.
+// Rows of x that share one unpacking of the weights, and the bytes they may take: a panel's columns of all of them stay
+// in the second-level cache.
 constexpr std::int64_t kMostBlockRows = 252;
 constexpr std::int64_t kTileBytes = std::int64_t{4} << 20;
 // Of rows that read strips as they are stored, unpacking them again for each tile.

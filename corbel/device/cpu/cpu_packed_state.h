@@ -8,7 +8,7 @@
 /// What a Linear of packed weights keeps between its calls, and how a call's rows and strips are cut.
 namespace corbel::cpu {
 
-// Columns of a panel: 16 blocks are 128 KB, which stay in the second-level cache.
+// Columns of a panel: 8 blocks are 64 KB, which stay in the second-level cache beside those columns of all rows.
 constexpr std::int64_t kPanelBlocks = 8;
 constexpr std::int64_t kMostUnitStrips = 64;
 constexpr std::int64_t kMostDirectDots = kMostDirectRows * kMostUnitStrips;  // strips x rows of one unit
