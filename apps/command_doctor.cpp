@@ -1,5 +1,3 @@
-#include <sys/utsname.h>
-
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -8,6 +6,7 @@
 #include "apps/device_setup.h"
 #include "apps/environment.h"
 #include "apps/terminal.h"
+#include "apps/tuning_file.h"
 #include "corbel/base/json.h"
 #include "corbel/device/conformance.h"
 #include "corbel/device/limits.h"
@@ -25,16 +24,6 @@ struct Finding {
   std::string found;
   bool ok = true;
 };
-
-std::string processor_name() {
-  std::ifstream cpuinfo("/proc/cpuinfo");
-  for (std::string line; std::getline(cpuinfo, line);) {
-    const auto colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  utsname system{};
-  return uname(&system) == 0 ? system.machine : "unknown";
-}
 
 std::string one_decimal(double value) {
   char text[32];

@@ -21,6 +21,7 @@ int run_run(const std::vector<std::string>& arguments);
 int run_template(const std::vector<std::string>& arguments);
 int run_serve(const std::vector<std::string>& arguments);
 int run_tokenize(const std::vector<std::string>& arguments);
+int run_tune(const std::vector<std::string>& arguments);
 int run_verify(const std::vector<std::string>& arguments);
 
 std::span<const Command> commands() {
@@ -42,6 +43,7 @@ std::span<const Command> commands() {
       Command{"tokenize", "show the pieces and ids that a text becomes, or the text of ids", run_tokenize},
       Command{"template", "show the prompt that a model's chat template makes of messages", run_template},
       Command{"parse", "take a model's answer apart: reasoning, content, tool calls", run_parse},
+      Command{"tune", "find this machine's best sizes of work, once; results keep their bits", run_tune},
       Command{"doctor", "examine this machine: instruction sets, memory, speed, every op", run_doctor},
   };
   return kCommands;

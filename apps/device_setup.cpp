@@ -1,6 +1,7 @@
 #include "apps/device_setup.h"
 
 #include "apps/environment.h"
+#include "apps/tuning_file.h"
 #include "corbel/blocks/attention.h"
 
 namespace corbel::app {
@@ -73,10 +74,18 @@ Result<OpenDevice> open_device(const DeviceChoice& choice) {
     if (!choice.device.empty() && choice.device != entry.name) continue;
     const int threads = choice.threads ? static_cast<int>(*choice.threads) : usable_processors();
     CORBEL_ASSIGN(open.pool, ThreadPool::make(threads));
-    const DeviceSettings settings{
+    DeviceSettings settings{
         .missing_ops = choice.missing_ops == "reference" ? MissingOps::reference : MissingOps::strict,
         .level = environment("CORBEL_CPU_ISA")};
-    CORBEL_ASSIGN(open.device, entry.make(settings, *open.pool));
+    open.tuning = tuning_file(entry.name, settings.level, threads);
+    settings.tuning = load_tuning(open.tuning);
+    auto made = entry.make(settings, *open.pool);
+    if (!made && !settings.tuning.empty()) {
+      log(LogLevel::warning, cat("tuning is passed over: ", made.error().message, " (", open.tuning.string(), ")"));
+      settings.tuning.clear();
+      made = entry.make(settings, *open.pool);
+    }
+    CORBEL_ASSIGN(open.device, std::move(made));
     return open;
   }
   return fail(Code::bad_request, cat("--device is \"", choice.device, "\"; this build has ", known));

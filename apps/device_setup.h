@@ -1,4 +1,5 @@
 #pragma once
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,7 @@ struct DeviceChoice {
 struct OpenDevice {
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<Device> device;
+  std::filesystem::path tuning;  // where this device's tuning is kept; empty: nowhere
 };
 
 /// Makes the device: one of the linked ones, or "reference". CORBEL_CPU_ISA forces an ISA level.

@@ -7,6 +7,7 @@
 #include "corbel/base/log.h"
 #include "corbel/base/memory_block.h"
 #include "corbel/device/op_table.h"
+#include "corbel/device/tuning.h"
 
 namespace corbel {
 
@@ -52,6 +53,8 @@ class Device {
   virtual Result<void> finish() { return {}; }
   /// Measures what the device can do at best (corbel/device/limits.h); takes about a second and much memory.
   virtual Result<MachineLimits> measure_limits(const LimitSettings& settings);
+  /// Tries what moves speed and never a bit (corbel/device/tuning.h); takes some seconds.
+  virtual Result<TuningReport> tune(const TuningProgress& progress);
 
   /// Checks the spec and readies the op: by the device's entry, or by policy when it has none.
   template <typename Op>

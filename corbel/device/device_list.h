@@ -5,12 +5,14 @@
 
 #include "corbel/base/thread_pool.h"
 #include "corbel/device/device.h"
+#include "corbel/device/tuning.h"
 
 namespace corbel {
 
 struct DeviceSettings {
   MissingOps missing_ops = MissingOps::strict;
   std::string level;  // forces an ISA level ("v3"); empty: the best the machine has
+  Tuning tuning;      // what Device::tune found; names that are missing have the device's defaults
 };
 
 /// A device that this program was linked with.

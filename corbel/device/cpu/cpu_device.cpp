@@ -38,13 +38,14 @@ std::int64_t find_split_rows(const Kernels& kernels) {
 
 }  // namespace
 
-CpuDevice::CpuDevice(const Kernels& kernels, MissingOps missing, ThreadPool& pool)
+CpuDevice::CpuDevice(const Kernels& kernels, const CpuTuning& tuning, MissingOps missing, ThreadPool& pool)
     : Device({.name = "cpu",
               .level = kernels.level,
               .has_bf16_dot = kernels.probes.bf16_operations != nullptr,
               .threads = pool.threads()},
              missing, &pool),
       kernels_(kernels),
+      tuning_(tuning),
       split_from_rows_(find_split_rows(kernels)) {
   add_row_ops(table_);
   add_linear_op(table_);
@@ -55,7 +56,7 @@ CpuDevice::CpuDevice(const Kernels& kernels, MissingOps missing, ThreadPool& poo
 }
 
 Result<OpState> CpuDevice::state(std::size_t worker_bytes, std::size_t shared_bytes) const {
-  OpState state{.kernels = &kernels_, .pool = pool(), .split_from_rows = split_from_rows_};
+  OpState state{.kernels = &kernels_, .pool = pool(), .tuning = tuning_, .split_from_rows = split_from_rows_};
   if (worker_bytes == 0 && shared_bytes == 0) return state;
   const std::lock_guard lock(mutex_);
   const bool fits =
@@ -83,7 +84,8 @@ Result<std::unique_ptr<Device>> make_cpu_device(const DeviceSettings& settings, 
     if (const char* forced = std::getenv("CORBEL_CPU_ISA"); forced != nullptr) level = forced;
   }
   CORBEL_ASSIGN(const cpu::Kernels* kernels, cpu::find_level(level));
-  return std::unique_ptr<Device>(std::make_unique<cpu::CpuDevice>(*kernels, settings.missing_ops, pool));
+  CORBEL_ASSIGN(const cpu::CpuTuning tuning, cpu::read_tuning(settings.tuning));
+  return std::unique_ptr<Device>(std::make_unique<cpu::CpuDevice>(*kernels, tuning, settings.missing_ops, pool));
 }
 
 std::vector<std::string> cpu_device_levels() {

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "corbel/base/thread_pool.h"
+#include "corbel/device/cpu/cpu_tuning.h"
 #include "corbel/device/cpu/kernels/kernels.h"
 #include "corbel/device/device.h"
 #include "corbel/device/limits.h"
@@ -29,21 +30,24 @@ struct Scratch {
 struct OpState {
   const Kernels* kernels = nullptr;
   ThreadPool* pool = nullptr;
+  CpuTuning tuning;
   std::int64_t split_from_rows = 1;        // from so many rows on, bf16 dot products take x split
   std::shared_ptr<const Scratch> scratch;  // null when the op needs none
 };
 
 class CpuDevice final : public Device {
  public:
-  CpuDevice(const Kernels& kernels, MissingOps missing, ThreadPool& pool);
+  CpuDevice(const Kernels& kernels, const CpuTuning& tuning, MissingOps missing, ThreadPool& pool);
 
   Result<MachineLimits> measure_limits(const LimitSettings& settings) override;
+  Result<TuningReport> tune(const TuningProgress& progress) override;
 
   /// State for an op that needs so much scratch; ops prepared before keep the smaller one they know.
   Result<OpState> state(std::size_t worker_bytes = 0, std::size_t shared_bytes = 0) const;
 
  private:
   const Kernels& kernels_;
+  const CpuTuning tuning_;
   const std::int64_t split_from_rows_;
   mutable std::mutex mutex_;  // guards scratch_: models may be loaded from several threads
   mutable std::shared_ptr<const Scratch> scratch_;

@@ -15,14 +15,8 @@ namespace corbel::cpu {
 namespace {
 
 constexpr std::int64_t kLine = 64;
-// Rows of x that share one unpacking of the weights, and the bytes they may take: a panel's columns of all of them stay
-// in the second-level cache.
-constexpr std::int64_t kMostBlockRows = 252;
+// Bytes that rows of x which share one unpacking of the weights may take.
 constexpr std::int64_t kTileBytes = std::int64_t{4} << 20;
-// Of rows that read strips as they are stored, unpacking them again for each tile.
-constexpr std::int64_t kMostDirectTiles = 4;
-// Weights of one unit: long enough to stream, short enough that the threads end together.
-constexpr std::int64_t kUnitBytes = 64 * 1024;
 
 // Of a row: quantized together, and how many of all rows are not worth a second thread.
 constexpr std::int64_t kQuantizedBlocks = 4;
@@ -93,7 +87,7 @@ struct StripUnits {
       const std::int64_t bytes = state.weights[w].strip_bytes + (spec.gated ? state.weights[1].strip_bytes : 0);
       const std::int64_t most = rows.direct ? std::min(kMostUnitStrips, kMostDirectDots / rows.rows)
                                             : std::max<std::int64_t>(2, 32 / rows.rows * 2);
-      size[w] = std::clamp<std::int64_t>(kUnitBytes / bytes / 2 * 2, 2, most);
+      size[w] = std::clamp<std::int64_t>(state.op.tuning.unit_bytes / bytes / 2 * 2, 2, most);
       count[w] = (state.weights[w].strips + size[w] - 1) / size[w];
       total += count[w];
     }
@@ -198,10 +192,11 @@ Result<Prepared<Linear>> prepare_packed_linear(const Linear::Spec& spec, const D
     const PackedCodec& codec = *state.weights[w].format->packed;
     if (codec.groups > 1 || codec.has_offsets) state.tile_rows = kernels.grouped_tile_rows;
   }
-  state.most_direct_rows = state.direct_rows * (state.direct_rows == kMostWideRows ? kMostDirectTiles : 1);
+  const CpuTuning& tuning = plain.tuning;
+  state.most_direct_rows = state.direct_rows * (state.direct_rows == kMostWideRows ? tuning.direct_tiles : 1);
   const std::int64_t row_bytes = state.blocks * kPackedColumns;
   state.block_rows = std::clamp(kTileBytes / row_bytes / state.tile_rows * state.tile_rows, state.tile_rows,
-                                kMostBlockRows / state.tile_rows * state.tile_rows);
+                                tuning.block_rows / state.tile_rows * state.tile_rows);
   const auto shared_bytes = static_cast<std::size_t>(place_tiles(spec, state));
   const auto worker_bytes = static_cast<std::size_t>(place_panel(spec, state));
   CORBEL_ASSIGN(state.op, cpu_device(device).state(worker_bytes, shared_bytes));
