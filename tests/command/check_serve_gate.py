@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 from runner import HAS_PICO, run
-from served import Served, read_all
+from served import Served, ServedCase, read_all
 
 SHAPE = {"message", "type", "param", "code"}
 PATHS = [("GET", "/v1/models"), ("GET", "/metrics"), ("GET", "/version"), ("GET", "/nowhere"), ("POST", "/v1/chat/completions"), ("POST", "/chat"),
@@ -83,16 +83,9 @@ class Keys(unittest.TestCase):
             self.assertEqual(cached[3], cached[1])
 
 
-@unittest.skipUnless(HAS_PICO, "no built-in model in this tree")
-class Requests(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Served("--max-body-bytes", "100000", "--max-header-bytes", "8192", "--max-json-depth", "8", "--max-prompt-tokens", "60",
-                            "--receive-timeout", "1", "--cors-origin", "https://good.example", "--cors-origin", "https://better.example")
-
-    @classmethod
-    def tearDownClass(cls):
-        assert cls.server.stop() == 0
+class Requests(ServedCase):
+    FLAGS = ("--max-body-bytes", "100000", "--max-header-bytes", "8192", "--max-json-depth", "8", "--max-prompt-tokens", "60", "--receive-timeout", "1",
+             "--cors-origin", "https://good.example", "--cors-origin", "https://better.example")
 
     def test_have_a_number(self):
         for given, kept in (("abc-1.2:X_y", True), ("x" * 128, True), ("x" * 129, False), ('a"b', False), ("", False), ("a b", False)):
