@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 from runner import HAS_PICO, run
-from served import Served, ServedCase, read_all
+from served import Served, ServedCase, dechunked, read_all, said
 
 SHAPE = {"message", "type", "param", "code"}
 PATHS = [("GET", "/v1/models"), ("GET", "/metrics"), ("GET", "/version"), ("GET", "/nowhere"), ("POST", "/v1/chat/completions"), ("POST", "/chat"),
@@ -208,6 +208,27 @@ class Limits(unittest.TestCase):
             for connection in connections:
                 connection.close()
             self.assertTrue(server.wait_for("vllm:num_requests_waiting", 0))
+
+    def test_a_stream_that_has_nothing_to_say_yet_sends_comments(self):
+        with Served("--max-num-seqs", "1", "--ping-interval", "1", "--max-model-len", "2048") as server:
+            first, second = server.connect(), server.connect()
+            server.send_chat(first, **LONG, n=8)
+            self.assertTrue(server.wait_for("vllm:num_requests_running", 1))
+            body = {"max_tokens": 5, "temperature": 0, "stream": True}
+            server.send_chat(second, **body)
+            text = b""
+            while text.count(b": ping\n\n") < 2:
+                piece = second.recv(4096)
+                self.assertTrue(piece, text)
+                text += piece
+            self.assertNotIn(b"data:", text)
+            first.close()
+            while not text.endswith(b"0\r\n\r\n"):
+                piece = second.recv(4096)
+                self.assertTrue(piece, text)
+                text += piece
+            second.close()
+            self.assertEqual(said(dechunked(text.partition(b"\r\n\r\n")[2])), said(server.chat(**body)[1]))
 
     def test_one_connection_too_many_is_told_so_and_the_others_stay(self):
         with Served("--max-connections", "3") as server:
