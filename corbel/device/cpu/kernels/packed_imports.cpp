@@ -152,7 +152,6 @@ class Import {
  public:
   static constexpr int64_t kGroups = Scales::kGroups;
   static constexpr bool kOffsets = Scales::kOffsets;
-  static constexpr bool kInOrder = kCodeBits == 4 || kCodeBits == 8;  // else two planes of bits are two places at once
   static constexpr int64_t kBlockBytes = Scales::kBytes + 16 * kBlockColumns * kCodeBits / 8;
 
   __attribute__((always_inline)) explicit Import(const PackedTables&) : table_(_mm512_load_si512(kTable.bytes)) {}

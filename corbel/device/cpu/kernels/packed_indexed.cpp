@@ -20,7 +20,6 @@ class Indexed {
  public:
   static constexpr int64_t kGroups = 1;
   static constexpr bool kOffsets = false;
-  static constexpr bool kInOrder = kCodeBits == 4;  // else two planes of bits are two places at once
   static constexpr int64_t kBlockBytes = kPairs * 128 + 2048 + (kCodeBits - 4) * 512;
 
   __attribute__((always_inline)) explicit Indexed(const PackedTables& tables)

@@ -7,8 +7,6 @@
 ///   struct Kind {
 ///     static constexpr int64_t kBlockBytes, kGroups;       // of a block
 ///     static constexpr bool kOffsets;
-///     static constexpr bool kInOrder;                      // bytes are read in their order: the processor's own
-///                                                          // fetching is best when there is one row
 ///     Kind(const PackedTables&);                           // what stays in registers
 ///     void open(const unsigned char* block);               // begins a block
 ///     void columns(int step, __m512i* fours);              // columns 32 step .. 32 step + 31: eight registers of
@@ -20,8 +18,8 @@ namespace corbel::cpu::CORBEL_ISA {
 #if defined(__AVX512F__)
 
 constexpr int64_t kStepsOfBlock = 8;
-// How far ahead strips are fetched where the processor does not do it well enough by itself: 8 KB is best of 512 bytes
-// to 16 KB, prefetcht0 no worse than prefetchnta.
+// How far ahead strips are fetched. The processor's own fetching is less steady, of one row, too: 8 KB is best of 512
+// bytes to 16 KB, prefetcht0 better than prefetchnta.
 constexpr int64_t kStripBytesAhead = 8192;
 
 CORBEL_INLINE void fetch_lines(const unsigned char* p, int64_t lines) {
@@ -36,7 +34,6 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
   constexpr int kParts = kRows <= 2 ? 4 / kRows : 1;
   constexpr int64_t kStepLines = Kind::kBlockBytes / 64 / kStepsOfBlock;
   constexpr int64_t kOpenLines = Kind::kBlockBytes / 64 % kStepsOfBlock;
-  constexpr bool kFetch = kRows > 1 || !Kind::kInOrder;
   const unsigned char* block = args.strips;
   Kind kind(*args.tables);
   for (int64_t strip = 0; strip < args.count; ++strip) {
@@ -49,7 +46,7 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
     for (int r = 0; r < kRows; ++r) dots[r] = _mm512_setzero_ps();
     for (int64_t b = 0; b < args.blocks; ++b) {
       kind.open(block);
-      if constexpr (kFetch) fetch_lines(block + kStripBytesAhead, kOpenLines);
+      fetch_lines(block + kStripBytesAhead, kOpenLines);
       __m512 t[kRows];
       __m512i sum[kParts][kRows];
       int group = 0;
@@ -93,7 +90,7 @@ __attribute__((noinline)) void dot_strips(const DirectArgs& args) {
       for (int step = 0; step < kStepsOfBlock; ++step) {
         __m512i fours[8];
         kind.columns(step, fours);
-        if constexpr (kFetch) fetch_lines(block + kStripBytesAhead + (kOpenLines + step * kStepLines) * 64, kStepLines);
+        fetch_lines(block + kStripBytesAhead + (kOpenLines + step * kStepLines) * 64, kStepLines);
         if constexpr (kStepsOfGroup == 0) {
           begin_group();
           add_fours(fours, 4);

@@ -10,7 +10,6 @@ class Bytes {
  public:
   static constexpr int64_t kGroups = 1;
   static constexpr bool kOffsets = false;
-  static constexpr bool kInOrder = true;
   static constexpr int64_t kBlockBytes = 64 + 4096;
 
   __attribute__((always_inline)) explicit Bytes(const PackedTables&) {}
