@@ -150,7 +150,8 @@ HttpServerOptions ServeFront::http_options() const {
           .receive_timeout = seconds(flags_.receive_timeout),
           .write_timeout = seconds(flags_.write_timeout),
           .ping_interval = seconds(flags_.ping_interval),
-          .refuse = [gate = &gate_](int status, std::string_view why) { return gate->refuse(status, why); },
+          .refuse = [gate = &gate_](const HttpRequest& head, int status,
+                                    std::string_view why) { return gate->refuse(head, status, why); },
           .tls = tls_};
 }
 

@@ -64,9 +64,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   HttpConnections all;
   all.options.max_body_bytes = 4096;
   all.options.max_header_bytes = 2048;
-  all.options.refuse = [](int status, std::string_view why) {
+  all.options.refuse = [](const HttpRequest& head, int status, std::string_view why) {
     ++server.under_way;
-    return server.state.gate.refuse(status, why);
+    return server.state.gate.refuse(head, status, why);
   };
   all.handler = [](HttpRequest request, std::shared_ptr<Responder> responder) {
     ++server.under_way;

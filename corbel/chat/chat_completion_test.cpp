@@ -199,11 +199,25 @@ TEST_F(ChatCompletions, CallsThatAreDemandedAreWrittenAsTheTemplateWritesThem) {
   EXPECT_FALSE(read(cat("{", kTool, R"(,"tool_choice":"none"})"))->reading.reads_calls);
 }
 
-TEST(RequestFields, TheDocumentationIsTheTables) {
-  std::ifstream file(std::string(CORBEL_SOURCE_DIR) + "/docs/api_fields.md", std::ios::binary);
+std::string source_file(const std::string& path) {
+  std::ifstream file(std::string(CORBEL_SOURCE_DIR) + path, std::ios::binary);
   std::stringstream text;
   text << file.rdbuf();
-  EXPECT_EQ(text.str(), request_fields_page()) << "make it again: build/release/corbel_api_fields > docs/api_fields.md";
+  return text.str();
+}
+
+TEST(RequestFields, TheDocumentationIsTheTables) {
+  EXPECT_EQ(source_file("/docs/api_fields.md"), request_fields_page())
+      << "make it again: build/release/corbel_api_fields > docs/api_fields.md";
+}
+
+TEST(RequestFields, TheWordsForFuzzingAreTheTables) {
+  const std::string words = request_fields_dictionary();
+  EXPECT_EQ(source_file("/fuzz/chat_body.dict"), words)
+      << "make it again: build/release/corbel_api_fields --dictionary > fuzz/chat_body.dict";
+  for (const char* word : {R"("\"temperature\":2")", R"("\"temperature\":3")", R"("\"temperature\":-1")",
+                           R"("\"logprobs\":true")", R"("\"stop\":[]")"})
+    EXPECT_NE(words.find(cat(word, "\n")), std::string::npos) << word;
 }
 
 }  // namespace

@@ -91,5 +91,7 @@ class RequestFields {
 
 /// docs/api_fields.md
 std::string request_fields_page();
+/// fuzz/chat_body.dict: the fields' names and the ends of their ranges, in libFuzzer's format.
+std::string request_fields_dictionary();
 
 }  // namespace corbel

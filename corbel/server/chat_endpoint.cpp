@@ -1,27 +1,18 @@
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "corbel/chat/chat_completion.h"
 #include "corbel/chat/completion_json.h"
-#include "corbel/server/answer_run.h"
+#include "corbel/server/completion_answer.h"
 #include "corbel/server/responses.h"
 
 namespace corbel {
 namespace {
 
-class ChatAnswer : public AnswerRun {
+class ChatAnswer : public CompletionAnswer<ChatCompletion> {
  public:
   ChatAnswer(const EndpointCall& call, ChatCompletion completion)
-      : AnswerRun(call, completion, "chatcmpl-"), completion_(std::move(completion)) {
-    if (completion_.model.empty()) completion_.model = call.model->name;
-  }
-  void submit() { AnswerRun::submit({completion_.request}, "messages"); }
-
- protected:
-  const ChatCompletion& completion() const noexcept { return completion_; }
-
- private:
-  ChatCompletion completion_;
+      : CompletionAnswer(call, std::move(completion), "chatcmpl-") {}
+  void submit() { AnswerRun::submit({completion().request}, "messages"); }
 };
 
 class WholeChat final : public ChatAnswer {
@@ -32,31 +23,14 @@ class WholeChat final : public ChatAnswer {
   }
 };
 
-class StreamedChat final : public ChatAnswer {
+class StreamedChat final : public StreamedAnswer<ChatAnswer, CompletionStream> {
  public:
-  using ChatAnswer::ChatAnswer;
-  void begin() override {
-    stream_.emplace(completion(), chat(), head());
-    begin_events(responder());
-  }
+  using StreamedAnswer::StreamedAnswer;
   void push(std::size_t, const AnswerPiece& piece) override {
     const std::span<const AnswerLogprobs> logprobs(piece.logprobs, piece.logprobs != nullptr ? 1 : 0);
-    tell_events(responder(), stream_->push(piece.choice, piece.text, logprobs));
+    tell(stream().push(piece.choice, piece.text, logprobs));
   }
-  void end_choice(std::size_t, const GenerateResult& result) override {
-    tell_events(responder(), stream_->end(result));
-  }
-  void end() override {
-    tell_events(responder(), stream_->finish());
-    end_events(responder());
-  }
-  void fail(const Error& error) override {
-    if (!stream_) return ChatAnswer::fail(error);
-    fail_events(responder(), error);
-  }
-
- private:
-  std::optional<CompletionStream> stream_;
+  void end_choice(std::size_t, const GenerateResult& result) override { tell(stream().end(result)); }
 };
 
 /// {"response", "tokens", "tokens_per_second"}

@@ -36,8 +36,7 @@ struct Departure {
 /// Puts headers into every answer's head, and notes what became of the request.
 class NotingResponder final : public Responder {
  public:
-  using Headers = std::vector<std::pair<std::string, std::string>>;
-  NotingResponder(std::shared_ptr<Responder> inner, const std::shared_ptr<RequestRecord>& record, Headers headers)
+  NotingResponder(std::shared_ptr<Responder> inner, const std::shared_ptr<RequestRecord>& record, HttpHeaders headers)
       : inner_(std::move(inner)),
         record_(record),
         headers_(std::move(headers)),
@@ -79,7 +78,7 @@ class NotingResponder final : public Responder {
   }
   std::shared_ptr<Responder> inner_;
   std::shared_ptr<RequestRecord> record_;
-  Headers headers_;
+  HttpHeaders headers_;
   std::shared_ptr<Departure> departure_;
 };
 
@@ -264,18 +263,22 @@ std::shared_ptr<RequestRecord> Gate::make_record(const HttpRequest& request) con
   return record;
 }
 
+HttpHeaders Gate::headers_for(const HttpRequest& request, const RequestRecord& record) const {
+  HttpHeaders headers{{"x-request-id", record.id}};
+  if (tells_message_errors(request.path)) headers.emplace_back("request-id", record.id);
+  if (!options_.cors_origins.empty()) headers.emplace_back("vary", "origin");
+  if (const std::string_view origin = request.header("origin"); allows_origin(origin)) {
+    headers.emplace_back("access-control-allow-origin", origin);
+    headers.emplace_back("access-control-expose-headers", "x-request-id, retry-after");
+  }
+  return headers;
+}
+
 void Gate::pass(HttpRequest request, std::shared_ptr<Responder> responder, const Next& next) {
   std::shared_ptr<Responder> noting = responder;
   try {
     const std::shared_ptr<RequestRecord> record = make_record(request);
-    NotingResponder::Headers headers{{"x-request-id", record->id}};
-    if (tells_message_errors(request.path)) headers.emplace_back("request-id", record->id);
-    if (!options_.cors_origins.empty()) headers.emplace_back("vary", "origin");
-    if (const std::string_view origin = request.header("origin"); allows_origin(origin)) {
-      headers.emplace_back("access-control-allow-origin", origin);
-      headers.emplace_back("access-control-expose-headers", "x-request-id, retry-after");
-    }
-    noting = std::make_shared<NotingResponder>(std::move(responder), record, std::move(headers));
+    noting = std::make_shared<NotingResponder>(std::move(responder), record, headers_for(request, *record));
     if (auto refused = check(request, *record)) return noting->respond(*std::move(refused));
     if (request.method == "HEAD") request.method = "GET";  // the connection keeps the body to itself
     next(request, record, noting);
@@ -284,11 +287,11 @@ void Gate::pass(HttpRequest request, std::shared_ptr<Responder> responder, const
   }
 }
 
-HttpResponse Gate::refuse(int status, std::string_view why) const {
-  const HttpRequest nothing;
-  const std::shared_ptr<RequestRecord> record = make_record(nothing);
+HttpResponse Gate::refuse(const HttpRequest& head, int status, std::string_view why) const {
+  const std::shared_ptr<RequestRecord> record = make_record(head);
   HttpResponse response = http_error(status, why);
-  response.headers.emplace_back("x-request-id", record->id);
+  response.headers = headers_for(head, *record);
+  if (tells_message_errors(head.path)) to_message_error(response, record->id);
   record->note_answer(status);
   record->note_end();
   return response;

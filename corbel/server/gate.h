@@ -35,11 +35,14 @@ class Gate {
                                   const std::shared_ptr<Responder>& responder)>;
   /// Never throws.
   void pass(HttpRequest request, std::shared_ptr<Responder> responder, const Next& next);
-  /// The answer to what never became a request: too large, too slow, no HTTP.
-  HttpResponse refuse(int status, std::string_view why) const;
+  /// The answer to what never became a request: too large, too slow, no HTTP. As much of its head as came in says to
+  /// whom it speaks.
+  HttpResponse refuse(const HttpRequest& head, int status, std::string_view why) const;
 
  private:
   std::shared_ptr<RequestRecord> make_record(const HttpRequest& request) const;
+  /// What every answer's head says besides.
+  HttpHeaders headers_for(const HttpRequest& request, const RequestRecord& record) const;
   std::shared_ptr<const ApiKeys> keys() const;
   bool check_key(const HttpRequest& request, RequestRecord& record) const;
   bool allows_origin(std::string_view origin) const;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "corbel/base/json.h"
@@ -177,6 +178,44 @@ TEST_F(KeyedGate, AnyOriginMeansAnyWithAKeyOfItsOwn) {
   EXPECT_EQ(post("Bearer sesame"), 200);
   gate.set({.cors_origins = {"https://evil.example"}});
   EXPECT_EQ(post(kBasic), 200) << "named";
+}
+
+// It is no request yet, so it goes through no pass(): what came in of its head says whose client it is.
+TEST_F(KeyedGate, WhatNeverBecameARequestIsRefusedInTheShapeOfItsPath) {
+  std::vector<RequestSummary> logged;
+  gate.set(
+      {.cors_origins = {"https://page.example"}, .log = [&](const RequestSummary& one) { logged.push_back(one); }});
+  const auto refuse = [&](const char* path, int status) {
+    return gate.refuse(
+        {.method = "POST", .path = path, .headers = {{"x-request-id", "mine"}, {"origin", "https://page.example"}}},
+        status, "too much");
+  };
+  // Anthropic's API, "Errors": the shape, and these names of types.
+  for (const auto& [status, type] : {std::pair(400, "invalid_request_error"), std::pair(408, "invalid_request_error"),
+                                     std::pair(413, "request_too_large"), std::pair(503, "overloaded_error")}) {
+    const HttpResponse response = refuse("/v1/messages", status);
+    const Json body = Json::parse(response.body);
+    EXPECT_EQ(body["type"], "error");
+    EXPECT_EQ(body["error"]["type"], type);
+    EXPECT_EQ(body["error"]["message"], "too much");
+    EXPECT_EQ(body["request_id"], "mine");
+    for (const char* name : {"x-request-id", "request-id"})
+      EXPECT_NE(std::ranges::find(response.headers, std::pair<std::string, std::string>(name, "mine")),
+                response.headers.end());
+  }
+  for (const char* path : {"/v1/responses", "/v1/chat/completions", ""}) {
+    const Json body = Json::parse(refuse(path, 413).body);
+    EXPECT_EQ(body.size(), 1U) << body;
+    EXPECT_EQ(body["error"]["type"], "invalid_request_error");
+  }
+  const HttpResponse seen = refuse("/v1/responses", 413);
+  EXPECT_NE(std::ranges::find(seen.headers, std::pair<std::string, std::string>("access-control-allow-origin",
+                                                                                "https://page.example")),
+            seen.headers.end())
+      << "a browser shows its page no answer without it";
+  ASSERT_EQ(logged.size(), 8U);
+  EXPECT_EQ(logged[0].path, "/v1/messages");
+  EXPECT_EQ(logged[0].method, "POST");
 }
 
 TEST(Histogram, CountsAValueInTheFirstBucketWhoseBoundIsNotBelowIt) {

@@ -100,7 +100,7 @@ class Connection {
   awaitable<error_code> read_body(Parser& parser);
   /// Room for so many bytes of a body; null: there is none. Given back with the last who holds it.
   std::shared_ptr<void> room_for(std::uint64_t bytes);
-  awaitable<bool> refuse(int status);
+  awaitable<bool> refuse(const HttpRequest& head, int status);
   awaitable<error_code> read_head(std::optional<Parser>& parser);
   HttpRequest head_of(const http::request<http::string_body>& message) const;
   /// Sends one answer; false when the connection is of no more use.
@@ -236,11 +236,11 @@ std::shared_ptr<void> Connection<Stream>::room_for(std::uint64_t bytes) {
 }
 
 template <typename Stream>
-awaitable<bool> Connection<Stream>::refuse(int status) {
+awaitable<bool> Connection<Stream>::refuse(const HttpRequest& head, int status) {
   if (status == 0) co_return false;
   version_ = 11;
-  is_head_ = false;
-  HttpResponse refusal = all_.refusal(status, reason_of(status));
+  is_head_ = head.method == "HEAD";
+  HttpResponse refusal = all_.refusal(head, status, reason_of(status));
   if (status == kBusy) refusal.headers.emplace_back("retry-after", "1");
   co_await send_head(refusal, false, false);
   co_return false;
@@ -277,30 +277,29 @@ template <typename Stream>
 awaitable<bool> Connection<Stream>::take_request() {
   std::optional<Parser> parser;
   error_code failed = co_await read_head(parser);
-  const bool has_line = !parser->get().target().empty();
-  if (failed == http::error::header_limit && !has_line) co_return co_await refuse(414);
-  if (failed) co_return co_await refuse(status_of(failed));
-  version_ = parser->get().version();
   HttpRequest request = head_of(parser->get());
-  if (const int refused = refused_head(request, version_); refused != 0) co_return co_await refuse(refused);
+  if (failed == http::error::header_limit && request.path.empty()) co_return co_await refuse(request, 414);
+  if (failed) co_return co_await refuse(request, status_of(failed));
+  version_ = parser->get().version();
+  if (const int refused = refused_head(request, version_); refused != 0) co_return co_await refuse(request, refused);
   // Larger ones are refused before they come in; what has no length is counted when it is there.
   std::shared_ptr<void> room;
   if (const auto length = parser->content_length(); length && *length > 0) {
     room = room_for(*length);
-    if (!room) co_return co_await refuse(kBusy);
+    if (!room) co_return co_await refuse(request, kBusy);
   }
   if (expects_continue(request, version_)) {
     http::response<http::empty_body> go_on(http::status::continue_, 11);
     co_await http::async_write(stream_, go_on, kToTuple);
   }
   failed = co_await read_body(*parser);
-  if (failed) co_return co_await refuse(failed == beast::error::timeout ? 408 : status_of(failed));
+  if (failed) co_return co_await refuse(request, failed == beast::error::timeout ? 408 : status_of(failed));
   is_head_ = parser->get().method() == http::verb::head;
   const bool keep_alive = parser->get().keep_alive();
   request.body = std::move(parser->get().body());
   if (!room && !request.body.empty()) {
     room = room_for(request.body.size());
-    if (!room) co_return co_await refuse(kBusy);
+    if (!room) co_return co_await refuse(request, kBusy);
   }
   parser.reset();  // a stream that goes on for long holds its request once
   const auto outgoing = std::make_shared<HttpOutgoing>(stream_.get_executor());

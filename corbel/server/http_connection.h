@@ -50,8 +50,8 @@ struct HttpConnections {
   /// Where handlers run: reading a request may take its time (a schema is compiled, say), and streams go on meanwhile.
   std::unique_ptr<boost::asio::thread_pool> workers;
 
-  HttpResponse refusal(int status, std::string_view why) const {
-    return options.refuse ? options.refuse(status, why) : http_error(status, why);
+  HttpResponse refusal(const HttpRequest& head, int status, std::string_view why) const {
+    return options.refuse ? options.refuse(head, status, why) : http_error(status, why);
   }
 };
 

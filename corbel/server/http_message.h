@@ -11,10 +11,12 @@
 /// thread.
 namespace corbel {
 
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+
 struct HttpRequest {
   std::string method;
-  std::string path;                                          // without the query
-  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
+  std::string path;     // without the query
+  HttpHeaders headers;  // names in lower case
   std::string body;
   std::string peer;  // the client's address, without the port
 
@@ -26,7 +28,7 @@ struct HttpResponse {
   int status = 200;
   std::string body;
   std::string content_type = "application/json";
-  std::vector<std::pair<std::string, std::string>> headers;
+  HttpHeaders headers;
 };
 
 /// {"error": {"message", "type", "param", "code"}}, the shape that all errors have; the type is that of the status.
@@ -46,8 +48,8 @@ class Responder {
   virtual void on_gone(std::function<void()> gone) = 0;
 };
 
-/// The answer to what never became a request.
-using HttpRefusal = std::function<HttpResponse(int status, std::string_view why)>;
+/// The answer to what never became a request; of its head, as much as came in.
+using HttpRefusal = std::function<HttpResponse(const HttpRequest& head, int status, std::string_view why)>;
 using HttpHandler = std::function<void(HttpRequest request, std::shared_ptr<Responder> responder)>;
 
 }  // namespace corbel

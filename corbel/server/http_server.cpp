@@ -43,7 +43,7 @@ void HttpServer::State::turn_away(tcp::socket socket) const {
   error_code failed;
   socket.non_blocking(true, failed);
   if (options.tls) return;
-  const HttpResponse response = refusal(503, "too many connections are open; come back later");
+  const HttpResponse response = refusal({}, 503, "too many connections are open; come back later");
   std::string text = "HTTP/1.1 503 Service Unavailable\r\nserver: corbel\r\nconnection: close\r\nretry-after: 1\r\n";
   text += cat("content-type: ", response.content_type, "\r\ncontent-length: ", response.body.size(), "\r\n");
   for (const auto& [name, value] : response.headers) text += cat(name, ": ", value, "\r\n");

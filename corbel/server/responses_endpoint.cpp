@@ -1,53 +1,27 @@
-#include <nlohmann/json.hpp>
-#include <optional>
-
 #include "corbel/chat/response_events.h"
-#include "corbel/server/answer_run.h"
+#include "corbel/server/typed_answer.h"
 
 namespace corbel {
 namespace {
 
-class ResponseAnswer final : public AnswerRun {
- public:
-  ResponseAnswer(const EndpointCall& call, ResponseRequest request)
-      : AnswerRun(call, request.completion, "resp_"), request_(std::move(request)) {
-    if (request_.completion.model.empty()) request_.completion.model = call.model->name;
+struct Responses {
+  using Request = ResponseRequest;
+  using Stream = ResponseStream;
+  static constexpr std::string_view kIdPrefix = "resp_", kPromptField = "input";
+  static Stream stream(const Request& request, const ChatModel& model, const CompletionHead& head) {
+    return {request, model, head};
   }
-  void submit() { AnswerRun::submit({request_.completion.request}, "input"); }
-
- protected:
-  void begin() override {
-    stream_.emplace(request_, chat(), head());
-    if (streams()) begin_events(responder());
-    tell(stream_->begin());
+  static std::vector<Json> end(Stream& stream, const GenerateResult& result) {
+    return stream.end(result, unix_seconds());
   }
-  void push(std::size_t, const AnswerPiece& piece) override { tell(stream_->push(piece)); }
-  void end_choice(std::size_t, const GenerateResult& result) override { tell(stream_->end(result, unix_seconds())); }
-  void end() override {
-    if (streams()) return responder().end();
-    responder().respond(json_response(stream_->response()));
-  }
-  void fail(const Error& error) override {
-    if (!stream_ || !streams()) return AnswerRun::fail(error);
-    tell(stream_->fail(error));
-    responder().end();
-  }
-
- private:
-  bool streams() const { return request_.completion.wants_stream; }
-  void tell(const std::vector<Json>& events) {
-    if (streams()) tell_typed_events(responder(), events);
-  }
-  ResponseRequest request_;
-  std::optional<ResponseStream> stream_;
+  static std::vector<Json> fail(Stream& stream, const Error& error) { return stream.fail(error); }
+  static Json whole(const Stream& stream) { return stream.response(); }
 };
 
 }  // namespace
 
 void responses_endpoint(const EndpointCall& call) {
-  auto request = read_response_request(*call.body, *call.model->chat, fresh_seed());
-  if (!request) return call.responder->respond(error_response(request.error()));
-  std::make_shared<ResponseAnswer>(call, *std::move(request))->submit();
+  answer_typed<Responses>(call, read_response_request(*call.body, *call.model->chat, fresh_seed()));
 }
 
 void input_tokens_endpoint(const EndpointCall& call) {

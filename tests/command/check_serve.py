@@ -12,19 +12,10 @@ import tempfile
 import unittest
 
 from runner import HAS_PICO, run
-from served import Served, events
+from served import Served, ServedCase, events
 
 
-@unittest.skipUnless(HAS_PICO, "no built-in model in this tree")
-class Serve(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Served()
-
-    @classmethod
-    def tearDownClass(cls):
-        assert cls.server.stop() == 0
-
+class Serve(ServedCase):
     def test_an_answer_is_whole_and_in_pieces_the_same(self):
         status, whole, headers = self.server.chat(max_tokens=40, seed=3, temperature=0.8)
         self.assertEqual(status, 200)

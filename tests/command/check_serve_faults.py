@@ -18,7 +18,7 @@ import time
 import unittest
 
 from runner import CORBEL, HAS_PICO, PATIENCE, PICO, SANITIZED, run
-from served import QUESTION, Served, Streams, dechunked, read_all, said
+from served import QUESTION, Served, ServedCase, Streams, dechunked, read_all, said
 
 LONG = {"max_tokens": 1500, "min_tokens": 1500, "ignore_eos": True}
 SHAPE = {"message", "type", "param", "code"}
@@ -51,15 +51,8 @@ class Proxy:
             side.close()
 
 
-@unittest.skipUnless(HAS_PICO, "no built-in model in this tree")
-class Clients(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Served("--max-num-seqs", "6", "--receive-timeout", "1", "--write-timeout", "1", "--max-model-len", "2048")
-
-    @classmethod
-    def tearDownClass(cls):
-        assert cls.server.stop() == 0
+class Clients(ServedCase):
+    FLAGS = ("--max-num-seqs", "6", "--receive-timeout", "1", "--write-timeout", "1", "--max-model-len", "2048")
 
     def test_that_vanish_while_they_are_answered_or_wait_free_their_places(self):
         with Streams(self.server, tokens=600):
@@ -160,16 +153,7 @@ class Clients(unittest.TestCase):
         self.assertEqual(said(dechunked(chunks)), whole)
 
 
-@unittest.skipUnless(HAS_PICO, "no built-in model in this tree")
-class Bodies(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Served()
-
-    @classmethod
-    def tearDownClass(cls):
-        assert cls.server.stop() == 0
-
+class Bodies(ServedCase):
     def refused(self, body, param=None, within=10):
         begin = time.monotonic()
         status, answer, headers = self.server.request("POST", "/v1/chat/completions", body)
@@ -298,6 +282,21 @@ class Machine(unittest.TestCase):
             self.assertEqual(server.process.wait(timeout=60 * PATIENCE), 1)
             self.assertTrue(server.wait_for_line("was cut while it was served"))
             server.stop()
+
+    def test_a_template_that_explodes_is_told_to_who_asks_and_holds_nobody_up(self):
+        bombs = {"steps": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+                 "text": "{% set ns = namespace(text='x') %}{% for a in range(64) %}{% set ns.text = ns.text + ns.text %}{% endfor %}{{ ns.text }}",
+                 "depth": "{% macro again(n) %}{{ again(n + 1) }}{% endmacro %}{{ again(0) }}"}
+        with tempfile.TemporaryDirectory() as folder:
+            model = self.copied(folder)
+            template = model / "chat_template.jinja"
+            template.write_text("".join("{%% if messages[-1].content == '%s' %%}%s{%% endif %%}" % bomb for bomb in bombs.items()) + template.read_text())
+            with Served(model=[str(model)]) as server, Streams(server):
+                for bomb in bombs:
+                    begin = time.monotonic()
+                    status, answer, _ = server.chat(messages=[{"role": "user", "content": bomb}], max_tokens=5)
+                    self.assertLess(time.monotonic() - begin, 20 * PATIENCE, bomb)
+                    self.assertEqual((status, set(answer["error"])), (400, SHAPE), bomb)
 
     def test_more_than_the_cache_holds_waits_and_says_what_it_says_alone(self):
         with Served("--max-num-seqs", "4", "--max-model-len", "512") as server:

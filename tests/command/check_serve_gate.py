@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 from runner import HAS_PICO, run
-from served import Served, read_all
+from served import Served, ServedCase, dechunked, read_all, said
 
 SHAPE = {"message", "type", "param", "code"}
 PATHS = [("GET", "/v1/models"), ("GET", "/metrics"), ("GET", "/version"), ("GET", "/nowhere"), ("POST", "/v1/chat/completions"), ("POST", "/chat"),
@@ -37,6 +37,8 @@ class Keys(unittest.TestCase):
                     if method != "HEAD":
                         self.assertEqual(set(answer["error"]), SHAPE)
                 basic = base64.b64encode(b"me:secret-two").decode()
+                status, answer, _ = server.request("POST", "/v1/messages", {})
+                self.assertEqual((status, answer["type"], answer["error"]["type"]), (401, "error", "authentication_error"))
                 for headers, status in (({"Authorization": "Bearer secret-one"}, 200), ({"authorization": "bearer secret-three"}, 200),
                                         ({"x-api-key": "secret-two"}, 200), ({"api-key": "secret-two"}, 200), ({"Authorization": f"Basic {basic}"}, 200),
                                         ({"Authorization": "Basic !!!"}, 401), ({"Authorization": "Basic bWU="}, 401), ({"Authorization": "Bearer"}, 401),
@@ -81,16 +83,9 @@ class Keys(unittest.TestCase):
             self.assertEqual(cached[3], cached[1])
 
 
-@unittest.skipUnless(HAS_PICO, "no built-in model in this tree")
-class Requests(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Served("--max-body-bytes", "100000", "--max-header-bytes", "8192", "--max-json-depth", "8", "--max-prompt-tokens", "60",
-                            "--receive-timeout", "1", "--cors-origin", "https://good.example", "--cors-origin", "https://better.example")
-
-    @classmethod
-    def tearDownClass(cls):
-        assert cls.server.stop() == 0
+class Requests(ServedCase):
+    FLAGS = ("--max-body-bytes", "100000", "--max-header-bytes", "8192", "--max-json-depth", "8", "--max-prompt-tokens", "60", "--receive-timeout", "1",
+             "--cors-origin", "https://good.example", "--cors-origin", "https://better.example")
 
     def test_have_a_number(self):
         for given, kept in (("abc-1.2:X_y", True), ("x" * 128, True), ("x" * 129, False), ('a"b', False), ("", False), ("a b", False)):
@@ -101,6 +96,12 @@ class Requests(unittest.TestCase):
         self.assertEqual(len(numbers), 20)
 
     def refused(self, raw, status):
+        """The answer, which has OpenAI's shape."""
+        answer = self.refusal(raw, status)
+        self.assertEqual((set(answer), set(answer["error"])), ({"error"}, SHAPE))
+        return answer
+
+    def refusal(self, raw, status):
         with contextlib.closing(self.server.connect(timeout=20)) as connection:
             try:
                 connection.sendall(raw)
@@ -109,7 +110,34 @@ class Requests(unittest.TestCase):
             head, _, body = read_all(connection).partition(b"\r\n\r\n")
         self.assertEqual(head.split()[1:2], [str(status).encode()], head[:200])
         self.assertIn(b"x-request-id: ", head)
-        self.assertEqual(set(json.loads(body)["error"]), SHAPE)
+        return json.loads(body)
+
+    def test_of_each_api_are_refused_in_its_own_shape(self):
+        for path, refused in (("/v1/messages", self.refused_as_message), ("/v1/messages/count_tokens", self.refused_as_message),
+                              ("/v1/responses", self.refused), ("/v1/embeddings", self.refused)):
+            post = f"POST {path} HTTP/1.1\r\nHost: x\r\n".encode()
+            refused(post + b"Content-Length: 100001\r\n\r\n" + b"x" * 100001, 413)
+            refused(post + b"Transfer-Encoding: chunked\r\n\r\n" + (b"4000\r\n" + b"x" * 0x4000 + b"\r\n") * 7, 413)
+            refused(post + b"x: " + b"y" * 9000 + b"\r\n\r\n", 431)
+            refused(post + b"Content-Length: 50\r\n\r\nhalf", 408)
+            refused(post + b"Transfer-Encoding: gzip\r\n\r\n", 501)
+            refused(f"POST {path} HTTP/1.1\r\n\r\n".encode(), 400)
+            close = b"Connection: close\r\n"
+            refused(post + close + b"Content-Length: 2\r\n\r\n[]", 400)
+            refused(post + close + b"Content-Length: 1000\r\n\r\n" + b"[" * 1000, 400)
+            refused(post.replace(path.encode(), path.encode() + b"/nowhere") + close + b"\r\n", 404)
+            refused(post.replace(b"POST", b"PUT") + close + b"\r\n", 405)
+            body = json.dumps({"model": "nobody", "input": "", "messages": [], "max_tokens": 1}).encode()
+            refused(post + close + f"Content-Length: {len(body)}\r\n\r\n".encode() + body, 404)
+
+    def refused_as_message(self, raw, status):
+        """The types are those of Anthropic's page of errors."""
+        types = {404: "not_found_error", 413: "request_too_large"}
+        answer = self.refusal(raw, status)
+        self.assertEqual((set(answer), answer["type"]), ({"type", "error", "request_id"}, "error"))
+        self.assertEqual(answer["error"]["type"], types.get(status, "invalid_request_error" if status < 500 else "api_error"))
+        self.assertTrue(answer["error"]["message"])
+        self.assertTrue(answer["request_id"])
 
     def test_that_are_too_much_are_refused_in_one_shape(self):
         post = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
@@ -181,6 +209,27 @@ class Limits(unittest.TestCase):
                 connection.close()
             self.assertTrue(server.wait_for("vllm:num_requests_waiting", 0))
 
+    def test_a_stream_that_has_nothing_to_say_yet_sends_comments(self):
+        with Served("--max-num-seqs", "1", "--ping-interval", "1", "--max-model-len", "2048") as server:
+            first, second = server.connect(), server.connect()
+            server.send_chat(first, **LONG, n=8)
+            self.assertTrue(server.wait_for("vllm:num_requests_running", 1))
+            body = {"max_tokens": 5, "temperature": 0, "stream": True}
+            server.send_chat(second, **body)
+            text = b""
+            while text.count(b": ping\n\n") < 2:
+                piece = second.recv(4096)
+                self.assertTrue(piece, text)
+                text += piece
+            self.assertNotIn(b"data:", text)
+            first.close()
+            while not text.endswith(b"0\r\n\r\n"):
+                piece = second.recv(4096)
+                self.assertTrue(piece, text)
+                text += piece
+            second.close()
+            self.assertEqual(said(dechunked(text.partition(b"\r\n\r\n")[2])), said(server.chat(**body)[1]))
+
     def test_one_connection_too_many_is_told_so_and_the_others_stay(self):
         with Served("--max-connections", "3") as server:
             kept = [server.connect() for _ in range(3)]
@@ -204,6 +253,9 @@ class Limits(unittest.TestCase):
                 self.assertGreater(int(found[-1][2]["retry-after"]), 0)
                 self.assertEqual(found[-1][1]["error"]["code"], "rate_limit_exceeded")
                 self.assertEqual(server.request("GET", "/v1/models", headers={"x-api-key": key})[0], 200)
+                status, answer, headers = server.request("POST", "/v1/messages", {}, {"x-api-key": key})
+                self.assertEqual((status, answer["type"], answer["error"]["type"]), (429, "error", "rate_limit_error"))
+                self.assertGreater(int(headers["retry-after"]), 0)
 
     def test_a_request_whose_time_is_over_ends_with_what_it_has(self):
         with Served("--max-seconds", "1", "--max-model-len", "2048") as server:

@@ -9,8 +9,9 @@ import ssl
 import subprocess
 import threading
 import time
+import unittest
 
-from runner import CORBEL, PATIENCE
+from runner import CORBEL, HAS_PICO, PATIENCE
 
 QUESTION = [{"role": "user", "content": "What is a KV cache?"}]
 
@@ -113,6 +114,20 @@ class Served:
 
     def __exit__(self, *_):
         self.stop()
+
+
+@unittest.skipUnless(HAS_PICO, "no built-in model in this tree")
+class ServedCase(unittest.TestCase):
+    """Tests that ask one server, `server`, which has `FLAGS`."""
+    FLAGS = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Served(*cls.FLAGS)
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.server.stop() == 0
 
 
 def parse_metrics(text):
