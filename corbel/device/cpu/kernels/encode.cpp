@@ -25,12 +25,16 @@ struct BlockRow {
 };
 
 template <bool kWeighted>
-CORBEL_INLINE void load_row(const float* x, BlockRow<kWeighted>& row) {
+CORBEL_INLINE void load_row(const EncodeBlockArgs& args, int r, BlockRow<kWeighted>& row) {
   Floats most = zero();
-  for (int i = 0; i < kVectors; ++i) {
-    row.x[i] = load(x + static_cast<int64_t>(i) * kWidth);
-    most = max(most, magnitude(row.x[i]));
+  if (args.is_bf16 != 0) {
+    const auto* x = static_cast<const uint16_t*>(args.x[r]);
+    for (int i = 0; i < kVectors; ++i) row.x[i] = load_bf16(x + static_cast<int64_t>(i) * kWidth);
+  } else {
+    const auto* x = static_cast<const float*>(args.x[r]);
+    for (int i = 0; i < kVectors; ++i) row.x[i] = load(x + static_cast<int64_t>(i) * kWidth);
   }
+  for (int i = 0; i < kVectors; ++i) most = max(most, magnitude(row.x[i]));
   row.largest = max_lane(most);
   transpose(row.x);
 }
@@ -218,10 +222,7 @@ CORBEL_INLINE void search_scale(const EncodeBlockArgs& args, const Codes& codes,
   for (int c = 0; c < args.candidates; ++c) {
     const uint16_t scale = narrow(row.largest * args.factors[c]);
     EncodeChoice choice;
-    if (args.candidates > 1)
-      evaluate<Codes, kGroups, kFew>(args, codes, row, scale, choice);
-    else
-      evaluate<Codes, kGroups, false>(args, codes, row, scale, choice);
+    evaluate<Codes, kGroups, kFew>(args, codes, row, scale, choice);
     if (c == 0 || choice.score < best.score) best = choice;
   }
   if (kFew && args.candidates > 1) evaluate<Codes, kGroups, false>(args, codes, row, best.scale, best);
@@ -266,7 +267,7 @@ void encode_indexed_rows(const EncodeBlockArgs& args) {
   BlockRow<kWeighted> row;
   load_importance(args, row);
   for (int r = 0; r < args.rows; ++r) {
-    load_row(args.x[r], row);
+    load_row(args, r, row);
     encode_indexed<Codes, kGroups>(args, codes, row, args.out[r]);
   }
 }
@@ -276,7 +277,7 @@ void encode_w8_rows(const EncodeBlockArgs& args) {
   BlockRow<kWeighted> row;
   load_importance(args, row);
   for (int r = 0; r < args.rows; ++r) {
-    load_row(args.x[r], row);
+    load_row(args, r, row);
     const EncodedRow& out = args.out[r];
     const bool zeros = !(row.largest >= args.smallest);
     const float scale = zeros ? 0.0F : row.largest / 127.0F;
