@@ -10,12 +10,15 @@ namespace corbel {
 namespace {
 
 /// Formats to choose from, smallest first.
-std::array<const WeightFormat*, 4> choices() { return {&w4g16_format(), &w4g8_format(), &w6g8_format(), &w8_format()}; }
+constexpr std::size_t kChoices = 5;
+std::array<const WeightFormat*, kChoices> choices() {
+  return {&w4g16_format(), &w4g8_format(), &w5g16_format(), &w6g8_format(), &w8_format()};
+}
 
 struct Candidate {
   TensorPlan* tensor;
-  std::array<double, 4> cost{};
-  std::array<std::int64_t, 4> bytes{};
+  std::array<double, kChoices> cost{};
+  std::array<std::int64_t, kChoices> bytes{};
 };
 
 constexpr std::int64_t kSampleRows = 256;

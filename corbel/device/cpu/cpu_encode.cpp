@@ -11,7 +11,6 @@ namespace corbel::cpu {
 namespace {
 
 constexpr int kColumns = static_cast<int>(kPackedColumns);
-constexpr std::int64_t kFloatBytes = sizeof(float);
 
 struct EncodeState {
   OpState plain;
@@ -43,12 +42,33 @@ EncodeBlockArgs block_args(const StripJob& job) noexcept {
   return args;
 }
 
-/// 256 values from `from` on, in place or copied to `room` with zeros behind the end.
-const std::byte* padded(const std::byte* from, std::int64_t count, std::int64_t value_bytes, float* room) noexcept {
-  if (count >= kColumns && from != nullptr) return from;
+/// 256 floats from `from` on, in place or copied to `room` with zeros behind the end.
+const float* padded(const float* from, std::int64_t count, float* room) noexcept {
+  if (count >= kColumns) return from;
   std::memset(room, 0, kColumns * sizeof(float));
-  if (from != nullptr) std::memcpy(room, from, static_cast<std::size_t>(count * value_bytes));
-  return reinterpret_cast<const std::byte*>(room);
+  if (from != nullptr && count > 0) std::memcpy(room, from, static_cast<std::size_t>(count) * sizeof(float));
+  return room;
+}
+
+/// 256 values of bfloat16 as floats. All of them at once is what a compiler makes vectors of.
+void widen(const std::byte* from, float* to) noexcept {
+  std::uint16_t halves[kColumns];
+  std::memcpy(halves, from, sizeof halves);
+  for (int i = 0; i < kColumns; ++i) {
+    const std::uint32_t bits = std::uint32_t{halves[i]} << 16;
+    std::memcpy(to + i, &bits, sizeof bits);
+  }
+}
+
+/// A row's 256 values from `begin` on: floats where they are, or copied to `room` with zeros behind the end.
+const float* block_row(const TensorView& values, std::int64_t row, std::int64_t begin, float* room) noexcept {
+  const std::int64_t count = values.columns() - begin;
+  if (values.dtype != DType::bf16) return padded(Rows<const float>(values)[row] + begin, count, room);
+  const std::byte* from = static_cast<const std::byte*>(values.row_range(row, 1).data) + begin * 2;
+  std::byte last[kColumns * 2] = {};
+  if (count < kColumns) from = static_cast<std::byte*>(std::memcpy(last, from, static_cast<std::size_t>(count * 2)));
+  widen(from, room);
+  return room;
 }
 
 void encode_block(const StripJob& job, std::int64_t first_row, std::int64_t b, std::byte* block) noexcept {
@@ -60,18 +80,12 @@ void encode_block(const StripJob& job, std::int64_t first_row, std::int64_t b, s
   const std::int64_t begin = b * kPackedColumns;
   const std::int64_t count = job.spec.columns - begin;
   if (!job.args.importance.empty())
-    args.importance = reinterpret_cast<const float*>(
-        padded(static_cast<const std::byte*>(job.args.importance.data) + begin * kFloatBytes, count,
-               kFloatBytes, importance_room));
-  const TensorView& values = job.args.values;
-  const std::int64_t rows = values.rows();
-  args.is_bf16 = values.dtype == DType::bf16 ? 1 : 0;
-  const std::int64_t value_bytes = dtype_bytes(values.dtype);
+    args.importance = padded(static_cast<const float*>(job.args.importance.data) + begin, count, importance_room);
+  const std::int64_t rows = job.args.values.rows();
   for (int r = 0; r < kStripRows; ++r) {
     const bool inside = first_row + r < rows;
-    const std::byte* const row =
-        inside ? static_cast<const std::byte*>(values.row_range(first_row + r, 1).data) + begin * value_bytes : nullptr;
-    args.x[r] = padded(row, count, value_bytes, row_room[r]);
+    args.x[r] = inside ? block_row(job.args.values, first_row + r, begin, row_room[r])
+                       : padded(nullptr, 0, row_room[r]);
     EncodedRow& out = args.out[r];
     out.errors = inside ? Rows<float>(job.args.errors)[first_row + r] + b * kEncodeErrorFloats : unused;
     if (job.state.layout == nullptr) {

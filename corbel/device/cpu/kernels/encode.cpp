@@ -25,16 +25,12 @@ struct BlockRow {
 };
 
 template <bool kWeighted>
-CORBEL_INLINE void load_row(const EncodeBlockArgs& args, int r, BlockRow<kWeighted>& row) {
+CORBEL_INLINE void load_row(const float* x, BlockRow<kWeighted>& row) {
   Floats most = zero();
-  if (args.is_bf16 != 0) {
-    const auto* x = static_cast<const uint16_t*>(args.x[r]);
-    for (int i = 0; i < kVectors; ++i) row.x[i] = load_bf16(x + static_cast<int64_t>(i) * kWidth);
-  } else {
-    const auto* x = static_cast<const float*>(args.x[r]);
-    for (int i = 0; i < kVectors; ++i) row.x[i] = load(x + static_cast<int64_t>(i) * kWidth);
+  for (int i = 0; i < kVectors; ++i) {
+    row.x[i] = load(x + static_cast<int64_t>(i) * kWidth);
+    most = max(most, magnitude(row.x[i]));
   }
-  for (int i = 0; i < kVectors; ++i) most = max(most, magnitude(row.x[i]));
   row.largest = max_lane(most);
   transpose(row.x);
 }
@@ -267,7 +263,7 @@ void encode_indexed_rows(const EncodeBlockArgs& args) {
   BlockRow<kWeighted> row;
   load_importance(args, row);
   for (int r = 0; r < args.rows; ++r) {
-    load_row(args, r, row);
+    load_row(args.x[r], row);
     encode_indexed<Codes, kGroups>(args, codes, row, args.out[r]);
   }
 }
@@ -277,7 +273,7 @@ void encode_w8_rows(const EncodeBlockArgs& args) {
   BlockRow<kWeighted> row;
   load_importance(args, row);
   for (int r = 0; r < args.rows; ++r) {
-    load_row(args, r, row);
+    load_row(args.x[r], row);
     const EncodedRow& out = args.out[r];
     const bool zeros = !(row.largest >= args.smallest);
     const float scale = zeros ? 0.0F : row.largest / 127.0F;

@@ -82,8 +82,7 @@ struct EncodedRow {
 /// Rows of one block into a packed format (corbel/ops/encode_packed.h).
 struct EncodeBlockArgs {
   int32_t rows = 0;
-  const void* x[16] = {};  // [256] each: f32, or bf16
-  int32_t is_bf16 = 0;
+  const float* x[16] = {};  // [256] each
   EncodedRow out[16];
   const float* importance = nullptr;  // [256]; null: ones
   int32_t code_bits = 0;              // 4, 5, 6; 8: w8
