@@ -9,6 +9,7 @@
 #include "apps/model_setup.h"
 #include "apps/number_text.h"
 #include "apps/terminal.h"
+#include "corbel/compile/quant_names.h"
 #include "corbel/engine/memory_plan.h"
 #include "corbel/format/seeded_source.h"
 #include "corbel/model/loader.h"
@@ -35,19 +36,24 @@ struct BenchFlags {
   DeviceChoice device;
 };
 
-/// Formats of dummy weights by the names that compile --quant takes.
+/// Formats of dummy weights by the names that compile --quant takes, heads as it would have them.
 Result<SeededFormats> dummy_formats(const BenchFlags& flags) {
   if (flags.quant.empty() || flags.quant == "bf16" || flags.quant == "f16" || flags.quant == "f32")
     return SeededFormats{};
-  const auto named = [](const std::string& name) {
-    return find_weight_format(name == "w4" ? "w4g16" : name == "w6" ? "w6g8" : name);
-  };
   SeededFormats formats;
-  CORBEL_ASSIGN(formats.matrices, named(flags.quant));
-  formats.tables = formats.matrices;
-  if (flags.quant.starts_with("w4")) formats.tables = &w6g8_format();
-  if (!flags.head_quant.empty()) {
-    CORBEL_ASSIGN(formats.tables, named(flags.head_quant));
+  if (flags.quant.starts_with("p_")) {  // an import: all of it as a GGUF file has it
+    CORBEL_ASSIGN(formats.matrices, find_weight_format(flags.quant));
+    formats.tables = formats.matrices;
+  } else {
+    CORBEL_ASSIGN(const QuantChoice choice, find_quant(flags.quant, 0));
+    formats.matrices = choice.matrices;
+    formats.tables = choice.heads;
+  }
+  if (flags.head_quant.starts_with("p_")) {
+    CORBEL_ASSIGN(formats.tables, find_weight_format(flags.head_quant));
+  } else if (!flags.head_quant.empty()) {
+    CORBEL_ASSIGN(const QuantChoice choice, find_quant(flags.head_quant, 0));
+    formats.tables = choice.matrices;
   }
   for (const WeightFormat* format : {formats.matrices, formats.tables}) {
     if (!format->can_encode() && format->packed == nullptr)
@@ -234,7 +240,7 @@ int run_bench(const std::vector<std::string>& arguments) {
                "p_iq4_xs"},
               "format of dummy weights (default bf16); a checkpoint is packed so, once, and kept in the cache");
   line.choice("head-quant", flags.head_quant, {"w8", "w6", "w4", "w6g8", "w4g8", "w4g16", "p_q8_0", "p_q6_k"},
-              "format of dummy embeddings and heads (default: w6 with a 4-bit --quant, else as --quant)");
+              "format of dummy embeddings and heads (default: what compile --quant makes of them)");
   line.toggle("huge-pages", flags.huge_pages, "move an artifact's weights into 2 MB pages first");
   line.texts("prefill", flags.prefill, "prompt length; repeatable (default 512)");
   line.integer("decode", flags.decode, "tokens to decode (default 64)");

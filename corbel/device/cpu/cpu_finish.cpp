@@ -3,6 +3,31 @@
 #include "corbel/ops/arithmetic.h"
 
 namespace corbel::cpu {
+namespace {
+
+constexpr std::int64_t kLineFloats = 16;
+
+#if defined(__x86_64__)
+// In a state to be written, which the compiler would only do with a newer processor as its least.
+void fetch_to_write(const float* at) noexcept { asm volatile("prefetchw %0" : : "m"(*at)); }
+#else
+void fetch_to_write(const float* at) noexcept { __builtin_prefetch(at, 1); }
+#endif
+
+}  // namespace
+
+void fetch_outputs(const Linear::Spec& spec, const Linear::Args& call, const OutputSpan& span, std::int64_t rows,
+                   std::int64_t count) noexcept {
+  const Rows<float> out(call.out[span.weight]);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const float* const to = out[span.first_row + row] + span.begin;
+    for (std::int64_t i = 0; i < count; i += kLineFloats) fetch_to_write(to + i);
+    if (!spec.add_residual) continue;
+    const float* const from = Rows<const float>(call.residual)[span.first_row + row] + span.begin;
+    if (from == to) continue;
+    for (std::int64_t i = 0; i < count; i += kLineFloats) __builtin_prefetch(from + i);
+  }
+}
 
 void finish_outputs(const Linear::Spec& spec, const Linear::Args& call, const PackedKernels& kernels,
                     const OutputSpan& span, FinishArgs args) noexcept {

@@ -119,6 +119,9 @@ void run_range(const Prepared<Linear>& self, const Linear::Args& call, const Str
   const int weights = spec.gated ? 2 : 1;
   const std::int64_t step = rows.direct ? range.count : 2;
   for (std::int64_t strip = range.first; strip < range.first + range.count; strip += step) {
+    const OutputSpan span{range.weight, strip * kStripRows, rows.first};
+    const std::int64_t outputs = std::min(step * kStripRows, features - strip * kStripRows);
+    fetch_outputs(spec, call, span, rows.rows, outputs);
     for (int i = 0; i < weights; ++i) {
       const PackedWeight& weight = state.weights[range.weight + i];
       const std::byte* const strips = call.weights[range.weight + i];
@@ -131,9 +134,9 @@ void run_range(const Prepared<Linear>& self, const Linear::Args& call, const Str
     args.dots = memory.dots(0);
     args.up = spec.gated ? memory.dots(1) : nullptr;
     args.stride = step * kStripRows;
-    args.count = std::min(args.stride, features - strip * kStripRows);
+    args.count = outputs;
     args.rows = rows.rows;
-    finish_outputs(spec, call, state.op.kernels->packed, {range.weight, strip * kStripRows, rows.first}, args);
+    finish_outputs(spec, call, state.op.kernels->packed, span, args);
   }
 }
 
