@@ -61,8 +61,8 @@ std::string stamp_of(const ModelPackage& package, const TensorSource& tensors) {
   for (const std::string& file : files) {
     struct stat status = {};
     if (::stat((folder / file).c_str(), &status) != 0) return {};
-    stamp += cat((folder / file).string(), ' ', status.st_ino, ' ', status.st_size, ' ', status.st_mtim.tv_sec,
-                 '.', status.st_mtim.tv_nsec, '\n');
+    stamp += cat((folder / file).string(), ' ', status.st_ino, ' ', status.st_size, ' ', status.st_mtim.tv_sec, '.',
+                 status.st_mtim.tv_nsec, '\n');
   }
   return stamp;
 }

@@ -27,8 +27,8 @@ class MatrixEncoder {
   static Result<MatrixEncoder> make(const WeightFormat& format, std::int64_t columns, QuantMethod method,
                                     std::span<const float> importance, Device& device);
 
-  /// values f32 [rows, columns], where takes_bf16() also bf16; all but a tensor's last piece have a multiple of 16 rows.
-  /// `bytes` gets what they are stored as.
+  /// values f32 [rows, columns], where takes_bf16() also bf16; all but a tensor's last piece have a multiple of 16
+  /// rows. `bytes` gets what they are stored as.
   void encode(const TensorView& values, std::vector<std::byte>& bytes, TensorErrors& errors);
   bool takes_bf16() const;
 

@@ -53,7 +53,8 @@ Result<Candidate> measure(TensorPlan& tensor, const TensorSource& source, const 
       const std::int64_t first = strip * kStripRows;
       CORBEL_TRY(reader.read(first, std::min(kStripRows, tensor.rows() - first), values,
                              Nonfinite::zero));  // encoding refuses them
-      encoder.encode(make_view(values.data(), {std::ssize(values) / tensor.columns(), tensor.columns()}), bytes, errors);
+      encoder.encode(make_view(values.data(), {std::ssize(values) / tensor.columns(), tensor.columns()}), bytes,
+                     errors);
     }
     candidate.cost[f] = errors.weighted_signal > 0.0 ? errors.weighted_noise / errors.weighted_signal : 0.0;
     candidate.bytes[f] = formats[f]->matrix_bytes(tensor.rows(), tensor.columns());

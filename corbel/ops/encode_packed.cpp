@@ -247,23 +247,24 @@ std::vector<OpCase<EncodePacked>> EncodePacked::cases(CaseScale scale) {
   std::vector<OpCase<EncodePacked>> cases;
   DType stored = DType::f32;
   const auto add = [&](const Spec& spec, std::int64_t rows, bool weighted, bool hostile) {
-    cases.push_back(
-        {cat("columns=", spec.columns, " rows=", rows, ' ', spec.format->name, " candidates=", spec.candidates,
-             " refits=", spec.refits, weighted ? " weighted" : "", hostile ? " hostile" : "", stored == DType::bf16 ? " of bf16" : ""),
-         spec, [=](CaseMemory& memory) {
-           Args args;
-           const Shape shape{rows, spec.columns};
-           args.values = hostile ? memory.hostile_rows(shape) : memory.input(stored, shape, 0.1F);
-           if (weighted) {
-             args.importance = memory.input(DType::f32, {spec.columns});
-             auto* importance = static_cast<float*>(args.importance.data);
-             for (std::int64_t i = 0; i < spec.columns; ++i) importance[i] *= importance[i];
-           }
-           const TensorView bytes = memory.zeroed(spec.format->matrix_bytes(rows, spec.columns));
-           args.matrix = static_cast<std::byte*>(bytes.data);
-           args.errors = memory.output(DType::f32, {rows, packed_blocks(spec.columns) * kEncodeErrorFloats});
-           return args;
-         }});
+    cases.push_back({cat("columns=", spec.columns, " rows=", rows, ' ', spec.format->name,
+                         " candidates=", spec.candidates, " refits=", spec.refits, weighted ? " weighted" : "",
+                         hostile ? " hostile" : "", stored == DType::bf16 ? " of bf16" : ""),
+                     spec, [=](CaseMemory& memory) {
+                       Args args;
+                       const Shape shape{rows, spec.columns};
+                       args.values = hostile ? memory.hostile_rows(shape) : memory.input(stored, shape, 0.1F);
+                       if (weighted) {
+                         args.importance = memory.input(DType::f32, {spec.columns});
+                         auto* importance = static_cast<float*>(args.importance.data);
+                         for (std::int64_t i = 0; i < spec.columns; ++i) importance[i] *= importance[i];
+                       }
+                       const TensorView bytes = memory.zeroed(spec.format->matrix_bytes(rows, spec.columns));
+                       args.matrix = static_cast<std::byte*>(bytes.data);
+                       args.errors =
+                           memory.output(DType::f32, {rows, packed_blocks(spec.columns) * kEncodeErrorFloats});
+                       return args;
+                     }});
   };
   for (const WeightFormat* format : {&w4g16_format(), &w4g8_format(), &w5g16_format(), &w6g8_format(), &w8_format()}) {
     add({256, format, 1, 0}, 16, false, false);

@@ -84,8 +84,8 @@ void encode_block(const StripJob& job, std::int64_t first_row, std::int64_t b, s
   const std::int64_t rows = job.args.values.rows();
   for (int r = 0; r < kStripRows; ++r) {
     const bool inside = first_row + r < rows;
-    args.x[r] = inside ? block_row(job.args.values, first_row + r, begin, row_room[r])
-                       : padded(nullptr, 0, row_room[r]);
+    args.x[r] =
+        inside ? block_row(job.args.values, first_row + r, begin, row_room[r]) : padded(nullptr, 0, row_room[r]);
     EncodedRow& out = args.out[r];
     out.errors = inside ? Rows<float>(job.args.errors)[first_row + r] + b * kEncodeErrorFloats : unused;
     if (job.state.layout == nullptr) {
