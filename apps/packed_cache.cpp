@@ -1,13 +1,23 @@
 #include "apps/packed_cache.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <filesystem>
+#include <fstream>
+#include <set>
 
 #include "apps/compile_source.h"
 #include "apps/environment.h"
 #include "apps/terminal.h"
+#include "corbel/base/output_file.h"
 #include "corbel/compile/compile.h"
+#include "corbel/compile/for_units.h"
 #include "corbel/engine/memory_plan.h"
 #include "corbel/model/model_list.h"
 
@@ -23,6 +33,80 @@ std::string plain(std::string text) {
       [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-' && c != '_'; }, '-');
   return text;
 }
+
+/// Checksum of all that a checkpoint holds, whatever its name and place.
+Result<std::string> read_content(const ModelPackage& package, const TensorSource& tensors, Device& device) {
+  const std::vector<std::string> names = tensors.names();
+  std::vector<Checksum> sums(names.size());
+  for_units(device.pool(), std::ssize(names), [&](std::int64_t i) {
+    const auto at = static_cast<std::size_t>(i);
+    if (const auto tensor = tensors.find(names[at])) sums[at] = checksum_of(tensor->bytes);
+  });
+  CORBEL_ASSIGN(const Checksum outline, source_fingerprint(tensors, package.files()));  // names, shapes, other files
+  sums.push_back(outline);
+  return to_string(checksum_of(std::as_bytes(std::span(sums))));
+}
+
+/// What tells that files of weights are the ones that were read before: their places, sizes and times. Empty where the
+/// system does not say.
+std::string stamp_of(const ModelPackage& package, const TensorSource& tensors) {
+  std::error_code error;
+  const fs::path model = fs::absolute(package.description(), error);
+  const fs::path folder = fs::is_directory(model, error) ? model : model.parent_path();
+  std::set<std::string> files;
+  for (const std::string& name : tensors.names()) {
+    if (const auto tensor = tensors.find(name)) files.insert(tensor->file);
+  }
+  std::string stamp;
+  for (const std::string& file : files) {
+    struct stat status = {};
+    if (::stat((folder / file).c_str(), &status) != 0) return {};
+    stamp += cat((folder / file).string(), ' ', status.st_ino, ' ', status.st_size, ' ', status.st_mtim.tv_sec, '.',
+                 status.st_mtim.tv_nsec, '\n');
+  }
+  return stamp;
+}
+
+/// The content, read once for as long as the files stay as they are: gigabytes are not read again at every start.
+Result<std::string> content_of(const ModelPackage& package, const TensorSource& tensors, const fs::path& folder,
+                               Device& device) {
+  CORBEL_ASSIGN(const Checksum outline, source_fingerprint(tensors, package.files()));
+  const std::string stamp = cat(stamp_of(package, tensors), to_string(outline));
+  const fs::path note = folder / cat(plain(package.name()), '-', to_string(checksum_of(stamp)), ".content");
+  const bool may_be_noted = stamp.find('\n') != std::string::npos;
+  std::string noted;
+  if (may_be_noted && std::ifstream(note) >> noted && noted.size() == 2 * sizeof(Checksum)) return noted;
+  CORBEL_ASSIGN(std::string content, read_content(package, tensors, device));
+  if (!may_be_noted) return content;
+  // Without the note it is read again next time.
+  auto file = OutputFile::open(cat(note.string(), ".partial"), OutputFile::Start::empty);
+  if (!file) return content;
+  if (!file->write(0, std::as_bytes(std::span(content))) || !file->rename_to(note)) file->remove();
+  return content;
+}
+
+/// Whoever packs the same file waits here; it is there then.
+class PackingTurn {
+ public:
+  explicit PackingTurn(const fs::path& output) : path_(output.string() + ".lock") {
+    descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
+    print_error_text(cat("another process packs ", output.string(), "; waiting for it\n"));
+    while (::flock(descriptor_, LOCK_EX) != 0 && errno == EINTR && !interrupted()) {
+    }
+  }
+  ~PackingTurn() {
+    if (descriptor_ < 0) return;
+    ::unlink(path_.c_str());
+    ::close(descriptor_);
+  }
+  PackingTurn(const PackingTurn&) = delete;
+  PackingTurn& operator=(const PackingTurn&) = delete;
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+};
 
 Result<void> pack(const ModelPackage& package, const std::string& quant, const fs::path& output, Device& device) {
   CompileRequest request;
@@ -51,17 +135,18 @@ Result<std::shared_ptr<const ModelPackage>> packed_package(const std::shared_ptr
                 "--quant keeps what it packs in $XDG_CACHE_HOME/corbel or ~/.cache/corbel; neither "
                 "XDG_CACHE_HOME nor HOME is set");
   CORBEL_ASSIGN(const std::shared_ptr<const TensorSource> tensors, package->tensors());
-  CORBEL_ASSIGN(const Checksum content, source_fingerprint(*tensors, package->files()));
-  const fs::path path =
-      folder / cat(plain(package->name()), '-', plain(quant), '-', to_string(content), kArtifactExtension);
   std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return fail(Code::bad_file, cat("cannot make ", folder.string(), ": ", error.message()));
+  CORBEL_ASSIGN(const std::string content, content_of(*package, *tensors, folder, device));
+  const fs::path path = folder / cat(plain(package->name()), '-', plain(quant), '-', content, kArtifactExtension);
+  std::optional<PackingTurn> turn;
+  if (!fs::exists(path, error)) turn.emplace(path);
   if (fs::exists(path, error)) {
     auto kept = open_model_package(path);
     if (kept) return kept;
     print_error_text(cat(kept.error().message, "; packing again\n"));  // damaged, or of another version's layout
   }
-  fs::create_directories(folder, error);
-  if (error) return fail(Code::bad_file, cat("cannot make ", folder.string(), ": ", error.message()));
   print_error_text(cat("packing ", package->name(), " as ", quant, ", once, into ", path.string(), "\n"));
   CORBEL_TRY(pack(*package, quant, path, device));
   return open_model_package(path);

@@ -5,8 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "corbel/compile/error_journal.h"
+#include "corbel/compile/for_units.h"
 #include "corbel/compile/gptq.h"
 #include "corbel/compile/mixed_bits.h"
+#include "corbel/compile/write_behind.h"
 #include "corbel/format/indexed_format.h"
 #include "corbel/format/packed_format.h"
 
@@ -14,6 +16,8 @@ namespace corbel {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kPieceBytes = std::size_t{4} << 20;  // copied at once
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -75,12 +79,11 @@ class Compiler {
   Result<void> calibrate();
   Result<void> check_weights() const;
   Result<void> write_all(ArtifactWriter& writer);
-  Result<void> write_layers_by_gptq(ArtifactWriter& writer);
-  Result<void> write_tensor(std::size_t index, const float* inverse, ArtifactWriter& writer);
-  Result<void> encode_pieces(std::size_t index, const SourceTensor& stored, const float* inverse,
-                             ArtifactWriter& writer);
-  Result<void> copy_bytes(std::size_t index, const SourceTensor& stored, ArtifactWriter& writer);
-  Result<void> repack(std::size_t index, const SourceTensor& stored, ArtifactWriter& writer);
+  Result<void> write_layers_by_gptq(WriteBehind& out);
+  Result<void> write_tensor(std::size_t index, const float* inverse, WriteBehind& out);
+  Result<void> encode_pieces(std::size_t index, const SourceTensor& stored, const float* inverse, WriteBehind& out);
+  Result<void> copy_bytes(const SourceTensor& stored, std::size_t index, WriteBehind& out);
+  Result<void> repack(const SourceTensor& stored, std::size_t index, WriteBehind& out);
   void report_progress(const std::string& what) {
     if (progress_) progress_({what, done_bytes_, report_.plan.source_bytes, seconds_since(start_)});
   }
@@ -93,6 +96,7 @@ class Compiler {
   std::unique_ptr<TextModel> model_;  // on the device: for calibration
   std::optional<ErrorJournal> journal_;
   std::vector<bool> done_;
+  std::vector<bool> written_;  // by the run that this one goes on from
   std::int64_t done_bytes_ = 0;
   Clock::time_point start_ = Clock::now();
 };
@@ -160,14 +164,17 @@ Result<CompileReport> Compiler::run() {
 Result<void> Compiler::write_all(ArtifactWriter& writer) {
   report_.tensors.resize(report_.plan.tensors.size());
   done_.assign(report_.plan.tensors.size(), false);
-  if (request_.plan.method == QuantMethod::gptq) CORBEL_TRY(write_layers_by_gptq(writer));
+  for (std::size_t i = 0; i < report_.plan.tensors.size(); ++i) written_.push_back(writer.is_written(i));
+  const ThreadPool* const pool = device_.pool();
+  WriteBehind out(writer, pool != nullptr && pool->threads() > 1);
+  if (request_.plan.method == QuantMethod::gptq) CORBEL_TRY(write_layers_by_gptq(out));
   for (std::size_t i = 0; i < report_.plan.tensors.size(); ++i) {
-    if (!done_[i]) CORBEL_TRY(write_tensor(i, nullptr, writer));
+    if (!done_[i]) CORBEL_TRY(write_tensor(i, nullptr, out));
   }
-  return {};
+  return out.drain();
 }
 
-Result<void> Compiler::write_layers_by_gptq(ArtifactWriter& writer) {
+Result<void> Compiler::write_layers_by_gptq(WriteBehind& out) {
   std::map<std::string, InputProducts, std::less<>> products;
   Result<void> trouble;
   const InputWatch watch = [&](std::string_view input, const TensorView& rows) {
@@ -197,7 +204,7 @@ Result<void> Compiler::write_layers_by_gptq(ArtifactWriter& writer) {
           if (!inverted) return forward_failure(inverted);
           inverse = *inverted;
         }
-        CORBEL_TRY(write_tensor(i, by_gptq ? inverse : nullptr, writer));
+        CORBEL_TRY(write_tensor(i, by_gptq ? inverse : nullptr, out));
       }
     }
     products.clear();
@@ -212,7 +219,7 @@ Result<void> Compiler::write_layers_by_gptq(ArtifactWriter& writer) {
   return write_seen();
 }
 
-Result<void> Compiler::write_tensor(std::size_t index, const float* inverse, ArtifactWriter& writer) {
+Result<void> Compiler::write_tensor(std::size_t index, const float* inverse, WriteBehind& out) {
   const TensorPlan& tensor = report_.plan.tensors[index];
   if (is_cancelled(request_)) return cancelled();
   const auto stored = request_.source.tensors->find_shaped(tensor.use.name, tensor.use.shape);
@@ -220,18 +227,17 @@ Result<void> Compiler::write_tensor(std::size_t index, const float* inverse, Art
   CompiledTensor& compiled = report_.tensors[index];
   compiled = {tensor.use.name, tensor.format, tensor.bytes, {}};
   done_[index] = true;
-  const bool written = writer.is_written(index);
   const auto known = journal_->find(tensor.use.name);
-  if (written && known) {
+  if (written_[index] && known) {
     compiled.errors = *known;
   } else {
     const bool quantized_already = tensor.source_format->packed != nullptr || tensor.source_format->block_values > 1;
     if (tensor.repacking != nullptr)
-      CORBEL_TRY(repack(index, *stored, writer));
+      CORBEL_TRY(repack(*stored, index, out));
     else if (tensor.format == tensor.source_format && quantized_already)
-      CORBEL_TRY(copy_bytes(index, *stored, writer));
+      CORBEL_TRY(copy_bytes(*stored, index, out));
     else
-      CORBEL_TRY(encode_pieces(index, *stored, inverse, writer));
+      CORBEL_TRY(encode_pieces(index, *stored, inverse, out));
     CORBEL_TRY(journal_->append(tensor.use.name, compiled.errors));
   }
   done_bytes_ += tensor.source_bytes;
@@ -239,32 +245,41 @@ Result<void> Compiler::write_tensor(std::size_t index, const float* inverse, Art
   return {};
 }
 
-Result<void> Compiler::copy_bytes(std::size_t index, const SourceTensor& stored, ArtifactWriter& writer) {
-  constexpr std::size_t kPiece = std::size_t{4} << 20;
-  for (std::size_t done = 0; done < stored.bytes.size() && !writer.is_written(index); done += kPiece) {
+Result<void> Compiler::copy_bytes(const SourceTensor& stored, std::size_t index, WriteBehind& out) {
+  std::vector<std::byte> piece;
+  for (std::size_t done = 0; done < stored.bytes.size() && !written_[index]; done += kPieceBytes) {
     if (is_cancelled(request_)) return cancelled();
-    CORBEL_TRY(writer.append(index, stored.bytes.subspan(done, std::min(kPiece, stored.bytes.size() - done))));
+    const auto part = stored.bytes.subspan(done, std::min(kPieceBytes, stored.bytes.size() - done));
+    piece.assign(part.begin(), part.end());
+    CORBEL_TRY(out.append(index, piece));
   }
   return {};
 }
 
-Result<void> Compiler::repack(std::size_t index, const SourceTensor& stored, ArtifactWriter& writer) {
+Result<void> Compiler::repack(const SourceTensor& stored, std::size_t index, WriteBehind& out) {
   const TensorPlan& tensor = report_.plan.tensors[index];
   const std::int64_t row_bytes = tensor.source_format->bytes(tensor.columns());
-  std::vector<std::byte> strip(static_cast<std::size_t>(strip_bytes(*tensor.format, tensor.columns())));
-  for (std::int64_t first = 0; first < tensor.rows() && !writer.is_written(index); first += kStripRows) {
+  const std::int64_t strip_size = strip_bytes(*tensor.format, tensor.columns());
+  const std::int64_t most = std::max<std::int64_t>(1, static_cast<std::int64_t>(kPieceBytes) / strip_size);
+  std::vector<std::byte> piece;
+  const std::int64_t strips = packed_strips(tensor.rows());
+  for (std::int64_t done = 0; done < strips && !written_[index]; done += most) {
     if (is_cancelled(request_)) return cancelled();
-    const auto count = static_cast<int>(std::min(kStripRows, tensor.rows() - first));
-    tensor.repacking->repack_strip(stored.bytes.data() + first * row_bytes, count, tensor.columns(), strip.data());
-    CORBEL_TRY(writer.append(index, strip));
+    piece.resize(static_cast<std::size_t>(std::min(most, strips - done) * strip_size));
+    for_units(device_.pool(), std::min(most, strips - done), [&](std::int64_t strip) {
+      const std::int64_t first = (done + strip) * kStripRows;
+      const auto count = static_cast<int>(std::min(kStripRows, tensor.rows() - first));
+      tensor.repacking->repack_strip(stored.bytes.data() + first * row_bytes, count, tensor.columns(),
+                                     piece.data() + strip * strip_size);
+    });
+    CORBEL_TRY(out.append(index, piece));
   }
   return {};
 }
 
 Result<void> Compiler::encode_pieces(std::size_t index, const SourceTensor& stored, const float* inverse,
-                                     ArtifactWriter& writer) {
+                                     WriteBehind& out) {
   const TensorPlan& tensor = report_.plan.tensors[index];
-  const bool write = !writer.is_written(index);
   const RowReader reader(stored, device_);
   const std::vector<float> importance =
       tensor.quantizes() ? statistics_.importance(tensor.use.input) : std::vector<float>();
@@ -281,13 +296,17 @@ Result<void> Compiler::encode_pieces(std::size_t index, const SourceTensor& stor
   for (std::int64_t first = 0; first < tensor.rows(); first += piece_rows(tensor.columns())) {
     if (is_cancelled(request_)) return cancelled();
     const std::int64_t count = std::min(piece_rows(tensor.columns()), tensor.rows() - first);
-    CORBEL_TRY(reader.read(first, count, values, nonfinite));
+    TensorView rows = gptq || !encoder.takes_bf16() ? TensorView() : reader.in_place(first, count);
+    if (rows.empty()) {
+      CORBEL_TRY(reader.read(first, count, values, nonfinite));
+      rows = make_view(values.data(), {count, tensor.columns()});
+    }
     if (gptq)
       gptq->encode(values, count, bytes, errors);
     else
-      encoder.encode(values.data(), count, bytes, errors);
+      encoder.encode(rows, bytes, errors);
     if (!std::isfinite(errors.noise)) return overflow(stored, *tensor.format, values);
-    if (write) CORBEL_TRY(writer.append(index, bytes));
+    if (!written_[index]) CORBEL_TRY(out.append(index, bytes));
   }
   return {};
 }

@@ -143,7 +143,7 @@ void GptqEncoder::encode_block(float* values, std::int64_t rows, std::int64_t bl
   CORBEL_CHECK(search, "a format of indexes has an encoder");
   std::vector<std::byte> searched;
   TensorErrors unused;
-  search->encode(now.data(), rows, searched, unused);
+  search->encode(make_view(now.data(), {rows, count}), searched, unused);
 
   const std::int64_t strips = packed_strips(rows);
   for_units(device_->pool(), strips, [&](std::int64_t strip) {

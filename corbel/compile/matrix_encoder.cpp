@@ -1,6 +1,7 @@
 #include "corbel/compile/matrix_encoder.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -25,6 +26,23 @@ std::uint32_t widen(const std::byte* stored, std::int64_t count, float* to) {
     most = std::max(most, bits & kMagnitude);
   }
   return most;
+}
+
+/// Whether none of bfloat16 numbers is NaN or infinite: an exponent of ones carries into the sign's place.
+bool all_finite(const std::byte* stored, std::int64_t count) {
+  constexpr std::uint64_t kExponents = 0x7f807f807f807f80;
+  constexpr std::uint64_t kOnes = 0x0080008000800080;
+  std::uint64_t carried = 0;
+  const std::int64_t fours = count / 4;
+  for (std::int64_t i = 0; i < fours; ++i) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, stored + 8 * i, sizeof word);
+    carried |= (word & kExponents) + kOnes;
+  }
+  std::uint64_t rest = 0;
+  std::memcpy(&rest, stored + 8 * fours, static_cast<std::size_t>(2 * (count - 4 * fours)));
+  carried |= (rest & kExponents) + kOnes;
+  return (carried & 0x8000800080008000) == 0;
 }
 
 constexpr std::int64_t kPieceFloats = std::int64_t{1} << 20;
@@ -63,15 +81,17 @@ Result<MatrixEncoder> MatrixEncoder::make(const WeightFormat& format, std::int64
   return encoder;
 }
 
-void MatrixEncoder::encode(const float* values, std::int64_t rows, std::vector<std::byte>& bytes,
-                           TensorErrors& errors) {
+bool MatrixEncoder::takes_bf16() const { return format_->packed != nullptr && format_->packed->has_integers(); }
+
+void MatrixEncoder::encode(const TensorView& values, std::vector<std::byte>& bytes, TensorErrors& errors) {
+  const std::int64_t rows = values.rows();
   bytes.resize(static_cast<std::size_t>(format_->matrix_bytes(rows, columns_)));
-  if (format_->packed == nullptr) return encode_plain(values, rows, bytes.data(), errors);
-  if (!format_->packed->has_integers()) return encode_strips(values, rows, bytes.data(), errors);
+  if (format_->packed == nullptr) return encode_plain(Rows<const float>(values)[0], rows, bytes.data(), errors);
+  if (!format_->packed->has_integers()) return encode_strips(Rows<const float>(values)[0], rows, bytes.data(), errors);
   const std::int64_t blocks = packed_blocks(columns_);
   errors_.assign(static_cast<std::size_t>(rows * blocks * kEncodeErrorFloats), 0.0F);
   EncodePacked::Args args;
-  args.values = make_view(values, {rows, columns_});
+  args.values = values;
   if (!importance_.empty()) args.importance = make_view(importance_.data(), {columns_});
   args.matrix = bytes.data();
   args.errors = make_view(errors_.data(), {rows, blocks * kEncodeErrorFloats});
@@ -148,6 +168,17 @@ Result<void> RowReader::read(std::int64_t first, std::int64_t count, std::vector
   if (nonfinite == Nonfinite::refuse) return refuse_nonfinite(first, count, values);
   for (float& value : values) value = std::isfinite(value) ? value : 0.0F;
   return {};
+}
+
+TensorView RowReader::in_place(std::int64_t first, std::int64_t count) const {
+  if (tensor_.format != &bf16_format()) return {};
+  const std::byte* const rows = tensor_.bytes.data() + std::int64_t{2} * first * columns();
+  std::atomic<bool> finite = true;
+  for_units(device_.pool(), count, [&](std::int64_t row) {
+    if (!all_finite(rows + std::int64_t{2} * row * columns(), columns())) finite = false;
+  });
+  if (!finite) return {};
+  return make_view(const_cast<std::byte*>(rows), DType::bf16, {count, columns()});
 }
 
 Result<void> RowReader::refuse_nonfinite(std::int64_t first, std::int64_t count,

@@ -27,9 +27,10 @@ class MatrixEncoder {
   static Result<MatrixEncoder> make(const WeightFormat& format, std::int64_t columns, QuantMethod method,
                                     std::span<const float> importance, Device& device);
 
-  /// values f32 [rows, columns]; all but a tensor's last piece have a multiple of 16 rows. `bytes` gets what they are
-  /// stored as.
-  void encode(const float* values, std::int64_t rows, std::vector<std::byte>& bytes, TensorErrors& errors);
+  /// values f32 [rows, columns], where takes_bf16() also bf16; all but a tensor's last piece have a multiple of 16
+  /// rows. `bytes` gets what they are stored as.
+  void encode(const TensorView& values, std::vector<std::byte>& bytes, TensorErrors& errors);
+  bool takes_bf16() const;
 
  private:
   MatrixEncoder() = default;
@@ -54,6 +55,8 @@ class RowReader {
   /// Rows first .. first + count - 1 into values [count, columns]. A refusal names the tensor, the place of the first
   /// NaN or infinite value and the number of such values in this piece.
   Result<void> read(std::int64_t first, std::int64_t count, std::vector<float>& values, Nonfinite nonfinite) const;
+  /// The same rows where the source has them, when they are bf16 and finite; empty where they have to be read.
+  TensorView in_place(std::int64_t first, std::int64_t count) const;
   std::int64_t rows() const { return tensor_.shape.rank() < 2 ? 1 : tensor_.shape[0]; }
   std::int64_t columns() const { return tensor_.shape[tensor_.shape.rank() - 1]; }
 

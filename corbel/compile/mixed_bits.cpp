@@ -10,12 +10,15 @@ namespace corbel {
 namespace {
 
 /// Formats to choose from, smallest first.
-std::array<const WeightFormat*, 4> choices() { return {&w4g16_format(), &w4g8_format(), &w6g8_format(), &w8_format()}; }
+constexpr std::size_t kChoices = 5;
+std::array<const WeightFormat*, kChoices> choices() {
+  return {&w4g16_format(), &w4g8_format(), &w5g16_format(), &w6g8_format(), &w8_format()};
+}
 
 struct Candidate {
   TensorPlan* tensor;
-  std::array<double, 4> cost{};
-  std::array<std::int64_t, 4> bytes{};
+  std::array<double, kChoices> cost{};
+  std::array<std::int64_t, kChoices> bytes{};
 };
 
 constexpr std::int64_t kSampleRows = 256;
@@ -50,7 +53,8 @@ Result<Candidate> measure(TensorPlan& tensor, const TensorSource& source, const 
       const std::int64_t first = strip * kStripRows;
       CORBEL_TRY(reader.read(first, std::min(kStripRows, tensor.rows() - first), values,
                              Nonfinite::zero));  // encoding refuses them
-      encoder.encode(values.data(), std::ssize(values) / tensor.columns(), bytes, errors);
+      encoder.encode(make_view(values.data(), {std::ssize(values) / tensor.columns(), tensor.columns()}), bytes,
+                     errors);
     }
     candidate.cost[f] = errors.weighted_signal > 0.0 ? errors.weighted_noise / errors.weighted_signal : 0.0;
     candidate.bytes[f] = formats[f]->matrix_bytes(tensor.rows(), tensor.columns());

@@ -153,8 +153,7 @@ EncodeErrors encode_indexed(const IndexedLayout& layout, const EncodePacked::Spe
   for (int c = 0; c < spec.candidates; ++c) {
     const bfloat16 scale =
         to_bfloat16(row.largest * (range.factor(c, spec.candidates) / encode_reach(layout.code_bits)));
-    const Multipliers which = spec.candidates > 1 ? Multipliers::few : Multipliers::all;
-    const Choice choice = evaluate(layout, row, std::bit_cast<std::uint16_t>(scale), which);
+    const Choice choice = evaluate(layout, row, std::bit_cast<std::uint16_t>(scale), Multipliers::few);
     if (choice.score < best.score || c == 0) best = choice;
   }
   if (spec.candidates > 1 && layout.code_bits == 4) best = evaluate(layout, row, best.scale, Multipliers::all);
@@ -195,11 +194,17 @@ void set_zero_row(const IndexedLayout* layout, int index, IndexedRow& parts, std
 
 void load_row(const EncodePacked::Args& args, std::int64_t row, std::int64_t begin, Row& out) noexcept {
   const std::int64_t count = std::min<std::int64_t>(kColumns, args.values.columns() - begin);
-  const float* x = Rows<const float>(args.values)[row] + begin;
+  const auto* const stored = static_cast<const std::byte*>(args.values.row_range(row, 1).data);
   for (std::int64_t i = 0; i < count; ++i) {
-    out.x[i] = x[i];
+    if (args.values.dtype == DType::bf16) {
+      bfloat16 value{};
+      std::memcpy(&value, stored + (begin + i) * dtype_bytes(DType::bf16), sizeof value);
+      out.x[i] = to_float(value);
+    } else {
+      out.x[i] = reinterpret_cast<const float*>(stored)[begin + i];
+    }
     out.importance[i] = args.importance.empty() ? 1.0F : static_cast<const float*>(args.importance.data)[begin + i];
-    out.largest = std::max(out.largest, std::fabs(x[i]));
+    out.largest = std::max(out.largest, std::fabs(out.x[i]));
   }
 }
 
@@ -240,24 +245,26 @@ void EncodePacked::reference(const Spec& spec, const Args& args) noexcept {
 
 std::vector<OpCase<EncodePacked>> EncodePacked::cases(CaseScale scale) {
   std::vector<OpCase<EncodePacked>> cases;
-  const auto add = [&cases](const Spec& spec, std::int64_t rows, bool weighted, bool hostile) {
-    cases.push_back(
-        {cat("columns=", spec.columns, " rows=", rows, ' ', spec.format->name, " candidates=", spec.candidates,
-             " refits=", spec.refits, weighted ? " weighted" : "", hostile ? " hostile" : ""),
-         spec, [=](CaseMemory& memory) {
-           Args args;
-           const Shape shape{rows, spec.columns};
-           args.values = hostile ? memory.hostile_rows(shape) : memory.input(DType::f32, shape, 0.1F);
-           if (weighted) {
-             args.importance = memory.input(DType::f32, {spec.columns});
-             auto* importance = static_cast<float*>(args.importance.data);
-             for (std::int64_t i = 0; i < spec.columns; ++i) importance[i] *= importance[i];
-           }
-           const TensorView bytes = memory.zeroed(spec.format->matrix_bytes(rows, spec.columns));
-           args.matrix = static_cast<std::byte*>(bytes.data);
-           args.errors = memory.output(DType::f32, {rows, packed_blocks(spec.columns) * kEncodeErrorFloats});
-           return args;
-         }});
+  DType stored = DType::f32;
+  const auto add = [&](const Spec& spec, std::int64_t rows, bool weighted, bool hostile) {
+    cases.push_back({cat("columns=", spec.columns, " rows=", rows, ' ', spec.format->name,
+                         " candidates=", spec.candidates, " refits=", spec.refits, weighted ? " weighted" : "",
+                         hostile ? " hostile" : "", stored == DType::bf16 ? " of bf16" : ""),
+                     spec, [=](CaseMemory& memory) {
+                       Args args;
+                       const Shape shape{rows, spec.columns};
+                       args.values = hostile ? memory.hostile_rows(shape) : memory.input(stored, shape, 0.1F);
+                       if (weighted) {
+                         args.importance = memory.input(DType::f32, {spec.columns});
+                         auto* importance = static_cast<float*>(args.importance.data);
+                         for (std::int64_t i = 0; i < spec.columns; ++i) importance[i] *= importance[i];
+                       }
+                       const TensorView bytes = memory.zeroed(spec.format->matrix_bytes(rows, spec.columns));
+                       args.matrix = static_cast<std::byte*>(bytes.data);
+                       args.errors =
+                           memory.output(DType::f32, {rows, packed_blocks(spec.columns) * kEncodeErrorFloats});
+                       return args;
+                     }});
   };
   for (const WeightFormat* format : {&w4g16_format(), &w4g8_format(), &w5g16_format(), &w6g8_format(), &w8_format()}) {
     add({256, format, 1, 0}, 16, false, false);
@@ -268,6 +275,12 @@ std::vector<OpCase<EncodePacked>> EncodePacked::cases(CaseScale scale) {
     add({3, format, 3, 1}, 3, false, true);
     add({352, format, 12, 2}, 33, true, true);
     add({2048, format, 4, 1}, 64, false, false);
+  }
+  stored = DType::bf16;
+  add({300, &w4g16_format(), 5, 2}, 19, true, false);
+  if (scale == CaseScale::full) {
+    for (const WeightFormat* format : {&w4g8_format(), &w5g16_format(), &w6g8_format(), &w8_format()})
+      add({513, format, 1, 0}, 17, false, false);
   }
   return without_repeats(std::move(cases));
 }

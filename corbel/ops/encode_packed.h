@@ -8,7 +8,7 @@ namespace corbel {
 /// Rows of floats into a packed format, searching for the least squared error. What `corbel compile` spends its time
 /// on, and therefore an op.
 ///
-/// values      f32 [rows, columns], finite
+/// values      f32 or bf16 [rows, columns], finite; bf16 at any address (a checkpoint's own rows)
 /// importance  f32 [columns], finite and >= 0: what a column's squared error counts; empty: 1 for each
 /// matrix      packed strips of `rows` rows at a multiple of 64 bytes; all bytes are written
 /// errors      f32 [rows, blocks * 5]: an EncodeErrors for each row and block of 256 columns
@@ -23,9 +23,9 @@ namespace corbel {
 /// e = e + (importance * d) * d. The first multiplier with the least e holds. A lane adds its groups ascending; score =
 /// (sum * r) * r with r = s * (1 / largest).
 ///   1. s = bf16(largest * (factor / reach)), for each candidate's factor (encode_constants.h) in order; the first with
-///      the least score holds. reach = the largest magnitude that m * c can have on both sides. Several candidates of 4
-///      bits are evaluated with three of the eight multipliers, and the one that holds once more with all: with P the
-///      largest u and N the largest -u of a group, M = 1 + how many of 1, 2, 3 are below max(P, N) * (1 / 31), and
+///      the least score holds. reach = the largest magnitude that m * c can have on both sides. Candidates of 4 bits
+///      are evaluated with three of the eight multipliers, and of several the one that holds once more with all: with P
+///      the largest u and N the largest -u of a group, M = 1 + how many of 1, 2, 3 are below max(P, N) * (1 / 31), and
 ///      sign + where N >= P (codes reach further below zero), else -: sign M, -sign M, sign (M - 1), or sign 2 for M =
 ///      1
 ///   2. `refits` times: s' = bf16(s * (sum of (importance * q) * u / sum of (importance * q) * q)), q = m * c; it is

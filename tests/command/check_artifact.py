@@ -1,7 +1,9 @@
 """The commands about artifacts: inspect, diff, combine, extract, and models that run out of one file."""
 
+import concurrent.futures
 import json
 import pathlib
+import shutil
 import sys
 import tempfile
 import unittest
@@ -124,14 +126,50 @@ class Artifacts(unittest.TestCase):
         first = run(*words, environment=place)
         self.assertEqual(first[0], 0, first[2])
         self.assertIn("packing", first[2])
-        kept = list((self.folder / "cache/corbel").iterdir())
-        self.assertEqual(len(kept), 1)
+        self.assertEqual(len(list((self.folder / "cache/corbel").glob("*.corbel"))), 1)
         second = run(*words, environment=place)
         self.assertEqual(second[:2], first[:2])
         self.assertNotIn("packing", second[2])
         code, out, err = run("run", "--model", str(self.w8), "--quant", "w8", "hi", environment=place)
         self.assertEqual((code, out), (1, ""))
         self.assertIn("is an artifact, packed as it was compiled", err)
+
+    def test_what_is_packed_goes_by_content_and_not_by_name(self):
+        place = {"XDG_CACHE_HOME": str(self.folder / "by-content")}
+        words = ("--quant", "w8", "--max-tokens", "6", "The sea is")
+        copy = self.folder / "model"
+        shutil.copytree(PICO, copy)
+        self.assertIn("packing", run("run", "--model", str(copy), *words, environment=place)[2])
+        shutil.move(copy, self.folder / "elsewhere")
+        shutil.move(self.folder / "elsewhere", copy)
+        weights = copy / "model.safetensors"
+        data = bytearray(weights.read_bytes())
+        weights.unlink()
+        weights.write_bytes(data)  # the same content, another file
+        self.assertNotIn("packing", run("run", "--model", str(copy), *words, environment=place)[2])
+        data[len(data) // 3 + 700] ^= 1  # one bit of one weight, the size as before
+        weights.write_bytes(data)
+        self.assertIn("packing", run("run", "--model", str(copy), *words, environment=place)[2])
+        self.assertEqual(len(list((self.folder / "by-content/corbel").glob("*.corbel"))), 2)
+
+    def test_two_processes_that_pack_the_same_model_pack_it_once(self):
+        place = {"XDG_CACHE_HOME": str(self.folder / "together")}
+        words = ("run", "--model", str(PICO), "--quant", "w4", "--max-tokens", "6", "The sea is")
+        with concurrent.futures.ThreadPoolExecutor(3) as three:
+            answers = [one.result() for one in [three.submit(run, *words, environment=place) for _ in range(3)]]
+        self.assertEqual({(code, out) for code, out, err in answers}, {answers[0][:2]}, answers)
+        self.assertEqual(answers[0][0], 0)
+        self.assertEqual(sum("packed into" in err for code, out, err in answers), 1)
+        left = [path.name for path in (self.folder / "together/corbel").iterdir()]
+        self.assertEqual(sorted(pathlib.Path(name).suffix for name in left), [".content", ".corbel"], left)
+
+    def test_a_cache_that_cannot_be_written_is_named_and_left_as_it_is(self):
+        place = self.folder / "no-folder"
+        place.write_text("a file")
+        code, out, err = run("run", "--model", str(PICO), "--quant", "w8", "hi", environment={"XDG_CACHE_HOME": str(place)})
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn(f"{place}/corbel", err)
+        self.assertEqual(place.read_text(), "a file")
 
     def test_wrong_usage_exits_2(self):
         for words in (("inspect",), ("inspect", "a", "b"), ("diff", "a"), ("combine", "a", "-o", "b"), ("extract", "a", "-o", "b"), ("combine", "a", "b")):

@@ -1,5 +1,6 @@
 """corbel compile with bad input, and artifacts that this build must not run: what is said, and that nothing is left behind."""
 
+import json
 import pathlib
 import sys
 import tempfile
@@ -36,6 +37,26 @@ IMPOSSIBLE = (
     ("--quantize w4", '--quantize is "w4"; known: '),
     ("--method best", "best"),
     ("--threads 0", "--threads is 0"),
+)
+# TPU toolchains' spellings and what each is here; the built-in model is bf16.
+SPELLINGS = (
+    ("-q w4bf16", "--quant w4"),
+    ("--quantize w8bf16", "--quant w8"),
+    ("--quantize bf16", "--quant bf16"),
+    ("-q w4f16 --force", "--quant w4"),
+    ("-q w8f16 --force", "--quant w8"),
+    ("-q auto", "--quant auto"),
+    ("-q w4bf16 --q_group_size 64", "--quant w4"),
+    ("-q w4bf16 -g 8", "--quant w4 --group 8"),
+    ("-s 64 --max_input_length 16", "--context 64"),
+    ("--seq_length 64 -c bm1684x --num_device 1", "--context 64 --target cpu --tensor-parallel 1"),
+    ("--seq_length 64 --dynamic --chip bm1688", "--target cpu"),
+    ("--seq_length 64 --use_block_with_kv", ""),
+)
+LIMITS = (
+    ("-s 64 --max_input_length 16", {"kind": "static", "context_tokens": 64, "input_tokens": 16}),
+    ("--seq_length 64 --dynamic", {"kind": "dynamic"}),
+    ("--seq_length 64 --use_block_with_kv", {"kind": "dynamic"}),
 )
 # What only the model shows.
 REFUSED = (
@@ -85,6 +106,18 @@ class Compile(unittest.TestCase):
     def test_what_the_model_cannot_do_is_refused(self):
         for flags, words in REFUSED:
             self.check_refused(1, flags.split(), words)
+
+    def test_the_spellings_of_tpu_toolchains_make_the_plan_that_ours_make(self):
+        for theirs, ours in SPELLINGS:
+            code, out, err = run("compile", "-m", str(PICO), *theirs.split(), "--dry_run", "--json")
+            self.assertEqual(code, 0, (theirs, err))
+            self.assertEqual(json.loads(out), json.loads(run("compile", str(PICO), *ours.split(), "--dry-run", "--json")[1]), theirs)
+
+    def test_limits_by_their_spellings_stand_in_the_manifest(self):
+        for flags, limits in LIMITS:
+            self.assertEqual(self.compile("--quant", "w8", "--method", "fast", *flags.split())[0], 0)
+            told = json.loads(run("inspect", str(self.file), "--json")[1])["manifest"]["profiles"][0]["limits"]
+            self.assertEqual(told, limits, flags)
 
     def test_a_calibration_text_that_is_none_is_refused_by_name(self):
         for name, content, words in TEXTS:

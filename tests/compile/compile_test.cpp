@@ -1,8 +1,11 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "corbel/format/artifact.h"
+#include "corbel/format/packed_format.h"
 #include "tests/compile/tiny_checkpoint.h"
 
 namespace corbel {
@@ -120,6 +123,52 @@ TEST_F(Compile, MixedBitsUseTheirBudgetAndAreRefusedBelowTheSmallestFormats) {
   const auto refused = plan_compile(wanted, *bench.device);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("--bits 3"));
+}
+
+TEST_F(Compile, MixedBitsTakeFiveWhereTheyAreWorthMoreThanFourAndSix) {
+  Bench bench(2);
+  CompileRequest wanted = request("mixed.corbel");
+  wanted.bits = 8.2;  // padded to 512 columns: 5.25 bits are 8.3
+  const auto plan = plan_compile(wanted, *bench.device);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_TRUE(std::any_of(plan->tensors.begin(), plan->tensors.end(),
+                          [](const TensorPlan& tensor) { return tensor.format == &w5g16_format(); }));
+}
+
+TEST_F(Compile, RowsOfBf16GiveTheirBytesWhereTheyAreAsReadIntoFloats) {
+  Bench bench(2);
+  constexpr std::int64_t kRows = 37;
+  constexpr std::int64_t kColumns = 300;
+  std::vector<std::byte> stored(2 * kRows * kColumns + 1);
+  for (std::int64_t i = 0; i < kRows * kColumns; ++i) {
+    const bfloat16 value = to_bfloat16(0.03F * static_cast<float>(i * i % 1009 - 504) / static_cast<float>(1 + i % 7));
+    std::memcpy(stored.data() + 1 + 2 * i, &value, sizeof value);
+  }
+  SourceTensor tensor;
+  tensor.name = "x";
+  tensor.format = &bf16_format();
+  tensor.shape = {kRows, kColumns};
+  tensor.bytes = std::span(stored).subspan(1);  // at an odd address, as files have them
+  const RowReader reader(tensor, *bench.device);
+  const TensorView rows = reader.in_place(5, 32);
+  ASSERT_FALSE(rows.empty());
+  std::vector<float> values;
+  ASSERT_TRUE(reader.read(5, 32, values, Nonfinite::refuse));
+  for (const char* format : {"w4g16", "w4g8", "w5g16", "w6g8", "w8"}) {
+    MatrixEncoder encoder =
+        *MatrixEncoder::make(**find_weight_format(format), kColumns, QuantMethod::fast, {}, *bench.device);
+    std::vector<std::byte> in_place;
+    std::vector<std::byte> read;
+    TensorErrors errors;
+    encoder.encode(rows, in_place, errors);
+    encoder.encode(make_view(values.data(), {32, kColumns}), read, errors);
+    EXPECT_TRUE(in_place == read) << format;
+  }
+  // The last value of the last row: no vector of eight ends there.
+  const bfloat16 infinite = to_bfloat16(-HUGE_VALF);
+  std::memcpy(stored.data() + 1 + 2 * (37 * kColumns - 1), &infinite, sizeof infinite);
+  EXPECT_TRUE(reader.in_place(5, 32).empty());
+  EXPECT_FALSE(reader.in_place(5, 31).empty());
 }
 
 TEST_F(Compile, AFileThatCannotBeWrittenLeavesNothing) {

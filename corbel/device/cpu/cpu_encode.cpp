@@ -50,6 +50,27 @@ const float* padded(const float* from, std::int64_t count, float* room) noexcept
   return room;
 }
 
+/// 256 values of bfloat16 as floats. All of them at once is what a compiler makes vectors of.
+void widen(const std::byte* from, float* to) noexcept {
+  std::uint16_t halves[kColumns];
+  std::memcpy(halves, from, sizeof halves);
+  for (int i = 0; i < kColumns; ++i) {
+    const std::uint32_t bits = std::uint32_t{halves[i]} << 16;
+    std::memcpy(to + i, &bits, sizeof bits);
+  }
+}
+
+/// A row's 256 values from `begin` on: floats where they are, or copied to `room` with zeros behind the end.
+const float* block_row(const TensorView& values, std::int64_t row, std::int64_t begin, float* room) noexcept {
+  const std::int64_t count = values.columns() - begin;
+  if (values.dtype != DType::bf16) return padded(Rows<const float>(values)[row] + begin, count, room);
+  const std::byte* from = static_cast<const std::byte*>(values.row_range(row, 1).data) + begin * 2;
+  std::byte last[kColumns * 2] = {};
+  if (count < kColumns) from = static_cast<std::byte*>(std::memcpy(last, from, static_cast<std::size_t>(count * 2)));
+  widen(from, room);
+  return room;
+}
+
 void encode_block(const StripJob& job, std::int64_t first_row, std::int64_t b, std::byte* block) noexcept {
   float row_room[kStripRows][kColumns];
   float importance_room[kColumns];
@@ -63,8 +84,8 @@ void encode_block(const StripJob& job, std::int64_t first_row, std::int64_t b, s
   const std::int64_t rows = job.args.values.rows();
   for (int r = 0; r < kStripRows; ++r) {
     const bool inside = first_row + r < rows;
-    args.x[r] = inside ? padded(Rows<const float>(job.args.values)[first_row + r] + begin, count, row_room[r])
-                       : padded(nullptr, 0, row_room[r]);
+    args.x[r] =
+        inside ? block_row(job.args.values, first_row + r, begin, row_room[r]) : padded(nullptr, 0, row_room[r]);
     EncodedRow& out = args.out[r];
     out.errors = inside ? Rows<float>(job.args.errors)[first_row + r] + b * kEncodeErrorFloats : unused;
     if (job.state.layout == nullptr) {
