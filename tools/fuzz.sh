@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every fuzz target (ONLY="name name": these) for FUZZ_SECONDS (60), FUZZ_JOBS (1) at a time, from its seeds: fuzz/corpus/NAME
-# and what tools/fuzz_seeds.py takes from the goldens, with the words of fuzz/NAME.dict where there is one. What it learns stays in build/fuzz/corpus; a finding is written to
-# build/fuzz/findings and shown with the command that repeats it. Exit code 1 when there is one.
+# and what tools/fuzz_seeds.py takes from the goldens, with the words of fuzz/NAME.dict where there is one. An input may take
+# FUZZ_TIMEOUT (20) seconds by the clock: more where the machine has other work. What it learns stays in build/fuzz/corpus; a finding
+# is written to build/fuzz/findings and shown with the command that repeats it. Exit code 1 when there is one.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 seconds=${FUZZ_SECONDS:-60} jobs=${FUZZ_JOBS:-1}
@@ -14,7 +15,7 @@ run_one() {
   mkdir -p "$learned" "$findings"
   for folder in fuzz/corpus/$name build/fuzz/seeds/$name; do [ ! -d "$folder" ] || seeds+=("$folder"); done
   [ ! -f "fuzz/$name.dict" ] || seeds+=("-dict=fuzz/$name.dict")
-  if "$program" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$findings/" \
+  if "$program" -max_total_time="$seconds" -timeout="${FUZZ_TIMEOUT:-20}" -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$findings/" \
     "$learned" ${seeds[@]+"${seeds[@]}"} > "$log" 2>&1; then
     awk -v name="$name" -v seconds="$seconds" '/stat::number_of_executed_units/ {printf "%-24s %4d s ok, %d runs\n", name, seconds, $2}' "$log"
     return 0

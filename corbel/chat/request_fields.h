@@ -48,10 +48,10 @@ struct RequestField {
   double low = 0.0;  // of numbers and integers; both ends belong to the range
   double high = 0.0;
   bool low_is_open = false;          // but the lower one
-  std::string_view fallback = {};    // what a field that is left out means
-  std::string_view meaning = {};     // one line
+  std::string_view fallback;         // what a field that is left out means
+  std::string_view meaning;          // one line
   std::string_view from = "OpenAI";  // whose API has it
-  std::string_view only = {};        // JSON, several values with " | " between them
+  std::string_view only;             // JSON, several values with " | " between them
   std::uint16_t apis = static_cast<std::uint16_t>(Api::chat) | static_cast<std::uint16_t>(Api::completions);
 
   bool belongs_to(Api api) const noexcept { return (apis & static_cast<std::uint16_t>(api)) != 0; }

@@ -22,11 +22,11 @@ struct SampleInput {
   std::uint64_t position = 0;             // of the token to be chosen, counted from the first token of the prompt
   /// Bit t % 64 of word t / 64: token t may be chosen. Empty: all may; otherwise at least one may, and tokens beyond
   /// the mask may not.
-  std::span<const std::uint64_t> allowed = {};
+  std::span<const std::uint64_t> allowed;
   /// What DRY holds against tokens (dry_repeats.h), in any order; of a token's the longest counts.
-  std::span<const DryRepeat> repeats = {};
+  std::span<const DryRepeat> repeats;
   /// Not to be chosen, unless nothing else may be: stop ids before min_tokens.
-  std::span<const std::int32_t> banned_ids = {};
+  std::span<const std::int32_t> banned_ids;
 };
 
 /// Chooses tokens from logits. Filters, their order and their arithmetic are those of transformers' generate(); logits

@@ -114,6 +114,18 @@ TEST_F(Compile, AnInfiniteWeightThatIsAllowedLeavesTheOthersTheirImportance) {
   }
 }
 
+TEST_F(Compile, GptqIsRefusedForItsProductsWhereAnInfiniteWeightIsAllowed) {
+  Bench bench(2);
+  CompileRequest wanted = request("x.corbel", "w4", QuantMethod::gptq);
+  wanted.calibration = tokens();
+  wanted.allow_nonfinite = true;  // so the weight is not to blame, and the advice to allow it would lead nowhere
+  change_row(wanted, "model.layers.0.mlp.up_proj.weight", 11, [](std::span<float> row) { row[30] = kInfinite; });
+  const auto refused = compile_model(wanted, *bench.device, {});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("no finite products"));
+  EXPECT_THAT(files(), testing::IsEmpty());
+}
+
 /// Largest |stored - wanted| of one row, and the largest |wanted|.
 struct RowError {
   double error = 0.0;
