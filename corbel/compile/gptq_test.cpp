@@ -101,7 +101,7 @@ TEST(Gptq, LosesLessOfTheOutputThanTheSearchOnCorrelatedInputs) {
     std::vector<std::byte> corrected;
     TensorErrors search_errors;
     TensorErrors gptq_errors;
-    search->encode(w.data(), 20, searched, search_errors);
+    search->encode(make_view(w.data(), {20, kColumns}), searched, search_errors);
     std::vector<float> values = w;
     gptq->encode(values, 20, corrected, gptq_errors);
     EXPECT_LT(output_error(x, w, corrected, *format, kColumns), 0.5 * output_error(x, w, searched, *format, kColumns))
