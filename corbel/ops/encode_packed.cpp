@@ -153,7 +153,8 @@ EncodeErrors encode_indexed(const IndexedLayout& layout, const EncodePacked::Spe
   for (int c = 0; c < spec.candidates; ++c) {
     const bfloat16 scale =
         to_bfloat16(row.largest * (range.factor(c, spec.candidates) / encode_reach(layout.code_bits)));
-    const Choice choice = evaluate(layout, row, std::bit_cast<std::uint16_t>(scale), Multipliers::few);
+    const Multipliers which = spec.candidates > 1 ? Multipliers::few : Multipliers::all;
+    const Choice choice = evaluate(layout, row, std::bit_cast<std::uint16_t>(scale), which);
     if (choice.score < best.score || c == 0) best = choice;
   }
   if (spec.candidates > 1 && layout.code_bits == 4) best = evaluate(layout, row, best.scale, Multipliers::all);

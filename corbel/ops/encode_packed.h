@@ -23,9 +23,9 @@ namespace corbel {
 /// e = e + (importance * d) * d. The first multiplier with the least e holds. A lane adds its groups ascending; score =
 /// (sum * r) * r with r = s * (1 / largest).
 ///   1. s = bf16(largest * (factor / reach)), for each candidate's factor (encode_constants.h) in order; the first with
-///      the least score holds. reach = the largest magnitude that m * c can have on both sides. Candidates of 4 bits
-///      are evaluated with three of the eight multipliers, and of several the one that holds once more with all: with P
-///      the largest u and N the largest -u of a group, M = 1 + how many of 1, 2, 3 are below max(P, N) * (1 / 31), and
+///      the least score holds. reach = the largest magnitude that m * c can have on both sides. Several candidates of 4
+///      bits are evaluated with three of the eight multipliers, and the one that holds once more with all: with P the
+///      largest u and N the largest -u of a group, M = 1 + how many of 1, 2, 3 are below max(P, N) * (1 / 31), and
 ///      sign + where N >= P (codes reach further below zero), else -: sign M, -sign M, sign (M - 1), or sign 2 for M =
 ///      1
 ///   2. `refits` times: s' = bf16(s * (sum of (importance * q) * u / sum of (importance * q) * q)), q = m * c; it is

@@ -84,6 +84,11 @@ Result<void> RequestRecord::admit(EngineRequest& request, ModelMetrics& metrics)
   // Behind a byte that no client's own salt begins with: keys never share prefixes, whatever they ask for.
   if (!key_salt.empty()) request.prefix_salt = cat('\x01', key_salt, request.prefix_salt);
   metrics.note_request(request.choices, request.limits.max_tokens);
+  {
+    const std::lock_guard lock(mutex_);
+    prompt_tokens_ = tokens;
+    is_admitted_ = true;
+  }
   const auto watch = std::make_shared<Watch>(shared_from_this(), &metrics, std::move(request.on_text),
                                              std::move(request.on_end), std::move(request.on_error));
   watch->choices.resize(static_cast<std::size_t>(std::max(request.choices, 1)));
@@ -127,6 +132,8 @@ void RequestRecord::note_gone() {
 
 RequestRecord::~RequestRecord() {
   if (!done_) return;
+  // Whoever leaves before the engine took the request up gets no result that could say so.
+  if (client_left_ && is_admitted_ && finish_.empty()) finish_ = finish_reason_name(FinishReason::cancelled);
   done_({.arrived = arrived_utc_,
          .ms = std::chrono::duration<double, std::milli>(ended_ - arrived).count(),
          .id = std::move(id),

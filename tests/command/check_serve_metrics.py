@@ -49,7 +49,9 @@ class Told(unittest.TestCase):
                 connection = server.connect()
                 body = json.dumps({**ask, **LONG})
                 connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nx-api-key: hush-hush\r\nx-request-id: gone\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
-                connection.recv(10)
+                seen = b""
+                while b"data: " not in seen:  # it runs: what leaves before that has no end to tell of
+                    seen += connection.recv(4096)
                 connection.close()
                 self.assertEqual(server.request("GET", "/health")[0], 200)
                 os.rename(file, folder + "/moved.log")

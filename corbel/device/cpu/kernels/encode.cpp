@@ -218,7 +218,10 @@ CORBEL_INLINE void search_scale(const EncodeBlockArgs& args, const Codes& codes,
   for (int c = 0; c < args.candidates; ++c) {
     const uint16_t scale = narrow(row.largest * args.factors[c]);
     EncodeChoice choice;
-    evaluate<Codes, kGroups, kFew>(args, codes, row, scale, choice);
+    if (args.candidates > 1)
+      evaluate<Codes, kGroups, kFew>(args, codes, row, scale, choice);
+    else
+      evaluate<Codes, kGroups, false>(args, codes, row, scale, choice);
     if (c == 0 || choice.score < best.score) best = choice;
   }
   if (kFew && args.candidates > 1) evaluate<Codes, kGroups, false>(args, codes, row, best.scale, best);
