@@ -121,6 +121,10 @@ class Sandbox(unittest.TestCase):
                 file.parent.mkdir()
             with Served("--sandbox", "require", "--access-log", str(log), "--trace", str(trace)) as server:
                 self.assertEqual(server.chat(max_tokens=2)[0], 200)
+                for _ in range(1000):  # its line is written when the last thread lets go of it, perhaps after the answer
+                    if "/v1/chat/completions" in log.read_text():
+                        break
+                    server.request("GET", "/health")
                 log.rename(log.with_name("old"))
                 server.send_signal(signal.SIGHUP)
                 self.assertTrue(server.wait_for_line("read keys"))
