@@ -3,8 +3,6 @@
 
 #include "apps/command.h"
 #include "apps/device_setup.h"
-#include "apps/environment.h"
-#include "apps/number_text.h"
 #include "apps/table.h"
 #include "apps/terminal.h"
 #include "apps/tuning_file.h"
@@ -57,7 +55,7 @@ Result<void> tune(const TuneFlags& flags) {
     return {};
   }
   print(cat(open.device->info().profile(), ", ", open.device->info().threads,
-            " threads; time beside the value used so far\n", trials_text(report), "kept in ", file.string(), "\n"));
+            " threads; time beside the default\n", trials_text(report), "kept in ", file.string(), "\n"));
   return {};
 }
 

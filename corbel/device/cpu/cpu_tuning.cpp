@@ -101,7 +101,7 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-/// Seconds of each value, the sum over the knob's rows of the medians of turns.
+/// Time of each value, the sum over the knob's rows of the medians of turns, each as a share of the first value's.
 std::vector<double> time_values(const CpuKnob& knob, const std::vector<Contestant>& contestants,
                                 const Material& material) {
   std::vector<double> total(contestants.size(), 0.0);
@@ -113,7 +113,7 @@ std::vector<double> time_values(const CpuKnob& knob, const std::vector<Contestan
         if (turn > 0) seconds[i].push_back(once);  // the first touches what is new
       }
     }
-    // In shares of the first value's, so that the kinds of work weigh alike.
+    // Shares, so that the kinds of work weigh alike.
     const double first = median(seconds[0]);
     for (std::size_t i = 0; i < contestants.size(); ++i) total[i] += median(seconds[i]) / first;
   }
