@@ -89,10 +89,17 @@ Result<std::string> content_of(const ModelPackage& package, const TensorSource& 
 class PackingTurn {
  public:
   explicit PackingTurn(const fs::path& output) : path_(output.string() + ".lock") {
-    descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
-    print_error_text(cat("another process packs ", output.string(), "; waiting for it\n"));
-    while (::flock(descriptor_, LOCK_EX) != 0 && errno == EINTR && !interrupted()) {
+    for (bool told = false; !interrupted(); told = true) {
+      descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+      if (descriptor_ < 0) return;
+      if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+        if (!told) print_error_text(cat("another process packs ", output.string(), "; waiting for it\n"));
+        while (::flock(descriptor_, LOCK_EX) != 0 && errno == EINTR && !interrupted()) {
+        }
+      }
+      if (is_still_there()) return;
+      ::close(descriptor_);  // whoever had it took the file away: the next one to come locks another
+      descriptor_ = -1;
     }
   }
   ~PackingTurn() {
@@ -104,6 +111,12 @@ class PackingTurn {
   PackingTurn& operator=(const PackingTurn&) = delete;
 
  private:
+  bool is_still_there() const {
+    struct stat held = {};
+    struct stat named = {};
+    return ::fstat(descriptor_, &held) == 0 && ::stat(path_.c_str(), &named) == 0 && held.st_ino == named.st_ino;
+  }
+
   std::string path_;
   int descriptor_ = -1;
 };
