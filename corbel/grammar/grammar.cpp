@@ -147,6 +147,15 @@ Result<Id> compile_part(GrammarBuilder& builder, const GrammarSource& source, in
   return fail(Code::bad_request, "unknown kind of part");
 }
 
+/// The first schema that no text satisfies, with its place: what a refusal names. Compiles again, for refusals alone.
+std::string part_without_text(const GrammarSource& source, const GrammarOptions& options) {
+  if (source.kind == GrammarSource::Kind::json_schema) return why_no_text(options, source.text, source.at);
+  for (const GrammarSource& part : source.parts) {
+    if (std::string why = part_without_text(part, options); !why.empty()) return why;
+  }
+  return {};
+}
+
 std::size_t source_bytes(const GrammarSource& source) {
   std::size_t bytes = source.text.size() + source.at.size() + 1;
   for (const GrammarSource& part : source.parts) bytes += source_bytes(part);
@@ -188,8 +197,10 @@ Result<Grammar> compile_grammar(const GrammarSource& source, const GrammarOption
   const Result<Id> start = compile_part(builder, source, 0);
   if (!start) return forward_failure(start, kDoing);
   Result<Grammar> grammar = builder.finish(*start);
-  if (!grammar) return forward_failure(grammar, kDoing);
-  return grammar;
+  if (grammar) return grammar;
+  const std::string why = builder.has_no_text(*start) ? part_without_text(source, options) : "";
+  if (!why.empty()) return fail(grammar.error().code, cat(kDoing, ": ", why));
+  return forward_failure(grammar, kDoing);
 }
 
 }  // namespace corbel

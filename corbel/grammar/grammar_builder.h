@@ -21,6 +21,7 @@ class GrammarBuilder {
 
   const GrammarOptions& options() const { return options_; }
   NodeStore& nodes() { return nodes_; }
+  const NodeStore& nodes() const { return nodes_; }
   /// Schemas that stand in the grammar already, by text and part.
   std::unordered_map<std::string, Id>& schemas() { return schemas_; }
 
@@ -61,9 +62,10 @@ class GrammarBuilder {
   Result<Grammar> finish(Id start);
   /// Is there no text at all that `start` stands for?
   bool has_no_text(Id start) const { return !productive_nodes()[start]; }
+  /// By node: is there any text that it stands for?
+  std::vector<bool> productive_nodes() const;
 
  private:
-  std::vector<bool> productive_nodes() const;
   Result<Dfa> table_within(const Regular::Limits& limits, const std::function<Result<Regular::Id>(Regular&)>& make);
 
   GrammarOptions options_;

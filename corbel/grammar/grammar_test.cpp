@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <random>
 
 #include "corbel/grammar/token_masker.h"
 
@@ -232,6 +235,60 @@ TEST(TokenMasker, AVocabularyWithoutAByteNeverStopsInFrontOfIt) {
   GrammarCursor cursor = masker->start();
   EXPECT_EQ(masker->forced_bytes(cursor), "\"ab\"");
   EXPECT_FALSE(compile_grammar(GrammarSource::literal("z"), {.alphabet = vocabulary->single_bytes()}));
+}
+
+TEST(Grammar, ARefusalForWantOfTextsNamesTheSchemaThatHasNone) {
+  const auto names = [](const std::string& schema, const std::string& place, const std::string& why) {
+    const std::string message = refusal(schema);
+    EXPECT_NE(message.find(place), std::string::npos) << message;
+    EXPECT_NE(message.find(why), std::string::npos) << message;
+  };
+  names(R"({"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"array","minItems":1,
+            "items":{"type":"integer","minimum":5,"maximum":4}}},"required":["a","b"]})",
+        "\"#/properties/b/items\"", "contradict");
+  names(R"({"anyOf":[{"enum":[]},{"type":"string","minLength":3,"maxLength":2}]})", "\"#\"", "contradict");
+  names(R"({"$defs":{"n":{"type":"object","properties":{"next":{"$ref":"#/$defs/n"}},"required":["next"]}},
+            "type":"array","items":{"$ref":"#/$defs/n"},"minItems":1})",
+        "\"#/$defs/n\"", "needs itself");
+}
+
+TEST(Grammar, NumbersNearTheirBoundsAreInsideThemAsDoublesToo) {
+  std::mt19937_64 random(11);
+  int accepted = 0;
+  for (int round = 0; round < 40; ++round) {
+    const double unit =
+        std::ldexp(1.0 + static_cast<double>(random() >> 11) * 0x1p-53, static_cast<int>(random() % 12));
+    const double low = (random() % 2 == 0 ? 1 : -1) * (round % 3 == 0 ? std::floor(unit) : unit);
+    double high = low;
+    for (std::uint64_t steps = 2 + random() % 4; steps > 0; --steps) high = std::nextafter(high, HUGE_VAL);
+    char schema[200];
+    std::snprintf(schema, sizeof schema, R"({"type":"number","exclusiveMinimum":%.17g,"exclusiveMaximum":%.17g})", low,
+                  high);
+    const auto masker = masker_of(GrammarSource::json_schema(schema));
+    for (int i = 0; i < 200; ++i) {
+      const double share = static_cast<double>(random() >> 11) * 0x1p-53;
+      char text[80];
+      std::snprintf(text, sizeof text, "%.*Lf", static_cast<int>(10 + random() % 11),
+                    static_cast<long double>(low) + share * (static_cast<long double>(high) - low));
+      if (!accepts(*masker, text)) continue;
+      ++accepted;
+      const double read = std::strtod(text, nullptr);
+      EXPECT_TRUE(low < read && read < high) << schema << ' ' << text;
+    }
+  }
+  EXPECT_GT(accepted, 200);
+}
+
+TEST(Grammar, WholeNumbersThatLoseDigitsWhenReadAreHeldBackOrRefused) {
+  const auto masker = masker_of(GrammarSource::json_schema(
+      R"({"type":"integer","minimum":1000000000000000000000000000000,"maximum":2000000000000000000000000000000})"));
+  EXPECT_TRUE(accepts(*masker, "1500000000000000000000000000000"));
+  EXPECT_FALSE(accepts(*masker, "1000000000000000000000000000000"));  // perhaps the bound, perhaps below it
+  EXPECT_FALSE(accepts(*masker, "2000000000000000000000000000000"));
+  EXPECT_NE(refusal(R"({"const":[1000000000000000000000000000000]})").find("keyword \"const\""), std::string::npos);
+  EXPECT_NE(refusal(R"({"enum":[1,18446744073709551617]})").find("keyword \"enum\""), std::string::npos);
+  EXPECT_TRUE(
+      accepts(*masker_of(GrammarSource::json_schema(R"({"const":18446744073709551615})")), "18446744073709551615"));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "corbel/grammar/json_text.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -39,6 +40,12 @@ std::string json_string_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) append_json_character(out, c);
   return out + '"';
+}
+
+bool is_rounded(const Json& value) {
+  constexpr double kWhole64 = 18446744073709551616.0;  // 2^64
+  if (value.is_structured()) return std::any_of(value.begin(), value.end(), is_rounded);
+  return value.is_number_float() && std::abs(value.get<double>()) >= kWhole64;
 }
 
 std::string json_text(const Json& value) {

@@ -17,6 +17,9 @@ std::string json_string_text(std::string_view text);
 /// A value without spaces, keys in their order. Whole numbers below 2^53 have neither point nor exponent.
 std::string json_text(const Json& value);
 
+/// Is a number in it of 2^64 or more: perhaps a whole one that was rounded when it was read?
+bool is_rounded(const Json& value);
+
 /// One character of a string in every way that JSON can write it: UTF-8, a short escape, \uXXXX, a pair of surrogates.
 /// Lone surrogates are none.
 Regular::Id json_character(Regular& regular);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
@@ -11,6 +13,7 @@ namespace corbel {
 namespace {
 
 constexpr std::size_t kDoubleDigits = 15;  // decimals of so many digits are different doubles
+constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 int compare_magnitudes(const Decimal& a, const Decimal& b) {
   if (a.whole.size() != b.whole.size()) return a.whole.size() < b.whole.size() ? -1 : 1;
@@ -117,6 +120,25 @@ std::uint32_t fraction_digits(const NumberBounds& bounds) {
   return static_cast<std::uint32_t>(std::max(apart, needed));
 }
 
+double nearest_double(const Decimal& value) {
+  const std::string text = cat(value.negative ? "-" : "", value.whole, ".", value.fraction, "0");
+  double number = 0.0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+/// Who reads a number as a double sees `bound` itself in a text that lies just behind it. So an exclusive bound that
+/// texts of `digits` decimals come so near to, or a whole one that is no double, gives way to the next double inside:
+/// rounding keeps the order of numbers, and what is not below that double in decimals is not in doubles either.
+void move_inside(std::optional<NumberBounds::Bound>& bound, std::uint32_t digits, double inside) {
+  if (!bound || bound->value.zero() || bound->value.whole.size() + digits <= kDoubleDigits) return;
+  const double number = nearest_double(bound->value);
+  const int order = compare(Decimal::of(number), bound->value);
+  const bool outside = inside > 0 ? order < 0 : order > 0;
+  if (!bound->exclusive && !outside) return;
+  bound = NumberBounds::Bound{Decimal::of(std::nextafter(number, inside)), false};
+}
+
 }  // namespace
 
 Decimal Decimal::of(const Json& number) {
@@ -157,9 +179,14 @@ void NumberBounds::lower_high(const Decimal& value, bool exclusive) {
 }
 
 Regular::Id number_in(Regular& regular, const NumberBounds& bounds, NumberKind kind) {
-  Magnitudes magnitudes(regular, kind == NumberKind::whole ? 0 : fraction_digits(bounds));
-  const auto& low = bounds.low;
-  const auto& high = bounds.high;
+  const std::uint32_t digits = kind == NumberKind::whole ? 0 : fraction_digits(bounds);
+  Magnitudes magnitudes(regular, digits);
+  auto low = bounds.low;
+  auto high = bounds.high;
+  if (kind == NumberKind::any) {
+    move_inside(low, digits, kInfinite);
+    move_inside(high, digits, -kInfinite);
+  }
   Regular::Id positive = high && high->value.negative ? regular.nothing() : magnitudes.all();
   if (low && !low->value.negative) positive = regular.both(positive, magnitudes.at_least(*low));
   if (high && !high->value.negative) positive = regular.both(positive, magnitudes.at_most(*high));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "corbel/base/quote.h"
+
 namespace corbel {
 namespace {
 
@@ -63,6 +65,56 @@ Result<SchemaCompiler::Id> SchemaCompiler::compile(const Schemas& schemas) {
     }
   }
   return start;
+}
+
+namespace {
+
+/// The first rule without a text that `id`, which has none either, needs; UINT32_MAX: it lacks one by itself.
+std::uint32_t barren_rule(const NodeStore& nodes, const std::vector<bool>& productive, NodeStore::Id id) {
+  using Kind = Grammar::Kind;
+  while (nodes.node(id).kind == Kind::concat || nodes.node(id).kind == Kind::repeat) {
+    const Grammar::Node& node = nodes.node(id);
+    id = node.kind == Kind::concat && productive[node.a] ? node.b : node.a;
+  }
+  if (nodes.node(id).kind == Kind::rule) return nodes.node(id).a;
+  if (nodes.node(id).kind != Kind::either) return UINT32_MAX;
+  for (const NodeStore::Id choice : nodes.children(id)) {
+    if (const std::uint32_t rule = barren_rule(nodes, productive, choice); rule != UINT32_MAX) return rule;
+  }
+  return UINT32_MAX;
+}
+
+}  // namespace
+
+std::string SchemaCompiler::why_no_text(Id start) const {
+  const NodeStore& nodes = builder_.nodes();
+  const std::vector<bool> productive = builder_.productive_nodes();
+  if (productive[start]) return {};
+  std::set<std::uint32_t> seen;
+  std::uint32_t at = UINT32_MAX;
+  bool endless = false;
+  for (std::uint32_t rule = barren_rule(nodes, productive, start); rule != UINT32_MAX && !endless;) {
+    endless = !seen.insert(rule).second;
+    at = rule;
+    rule = barren_rule(nodes, productive, nodes.grammar().rules[rule]);
+  }
+  const auto found = std::find_if(rules_.begin(), rules_.end(), [at](const auto& entry) { return entry.second == at; });
+  const Json* place = found == rules_.end() ? &document_.root() : found->first[0];
+  return cat("JSON schema at ", quote(document_.path_of(place)), ": no text satisfies it: ",
+             endless ? "a value needs itself without end"
+                     : "its keywords contradict each other, or the vocabulary lacks bytes that it needs");
+}
+
+std::string why_no_text(const GrammarOptions& options, std::string_view text, const std::string& at) {
+  Result<Json> json = parse_json(text, "JSON schema");
+  if (!json) return {};
+  const SchemaDocument document(*std::move(json));
+  const Result<const Json*> schema = document.resolve(&document.root(), at.empty() ? "#" : at);
+  if (!schema) return {};
+  GrammarBuilder builder(options);
+  SchemaCompiler compiler(document, builder, OneOf::proven_disjoint);
+  const Result<GrammarBuilder::Id> start = compiler.compile({*schema});
+  return start ? compiler.why_no_text(*start) : "";
 }
 
 Result<GrammarBuilder::Id> compile_schema(GrammarBuilder& builder, std::string_view text, const std::string& at) {

@@ -32,6 +32,8 @@ class SchemaCompiler {
 
   /// A value that satisfies all of `schemas`, as a rule; every rule it needs is written.
   Result<Id> compile(const Schemas& schemas);
+  /// Where and why `start`, which compile() gave, has no text; empty: it has one.
+  std::string why_no_text(Id start) const;
   /// As compile_raw_string().
   Result<Id> raw_string(const Schemas& schemas, std::string_view end);
 
@@ -50,7 +52,7 @@ class SchemaCompiler {
 
   // schema_kinds.cpp
   Result<Id> value_of(const SchemaBranch& branch);
-  Result<Id> enumerated(const SchemaBranch& branch, const Json& candidates);
+  Result<Id> enumerated(const SchemaBranch& branch, const Json& candidates, std::string_view keyword);
   Result<Id> number_of(const SchemaBranch& branch, std::uint32_t kinds);
   Result<Id> string_of(const SchemaBranch& branch);
   Result<Id> array_of(const SchemaBranch& branch);
@@ -78,6 +80,8 @@ class SchemaCompiler {
 
 /// A schema document, or the part of it that `at` refers to, as a node of `builder`.
 Result<GrammarBuilder::Id> compile_schema(GrammarBuilder& builder, std::string_view text, const std::string& at);
+/// Which part of it no text satisfies, and why; empty: some text does, or it does not compile.
+std::string why_no_text(const GrammarOptions& options, std::string_view text, const std::string& at);
 /// The strings that it allows as they are, without marks and escapes: those without control characters and backslashes,
 /// and without the first byte of `end`, where the schema says more than a list of texts.
 Result<GrammarBuilder::Id> compile_raw_string(GrammarBuilder& builder, std::string_view text, const std::string& at,

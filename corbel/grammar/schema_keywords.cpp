@@ -97,7 +97,7 @@ class KeywordReader {
   }
   Failure wrong(std::string_view keyword, std::string_view expected) const {
     return document_.refuse(&schema_, keyword,
-                            cat("is ", quote(find(keyword)->dump(-1, ' ', true)), "; it must be ", expected));
+                            cat("is ", clip(find(keyword)->dump(-1, ' ', true)), "; it must be ", expected));
   }
   Failure unsupported(std::string_view keyword, std::string_view what) const {
     return document_.refuse(&schema_, keyword, what);
@@ -147,7 +147,10 @@ class KeywordReader {
 
   Result<void> add_bound(std::string_view keyword, const Json& bound, bool exclusive, bool low) {
     if (!bound.is_number()) return wrong(keyword, "a number");
-    const Decimal value = Decimal::of(bound);
+    // A whole number that is too long for 64 bits was rounded when it was read: the next double inside surely holds.
+    const bool rounded = is_rounded(bound);
+    const double inside = low ? HUGE_VAL : -HUGE_VAL;
+    const Decimal value = Decimal::of(rounded ? Json(std::nextafter(bound.get<double>(), inside)) : bound);
     if (value.whole.size() > kMaxDigits || value.fraction.size() > 30) {
       const bool wide = value.whole.size() > kMaxDigits && value.negative == low;
       if (wide) return {};  // no number that is written reaches it

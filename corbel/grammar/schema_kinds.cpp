@@ -29,9 +29,9 @@ Result<Id> SchemaCompiler::value_of(const SchemaBranch& branch) {
     if (keywords.enumeration != nullptr) candidates = keywords.enumeration;
   }
   for (const SchemaKeywords& keywords : branch.all) {
-    if (keywords.constant != nullptr) return enumerated(branch, Json::array({*keywords.constant}));
+    if (keywords.constant != nullptr) return enumerated(branch, Json::array({*keywords.constant}), "const");
   }
-  if (candidates != nullptr) return enumerated(branch, *candidates);
+  if (candidates != nullptr) return enumerated(branch, *candidates, "enum");
   std::vector<Id> choices;
   if ((kinds & kNull) != 0) {
     CORBEL_ASSIGN(const Id null, builder_.literal("null"));
@@ -61,7 +61,7 @@ Result<Id> SchemaCompiler::value_of(const SchemaBranch& branch) {
   return builder_.nodes().either(choices);
 }
 
-Result<Id> SchemaCompiler::enumerated(const SchemaBranch& branch, const Json& candidates) {
+Result<Id> SchemaCompiler::enumerated(const SchemaBranch& branch, const Json& candidates, std::string_view keyword) {
   std::vector<std::string> texts;
   for (const Json& candidate : candidates) {
     bool good = true;
@@ -73,6 +73,8 @@ Result<Id> SchemaCompiler::enumerated(const SchemaBranch& branch, const Json& ca
     const ByteSet& alphabet = builder_.options().alphabet;
     good = good &&
            std::all_of(text.begin(), text.end(), [&](char c) { return alphabet.has(static_cast<std::uint8_t>(c)); });
+    if (good && is_rounded(candidate))
+      return placed(document_, branch, keyword, {Code::bad_request, "numbers of 2^64 and more are not kept exactly"});
     if (good) texts.push_back(std::move(text));
   }
   return builder_.add_table(dfa_of_literals(std::move(texts)));

@@ -11,6 +11,7 @@ import argparse
 import collections
 import itertools
 import json
+import math
 import os
 import random
 import re
@@ -162,6 +163,11 @@ def random_string_schema(rng):
 
 
 def random_number_schema(rng):
+    if rng.random() < 0.15:  # bounds that are a few doubles apart
+        low = high = rng.choice([1, -1]) * rng.choice([3.0, 2.0**53, 0.1, rng.uniform(0, 100)])
+        for _ in range(rng.randrange(2, 6)):
+            high = math.nextafter(high, math.inf)
+        return {"type": "number", "exclusiveMinimum": low, "exclusiveMaximum": high}
     schema = {"type": rng.choice(["integer", "number"])}
     low = rng.choice([0, 1, -5, -100, 0.5, -2.25, 17, 1000, 0.001])
     if rng.random() < 0.6:
