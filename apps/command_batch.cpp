@@ -1,12 +1,13 @@
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <limits>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "apps/batch_output.h"
 #include "apps/command.h"
 #include "apps/draft_setup.h"
 #include "apps/model_setup.h"
@@ -15,7 +16,6 @@
 #include "apps/terminal.h"
 #include "corbel/base/checksum.h"
 #include "corbel/base/mapped_file.h"
-#include "corbel/base/output_file.h"
 #include "corbel/base/quote.h"
 #include "corbel/chat/answer_receipt.h"
 #include "corbel/chat/completion_json.h"
@@ -61,6 +61,12 @@ Result<std::vector<BatchLine>> read_lines(const std::string& file) {
     CORBEL_ASSIGN(Json json, parse_json(one, place));
     const JsonFields fields(json, place);
     BatchLine line;
+    for (auto it = json.begin(); json.is_object() && it != json.end(); ++it) {
+      constexpr std::array<std::string_view, 4> kFields = {"custom_id", "method", "url", "body"};
+      if (std::find(kFields.begin(), kFields.end(), it.key()) == kFields.end())
+        return bad_line(file, number,
+                        cat(quote(it.key()), " is not known; a line has custom_id, method, url and body"));
+    }
     CORBEL_ASSIGN(line.custom_id, fields.require_string("custom_id"));
     CORBEL_ASSIGN(const std::string method, fields.get_string("method", "POST"));
     CORBEL_ASSIGN(const std::string url, fields.get_string("url", "/v1/chat/completions"));
@@ -79,92 +85,20 @@ Result<std::vector<BatchLine>> read_lines(const std::string& file) {
 }
 
 /// What belongs to the answers: another model or file does not go on where this one stopped.
-Checksum run_key(const std::vector<BatchLine>& lines, const OpenRunner& open, const std::string& strategy) {
+Checksum run_key(const std::vector<BatchLine>& lines, const ReceiptIssuer& receipts, const std::string& name) {
   RunningChecksum sum;
   const auto add = [&sum](std::string_view text) { sum.add(std::as_bytes(std::span(text))); };
-  add(open.model->loaded.package->description());
-  add(open.device.device->info().profile());
-  const TextModelInfo& model = open.model->model().info();
-  for (const std::int64_t number :
-       {open.runner->limits().context_tokens, model.weight_bytes, model.cache.bytes_per_page()})
-    add(cat(number, " "));
-  add(strategy);
+  const RunIdentity& run = receipts.run;
+  for (const std::string& part :
+       {run.model_hash, run.profile, run.strategy, run.kv_cache, receipts.corbel, receipts.model, name})
+    add(part + "\n");
+  add(cat(receipts.context_tokens, "\n"));
   for (const BatchLine& line : lines) {
     add(line.custom_id);
     add(line.body.dump());
   }
   return sum.value();
 }
-
-/// OUT.jsonl.part: a first line that names the run, then the answers in the order of the requests. Renamed at the end.
-class BatchOutput {
- public:
-  static Result<BatchOutput> open(const std::string& path, const std::string& key,
-                                  const std::vector<BatchLine>& lines) {
-    BatchOutput output;
-    CORBEL_ASSIGN(output.target_, write_target(path));
-    output.part_ = output.target_.string() + ".part";
-    CORBEL_ASSIGN(output.file_, OutputFile::open(output.part_, OutputFile::Start::as_it_is));
-    CORBEL_ASSIGN(const std::int64_t size, output.file_.size());
-    std::string text(static_cast<std::size_t>(size), '\0');
-    CORBEL_TRY(output.file_.read(0, std::as_writable_bytes(std::span(text))));
-    const std::string head = cat("corbel batch ", key, "\n");
-    output.head_ = std::ssize(head);
-    if (!text.starts_with(head)) {
-      CORBEL_TRY(output.file_.resize(0));
-      CORBEL_TRY(output.append(head));
-      return output;
-    }
-    output.end_ = output.head_;
-    for (std::size_t end = text.find('\n', head.size()); end != std::string::npos && output.done_ < std::ssize(lines);
-         end = text.find('\n', end + 1)) {
-      output.end_ = static_cast<std::int64_t>(end) + 1;
-      ++output.done_;
-    }
-    CORBEL_TRY(output.file_.resize(output.end_));  // half a line
-    return output;
-  }
-  std::int64_t done() const noexcept { return done_; }
-
-  /// Takes answer `index` in, in any order; writes those whose turn has come.
-  Result<void> put(std::int64_t index, std::string line) {
-    early_[index] = std::move(line);
-    for (auto next = early_.find(done_); next != early_.end(); next = early_.find(done_)) {
-      CORBEL_TRY(append(next->second));
-      early_.erase(next);
-      ++done_;
-    }
-    return {};
-  }
-
-  /// Without the first line, under its own name.
-  Result<void> finish() {
-    std::string text(static_cast<std::size_t>(end_ - head_), '\0');
-    CORBEL_TRY(file_.read(head_, std::as_writable_bytes(std::span(text))));
-    CORBEL_ASSIGN(OutputFile whole, OutputFile::open(target_.string() + ".new", OutputFile::Start::empty));
-    if (const auto written = whole.write(0, std::as_bytes(std::span(text))); !written) {
-      whole.remove();
-      return forward_failure(written);
-    }
-    CORBEL_TRY(whole.rename_to(target_));
-    file_.remove();
-    return {};
-  }
-
- private:
-  Result<void> append(const std::string& text) {
-    CORBEL_TRY(file_.write(end_, std::as_bytes(std::span(text))));
-    end_ += std::ssize(text);
-    return {};
-  }
-  std::filesystem::path target_;
-  std::filesystem::path part_;
-  OutputFile file_;
-  std::int64_t head_ = 0;
-  std::int64_t end_ = 0;
-  std::int64_t done_ = 0;
-  std::map<std::int64_t, std::string> early_;
-};
 
 std::string record_of(const std::string& custom_id, int status, Json body) {
   const std::string id = to_string(checksum_of(custom_id)).substr(0, 24);
@@ -225,11 +159,9 @@ class Batch {
   }
   std::string summary() const {
     const double seconds = passed();
-    const EngineFigures figures = engine_.figures();
     return cat(std::ssize(lines_) - begun_at_, " requests (", failed_, " failed), ", prompt_tokens_, " prompt tokens (",
-               figures.prefix.hit_tokens, " from shared prefixes), ", tokens_, " generated in ",
-               format("%.1f", seconds), " s: ", format("%.1f", static_cast<double>(tokens_) / std::max(seconds, 1e-3)),
-               " tok/s\n");
+               cached_tokens_, " from shared prefixes), ", tokens_, " generated in ", format("%.1f", seconds),
+               " s: ", format("%.1f", static_cast<double>(tokens_) / std::max(seconds, 1e-3)), " tok/s\n");
   }
 
  private:
@@ -266,11 +198,15 @@ class Batch {
     if (!parsed) return put(index, 400, chat_error_json(parsed.error()));
     const auto asked = std::make_shared<Asked>();
     asked->completion = *std::move(parsed);
+    if (asked->completion.model.empty()) asked->completion.model = open_.model->loaded.package->name();
     EngineRequest request = asked->completion.request;
     asked->results.resize(static_cast<std::size_t>(request.choices));
     request.on_end = [this, index, asked](GenerateResult result) {
       tokens_ += result.figures.generated_tokens;
-      if (result.choice == 0) prompt_tokens_ += result.figures.prompt_tokens;
+      if (result.choice == 0) {
+        prompt_tokens_ += result.figures.prompt_tokens;
+        cached_tokens_ += result.figures.cached_tokens;
+      }
       const std::uint32_t choice = result.choice;
       asked->results[choice] = std::move(result);
       if (++asked->ended < std::ssize(asked->results)) return;
@@ -311,18 +247,26 @@ class Batch {
   std::int64_t failed_ = 0;
   std::int64_t tokens_ = 0;
   std::int64_t prompt_tokens_ = 0;
+  std::int64_t cached_tokens_ = 0;
   double shown_at_ = 0.0;
   Result<void> written_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 Result<std::string> run_file(const BatchFlags& flags, const std::string& model, const std::string& file) {
+  CORBEL_TRY(check_batch_target(flags.output, file));
   CORBEL_ASSIGN(const std::vector<BatchLine> lines, read_lines(file));
   CORBEL_ASSIGN(BatchModel batch_model, open_batch_model(flags, model));
   OpenRunner* const open = batch_model.open.get();
-  CORBEL_ASSIGN(BatchOutput output,
-                BatchOutput::open(flags.output, to_string(run_key(lines, *open, flags.device.strategy)), lines));
+  const std::string name = open->model->loaded.package->name();
+  CORBEL_ASSIGN(
+      BatchOutput output,
+      BatchOutput::open(flags.output, to_string(run_key(lines, batch_model.receipts, name)), std::ssize(lines)));
   std::string text;
+  if (output.starts_over())
+    print_error_text(
+        "the answers of an earlier run belong to other requests, another model or another version of it, "
+        "or other settings: starting over\n");
   if (output.done() > 0) text = cat("went on after ", output.done(), " answers of an earlier run\n");
   CORBEL_ASSIGN(const std::unique_ptr<OpenDraft> draft, open_draft(flags.draft, flags.device, *open));
   EngineOptions engine = engine_options(flags.draft, draft.get());
@@ -364,6 +308,8 @@ int run_batch(const std::vector<std::string>& arguments) {
   if (flags.files.empty() || flags.files.size() > 2)
     return usage("batch takes a model and a file of requests, or the file alone");
   if (flags.output.empty()) return usage("--output FILE is missing");
+  if (flags.output == "-")
+    return usage("--output is -; answers go to a file, from which a run that is cut off goes on");
   if (const std::int64_t wanted = flags.concurrency.value_or(1); wanted < 1 || wanted > kMostConcurrency)
     return usage(cat("--concurrency is ", wanted, "; it must be 1 to ", kMostConcurrency));
   if (flags.context && *flags.context < 1) return usage(cat("--context is ", *flags.context, "; it must be 1 or more"));

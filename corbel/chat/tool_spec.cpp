@@ -33,6 +33,9 @@ Result<ToolSpec> read_tool(const Json& entry, const std::string& path) {
   spec.parameters = {{"type", "object"}, {"properties", Json::object()}, {"additionalProperties", false}};
   if (const Json* parameters = function.find("parameters"); parameters != nullptr) {
     if (!parameters->is_object()) return function.refuse("parameters", "must be a JSON schema, an object");
+    // Calls have members: what is read back of any other value would be no call.
+    if (const auto kind = parameters->find("type"); kind != parameters->end() && kind->is_string() && *kind != "object")
+      return function.refuse("parameters", cat("must describe an object; its \"type\" is ", clip(kind->dump())));
     if (!parameters->empty()) spec.parameters = *parameters;
   }
   return spec;

@@ -2,7 +2,11 @@
 """corbel batch. usage: check_batch.py CORBEL SOURCE_FOLDER"""
 
 import json
+import os
 import pathlib
+import pty
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +14,7 @@ import tempfile
 import time
 import unittest
 
-from runner import CORBEL, HAS_PICO, run
+from runner import CORBEL, HAS_PICO, PICO, run
 
 
 def chat(text, **fields):
@@ -203,6 +207,7 @@ class Batch(unittest.TestCase):
     def test_refusals_name_the_path_of_the_field(self):
         cases = [({"top_logprobs": 21, "logprobs": True}, "top_logprobs"), ({"n": 129}, "n"), ({"stream": True}, "stream"),
                  ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function.name"),
+                 ({"tools": [{"type": "function", "function": {"name": "a", "parameters": {"type": "string"}}}]}, "tools[0].function.parameters"),
                  ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"not": {}}}}}, "response_format.json_schema.schema"),
                  ({"logit_bias": {"1": 200}}, "logit_bias.1"), ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content")]
         answers = self.run_at([chat("a") | fields for fields, _ in cases])
@@ -244,17 +249,86 @@ class Batch(unittest.TestCase):
         head = whole.splitlines(keepends=True)[0]
         self.assertEqual(run("batch", str(file), "-o", str(self.out), "--kv-cache", "f32")[0], 0)
         part.write_bytes(first_line + head)
-        self.assertNotIn("went on", run("batch", str(file), "-o", str(self.out), "--kv-cache", "f32")[2])
+        other = run("batch", str(file), "-o", str(self.out), "--kv-cache", "f32")[2]
+        self.assertNotIn("went on", other)
+        self.assertIn("starting over", other)
         part.write_bytes(first_line + head)
         self.assertIn("went on after 1 answers", run("batch", str(file), "-o", str(self.out))[2])
         part.write_bytes(b"corbel batch of another file\nanswer\n")
         self.assertNotIn("went on", run("batch", str(file), "-o", str(self.out))[2])
         self.assertEqual(self.out.read_bytes(), whole)
 
+    def test_at_a_terminal_progress_has_a_rate_and_the_time_left(self):
+        file = write(self.folder / "in.jsonl", [chat(f"Count to {i}.", max_tokens=60, ignore_eos=True) for i in range(60)])
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen([CORBEL, "batch", str(file), "-o", str(self.out), "--concurrency", "4"], stdin=subprocess.DEVNULL, stderr=theirs)
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:  # what Linux says when nobody holds the other end any more
+                break
+            if not piece:
+                break
+            shown += piece
+        os.close(ours)
+        self.assertEqual(process.wait(), 0)
+        lines = re.findall(r"(\d+) of 60  [\d.]+ rows/s  (\d+) running(?:  ([^ ]+.*?) left)?", shown.decode())
+        self.assertTrue(any(int(running) == 4 for _, running, _ in lines), shown)
+        self.assertTrue(any(left for _, _, left in lines), shown)
+        done = [int(count) for count, _, _ in lines]
+        self.assertEqual(done, sorted(done))
+
+    def test_answers_of_another_model_at_the_same_place_are_not_gone_on_with(self):
+        model = self.folder / "model"
+        shutil.copytree(PICO, model)
+        file = write(self.folder / "in.jsonl", [chat(f"Count to {i}.", max_tokens=40) for i in range(24)])
+        part = self.folder / "out.jsonl.part"
+        process = subprocess.Popen([CORBEL, "batch", str(model), str(file), "-o", str(self.out)], stderr=subprocess.DEVNULL)
+        while process.poll() is None and (not part.exists() or b"\n" not in part.read_bytes()):
+            pass
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.assertTrue(part.exists(), "it was through before it could be killed")
+        part.write_bytes(part.read_bytes().splitlines(keepends=True)[0] + b"an answer of before\n")
+        data = bytearray((model / "model.safetensors").read_bytes())
+        data[-4096:] = bytes(x ^ 1 for x in data[-4096:])  # what training does: other values in the same shapes
+        (model / "model.safetensors").write_bytes(data)
+        code, _, err = run("batch", str(model), str(file), "-o", str(self.out))
+        self.assertEqual(code, 0, err)
+        self.assertIn("starting over", err)
+        self.assertNotIn("an answer of before", self.out.read_text())
+
+    def test_no_file_of_the_users_is_written_over(self):
+        file = write(self.folder / "in.jsonl", [chat("x", max_tokens=1)])
+        before = file.read_bytes()
+        code, _, err = run("batch", str(file), "-o", str(self.folder / "." / "in.jsonl"))
+        self.assertEqual(code, 1)
+        self.assertIn("write over the requests", err)
+        self.assertEqual(file.read_bytes(), before)
+        part = self.folder / "out.jsonl.part"
+        part.write_text("half a download\n")
+        code, _, err = run("batch", str(file), "-o", str(self.out))
+        self.assertEqual(code, 1)
+        self.assertIn("move it away", err)
+        self.assertEqual(part.read_text(), "half a download\n")
+        self.assertEqual(run("batch", str(file), "-o", "-")[0], 2)
+
+    def test_an_answer_names_its_model_and_a_prompt_counts_once(self):
+        file = write(self.folder / "in.jsonl", [chat("What is a KV cache? " * 20, n=4, max_tokens=2), chat("x", max_tokens=1, model="gpt")])
+        code, _, err = run("batch", str(file), "-o", str(self.out))
+        self.assertEqual(code, 0, err)
+        self.assertEqual([answer["response"]["body"]["model"] for answer in self.answers()], ["pico", "gpt"])
+        prompt, shared = map(int, re.search(r"(\d+) prompt tokens \((\d+) from shared prefixes\)", err).groups())
+        self.assertEqual(prompt, sum(answer["response"]["body"]["usage"]["prompt_tokens"] for answer in self.answers()))
+        self.assertLessEqual(shared, prompt)
+
     def test_a_bad_file_is_refused_before_anything_runs(self):
         good = json.dumps({"custom_id": "a", "body": chat("x")})
         for text, word in ((good + "\n" + good, "line 2"), ("nonsense", "line 1"), (good + "\n[]", "line 2"), ("\n\n", "no requests"),
                            (json.dumps({"body": {}}), "custom_id"), (json.dumps({"custom_id": "a", "body": 3}), "body"),
+                           (json.dumps({"custom_id": "a", "bodies": 1, "body": chat("x")}), '"bodies" is not known'),
                            (json.dumps({"custom_id": "a", "url": "/v1/files", "body": {}}), "/v1/files")):
             file = self.folder / "in.jsonl"
             file.write_text(text)
