@@ -128,16 +128,15 @@ std::int64_t Answer::most_drafted() const noexcept {
 
 std::int64_t Answer::draft(const DraftPolicy::Step* step) {
   sequence.draft.clear();
+  left_out_ = false;
   if (!lookup_) return 0;
   const DraftLookup::Match match = lookup_->find(history_);
   if (match.length == 0) return 0;
-  std::int64_t tokens = DraftPolicy::kMostTokens;
-  if (step != nullptr) tokens = policy_.tokens_worth(match.length, *step);
-  if (tokens == 0) {
-    policy_.pass(match.length);
-    return 0;
-  }
-  tokens = std::min({tokens, std::ssize(history_) - match.next, most_drafted()});
+  const std::int64_t most = std::min({DraftPolicy::kMostTokens, std::ssize(history_) - match.next, most_drafted()});
+  const std::int64_t worth = step == nullptr ? most : policy_.tokens_worth(match.length, *step);
+  left_out_ = worth < most && policy_.is_promising(match.length, worth + 1);
+  if (worth == 0) policy_.pass(match.length);
+  const std::int64_t tokens = std::min(worth, most);
   if (tokens <= 0) return 0;
   match_length_ = match.length;
   const auto from = history_.begin() + match.next;

@@ -37,6 +37,8 @@ class Answer {
   /// Sets the sequence's draft, and returns its tokens: what followed the last time its newest tokens were seen, as far
   /// as it pays beside the step's rows; without a step as far as it goes.
   std::int64_t draft(const DraftPolicy::Step* step);
+  /// Was the last draft cut or left out for the price of its rows alone?
+  bool left_out_good_rows() const noexcept { return left_out_; }
   /// How many tokens of a model's guesses are worth their rows, where the text itself gave none; all without a step.
   std::int64_t guesses_worth(const DraftPolicy::Step* step);
   void learn(std::int64_t drafted, std::int64_t accepted);
@@ -68,6 +70,7 @@ class Answer {
   std::optional<DraftLookup> lookup_;
   DraftPolicy policy_;
   DraftPolicy guess_policy_;       // of a draft model
+  bool left_out_ = false;          // rows of the last draft, for their price
   std::int64_t match_length_ = 0;  // of the draft at hand; 0: a model guessed it
   GenerateResult result_;
   Clock::time_point submitted_ = Clock::now();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 namespace corbel {
 
@@ -62,6 +63,11 @@ std::int64_t DraftPolicy::tokens_worth(std::int64_t match_length, const Step& st
     if (likely < 0.05 || likely * token_seconds < kMargin * added) break;
   }
   return tokens;
+}
+
+bool DraftPolicy::is_promising(std::int64_t match_length, std::int64_t tokens) const noexcept {
+  const Odds& odds = odds_[place_of(match_length)];
+  return std::pow(odds.right / odds.tried, static_cast<double>(tokens)) > 0.5;
 }
 
 void DraftPolicy::learn(std::int64_t match_length, std::int64_t drafted, std::int64_t accepted) noexcept {

@@ -50,6 +50,9 @@ class DraftPolicy {
   };
   /// Tokens to draft for one of the step's sequences.
   std::int64_t tokens_worth(std::int64_t match_length, const Step& step) const noexcept;
+  /// Would so many guesses of such a match be right more often than not? Then it is for their price that they are left
+  /// out.
+  bool is_promising(std::int64_t match_length, std::int64_t tokens) const noexcept;
   /// A draft of `drafted` tokens was run, the first `accepted` of them were right.
   void learn(std::int64_t match_length, std::int64_t drafted, std::int64_t accepted) noexcept;
   /// A match was not worth a draft: what is held against its length fades, so that it gets another chance.

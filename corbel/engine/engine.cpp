@@ -168,15 +168,16 @@ void Engine::propose_drafts() {
   std::int64_t decoding = 0;
   for (const Sequence* const sequence : scheduler_.running_sequences()) decoding += sequence->decodes() ? 1 : 0;
   DraftPolicy::Step step{scheduler_.pacer(), decoding, decoding};
-  const bool always = options_.drafts == Drafts::always;
-  // What drafts are weighed against has to be known, not guessed from other numbers of rows.
+  const bool always = options_.drafts == Drafts::always;  // else what steps cost has to be known, not guessed
   if (!always && decoding > 0 && !scheduler_.pacer().knows(decoding)) return;
   guessed_.clear();
+  bool left_out = false;
   for (Sequence* const sequence : scheduler_.running_sequences()) {
     if (!sequence->decodes()) continue;
     Answer& answer = *by_sequence_.find(sequence->id)->second;
     step.guess_seconds = 0.0;
     std::int64_t tokens = answer.draft(always ? nullptr : &step);
+    left_out = left_out || answer.left_out_good_rows();
     if (tokens == 0 && options_.draft_model != nullptr) {
       step.guess_seconds = options_.draft_model->token_seconds() / static_cast<double>(decoding);
       tokens = answer.guesses_worth(always ? nullptr : &step);
@@ -184,6 +185,7 @@ void Engine::propose_drafts() {
     }
     step.rows += tokens;
   }
+  if (left_out) scheduler_.pacer().doubt_more_rows_than(step.rows);
   if (!guessed_.empty()) options_.draft_model->propose(guessed_);
 }
 

@@ -85,7 +85,7 @@ class Scheduler {
   std::span<Sequence* const> running_sequences() const noexcept { return running_; }
   std::int64_t preemptions() const noexcept { return preemptions_; }
   const PagePool& pool() const noexcept { return pool_; }
-  const StepPacer& pacer() const noexcept { return pacer_; }
+  StepPacer& pacer() noexcept { return pacer_; }
   /// Of the step that schedule() gave last.
   const StepPacer::Shape& shape() const noexcept { return shape_; }
   const PrefixCache::Counts& prefix_counts() const noexcept { return prefixes_.counts(); }

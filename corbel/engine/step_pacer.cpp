@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace corbel {
 namespace {
@@ -30,7 +31,9 @@ int StepPacer::place_of(double position) noexcept {
 
 void StepPacer::measured(const Shape& shape, double seconds) noexcept {
   if (shape.prompt_rows == 0) {
-    return learn(decode_[place_of_rows(shape.decode_rows)], seconds);
+    const std::size_t at = place_of_rows(shape.decode_rows);
+    if (std::exchange(doubted_[at], false)) decode_[at] = 0.0;
+    return learn(decode_[at], seconds);
   }
   const auto rows = static_cast<double>(shape.prompt_rows);
   const int place = place_of(shape.prompt_position);
@@ -55,6 +58,16 @@ double StepPacer::decode_seconds(std::int64_t rows) const noexcept {
   const double high = decode_[above];
   if (low == 0.0 || high == 0.0 || below == above) return std::max(low, high);
   return low + (high - low) * (at - below) / (above - below);
+}
+
+void StepPacer::doubt_more_rows_than(std::int64_t rows) noexcept {
+  constexpr double kShare = 0.002;  // half of it is gone after 350 steps
+  const double least = decode_seconds(rows);
+  for (std::size_t at = place_of_rows(rows) + 1; at < decode_.size(); ++at) {
+    if (decode_[at] <= least) continue;
+    decode_[at] += kShare * (least - decode_[at]);
+    doubted_[at] = true;
+  }
 }
 
 /// The place that was measured nearest to `place`, lower ones first; -1: none was.

@@ -36,6 +36,10 @@ class StepPacer {
   /// Seconds of a step of so many rows and no prompts, from the nearest numbers of rows that were measured; 0 when
   /// none was.
   double decode_seconds(std::int64_t rows) const noexcept;
+  /// Rows behind `rows` were left out for what they are said to cost. What nobody runs is not measured again, and one
+  /// step that the machine stopped in would hold for ever: so it is believed a little less each time, and anew when it
+  /// is measured the next time.
+  void doubt_more_rows_than(std::int64_t rows) noexcept;
 
  private:
   static constexpr int kRows = 65;      // the last one: all that are more
@@ -49,6 +53,7 @@ class StepPacer {
 
   double stretch_;
   std::array<double, kRows> decode_{};  // 0: not measured
+  std::array<bool, kRows> doubted_{};
   Rows beside_row_{};
   Rows alone_row_{};
 };

@@ -83,6 +83,24 @@ TEST(StepPacer, AStepThatTheMachineStoppedInMovesTheMeansLittle) {
   EXPECT_NEAR(pacer.prompt_row_seconds(100), 2.7e-3, 1e-9);
 }
 
+TEST(StepPacer, WhatNobodyRunsAnyMoreIsBelievedLessUntilItIsMeasuredAnew) {
+  StepPacer pacer(2.0);
+  pacer.measured({.decode_rows = 2}, 0.010);
+  pacer.measured({.decode_rows = 6}, 0.012);
+  pacer.measured({.decode_rows = 9}, 1.0);  // the machine stopped in it
+  double before = pacer.decode_seconds(9);
+  for (int i = 0; i < 4000; ++i) {
+    pacer.doubt_more_rows_than(2);
+    EXPECT_LE(pacer.decode_seconds(9), before);
+    before = pacer.decode_seconds(9);
+  }
+  EXPECT_LT(pacer.decode_seconds(9), 0.011);
+  EXPECT_GE(pacer.decode_seconds(9), 0.010) << "more rows never take less";
+  EXPECT_DOUBLE_EQ(pacer.decode_seconds(2), 0.010);
+  pacer.measured({.decode_rows = 9}, 0.014);
+  EXPECT_DOUBLE_EQ(pacer.decode_seconds(9), 0.014);
+}
+
 TEST(StepPacer, WhatWasMeasuredBesideStreamsCountsMoreThanStepsOfPromptsAlone) {
   StepPacer pacer(2.0);
   pacer.measured({.decode_rows = 4}, 0.010);
