@@ -225,6 +225,54 @@ TEST_F(EngineFeatures, WhoWaitsRisesAboveLaterOnesOfHigherPriority) {
   while (engine.step()) continue;
 }
 
+TEST_F(EngineFeatures, WhoIsCancelledHasEndedBeforeTheNextStepWhetherItWaitsIsInItsPromptOrAnswers) {
+  open("llama/goldens/mha_f32");
+  const auto run = runner(limits(2, 16));
+  Engine engine(*run, tokenizer_, {.prefix_cache = false});
+  Said answers;
+  Said reads;
+  Said waits;
+  const std::uint64_t first =
+      *engine.submit(request_of({.prompt = some_ids(*tiny_, 5, 3), .max_tokens = 100}, answers));
+  while (answers.text.empty()) ASSERT_TRUE(engine.step());
+  const std::uint64_t second = *engine.submit(request_of({.prompt = some_ids(*tiny_, 200, 4)}, reads));
+  const std::uint64_t third = *engine.submit(request_of({.prompt = some_ids(*tiny_, 5, 5)}, waits));
+  ASSERT_TRUE(engine.step());
+  ASSERT_TRUE(engine.step());
+  ASSERT_EQ(engine.figures().running, 2);
+  ASSERT_EQ(engine.figures().waiting, 1);
+  ended_ = 0;
+  for (const auto& [id, said] : {std::pair{third, &waits}, {second, &reads}, {first, &answers}}) {
+    said->finish = FinishReason::stop;
+    engine.cancel(id);
+    EXPECT_EQ(said->finish, FinishReason::cancelled);
+  }
+  EXPECT_EQ(ended_, 3);
+  EXPECT_FALSE(answers.ids.empty());
+  EXPECT_TRUE(reads.ids.empty());
+  EXPECT_EQ(engine.figures().free_pages, engine.figures().pages);
+  EXPECT_FALSE(engine.step());
+}
+
+TEST_F(EngineFeatures, WhenPagesRunOutTheOneOfLowestPriorityGivesWay) {
+  open("llama/goldens/mha_f32");
+  const auto run = runner(limits(3, 64, 7));  // each needs three pages in the end
+  for (const std::size_t humble : {0, 1, 2}) {
+    Engine engine(*run, tokenizer_, {.prefix_cache = false});
+    std::vector<std::int64_t> restarts(3);
+    for (std::size_t i = 0; i < 3; ++i) {
+      EngineRequest request;
+      request.prompt = some_ids(*tiny_, 50, static_cast<std::uint32_t>(i));
+      request.limits = {.max_tokens = 130, .ignore_eos = true};
+      request.priority = i == humble ? 0 : 2;
+      request.on_end = [&restarts, i](const GenerateResult& result) { restarts[i] = result.figures.restarts; };
+      ASSERT_TRUE(engine.submit(std::move(request)));
+    }
+    while (engine.step()) continue;
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(restarts[i] > 0, i == humble) << i;
+  }
+}
+
 TEST_F(EngineFeatures, ATokenThatRepeatsWithoutEndIsToldOnce) {
   open("llama/goldens/mha_f32");
   const auto run = runner(limits(1, 64));
