@@ -181,12 +181,21 @@ TEST_F(EngineChaos, ADecodeStepAllocatesNothing) {
   open("llama/goldens/mha_f32");
   const auto run = runner(limits(4, 64));
   Engine engine(*run, tokenizer_);
-  std::vector<Said> said(4);
+  std::size_t told = 0;
   for (int i = 0; i < 4; ++i) {
     EngineRequest request;
     request.prompt = some_ids(*tiny_, 50 + 30 * i, static_cast<std::uint32_t>(i));
     request.limits.max_tokens = 150;
     request.sampling = {.temperature = i % 2 == 0 ? 0.0 : 1.0, .top_p = 0.9};
+    if (i == 2) request.sampling.logit_bias = {{5, 1.0F}};
+    if (i == 3) {
+      request.sampling.repetition_penalty = 1.1;
+      request.sampling.frequency_penalty = 0.2;
+      request.sampling.dry_multiplier = 0.5;
+      request.limits.stop_strings = {"no such text"};
+      request.limits.min_tokens = 150;
+    }
+    request.on_text = [&told](const AnswerPiece& piece) { told += piece.text.size(); };
     ASSERT_TRUE(engine.submit(std::move(request)));
   }
   for (int warm = 0; warm < 20; ++warm) engine.step();
@@ -194,6 +203,7 @@ TEST_F(EngineChaos, ADecodeStepAllocatesNothing) {
   for (int step = 0; step < 70; ++step) engine.step();  // more than a page of each sequence
   EXPECT_EQ(allocations - before, 0);
   EXPECT_EQ(engine.figures().running, 4);
+  EXPECT_GT(told, 0U);
 }
 
 }  // namespace
