@@ -107,7 +107,7 @@ WeightNoise weight_noise(const TensorSource& reference, const TensorSource& mode
   return all;
 }
 
-/// A model, its runner, and where its weights are (null: from a file that is no folder).
+/// A model, its runner, and where its weights are.
 struct Subject {
   std::unique_ptr<TextModel> model;
   std::shared_ptr<const TensorSource> weights;
@@ -125,19 +125,17 @@ Result<Subject> open_subject(const Settings& settings, bool is_reference, Device
   const auto families = linked_model_families();
   const std::string path = is_reference || settings.model.empty() ? settings.reference : settings.model;
   Subject subject;
-  if (std::filesystem::is_directory(path)) {
-    CORBEL_ASSIGN(auto folder, open_hf_folder(path));
-    subject.weights = std::move(folder);
-  }
   if (!is_reference && !settings.encode.empty()) {
     CORBEL_ASSIGN(const WeightFormat* format, find_weight_format(settings.encode));
-    subject.weights = std::make_shared<EncodedSource>(subject.weights, *format);
+    CORBEL_ASSIGN(auto folder, open_hf_folder(path));
+    subject.weights = std::make_shared<EncodedSource>(std::move(folder), *format);
     const std::string config_path = path + "/config.json";
     CORBEL_ASSIGN(const Json config, read_json_file(config_path));
     CORBEL_ASSIGN(subject.model, make_text_model(config, config_path, subject.weights, device, families, options));
   } else {
     CORBEL_ASSIGN(LoadedModel loaded, load_text_model(path, device, families, options));
     subject.model = std::move(loaded.model);
+    CORBEL_ASSIGN(subject.weights, loaded.package->tensors());
   }
   const RunnerLimits limits{
       .step_rows = kChunkRows, .logit_rows = kChunkRows, .sequences = 1, .context_tokens = settings.context_tokens};
@@ -229,7 +227,6 @@ Json report(Tally tally, const Subject& reference, const Subject& model) {
                {"top1", static_cast<double>(tally.agreed) / rows},
                {"perplexity", std::exp(tally.nats / predicted)},
                {"reference_perplexity", std::exp(tally.reference_nats / predicted)}};
-  if (!model.weights) return json;
   const WeightNoise noise = weight_noise(*reference.weights, *model.weights);
   json["sqnr_db"] = WeightNoise::db(noise.signal, noise.noise);
   json["worst_sqnr_db"] = noise.worst_db;
