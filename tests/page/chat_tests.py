@@ -111,7 +111,7 @@ class Chat(PageCase):
             defaults = json.load(response)["models"][0]["card"]["defaults"]
         self.page.locator(f'#set-top_p[placeholder="{defaults["top_p"]:g}"]').wait_for()
         for name in ("temperature", "max_tokens"):
-            self.assertEqual(self.page.get_attribute(f"#set-{name.replace('_', '-')}", "placeholder"), f"{defaults[name]:g}")
+            self.assertEqual(self.page.get_attribute(f"#set-{name}", "placeholder"), f"{defaults[name]:g}")
 
     def test_a_refusal_shows_the_servers_words_its_field_and_the_requests_number(self):
         self.answer_with(give_error(400, '"top_p" is 0; it must be above 0', "top_p"))
