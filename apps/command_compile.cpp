@@ -94,10 +94,24 @@ Result<void> check_output(const CompileWishes& wishes, const ModelPackage& packa
   return fail(Code::bad_request, cat("-o ", wishes.output, " is the model itself; give the artifact another name"));
 }
 
+/// Found before an hour of work rather than after it.
+Result<void> check_report_file(const CompileFlags& flags) {
+  if (flags.report_file.empty()) return {};
+  const std::filesystem::path path(flags.report_file);
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  std::error_code error;
+  if (std::filesystem::is_directory(folder, error) && !std::filesystem::is_directory(path, error)) return {};
+  return fail(Code::bad_file,
+              cat("cannot write --report ", path.string(), ": expected a file in a folder that exists"));
+}
+
 Result<void> open_job(const CompileFlags& flags, CompileJob& job) {
   CORBEL_ASSIGN(job.device, open_device(flags.device));
   CORBEL_ASSIGN(job.package, find_package(job.wishes.model));
   CORBEL_TRY(check_output(job.wishes, *job.package));
+  CORBEL_TRY(check_report_file(flags));
+  if (const Artifact* artifact = job.package->artifact(); artifact != nullptr && !flags.dry_run)
+    CORBEL_TRY(artifact->check());  // damage must not get new checksums
   CORBEL_ASSIGN(job.request.source, open_compile_source(*job.package));
   CORBEL_ASSIGN(job.request.calibration, read_calibration(flags, job.wishes, *job.package));
   if (!job.request.calibration.empty())
