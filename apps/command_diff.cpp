@@ -253,9 +253,9 @@ Result<Differences> compare(const DiffFlags& flags) {
   CORBEL_ASSIGN(const auto b, find_package(flags.models[1]));
   Differences differences;
   CORBEL_TRY(compare_configs(*a, *b, differences));
+  CORBEL_TRY(compare_texts(flags, a, b, differences));
   CORBEL_TRY(compare_files(*a, *b, differences));
   CORBEL_TRY(compare_tensors(*a, *b, differences));
-  CORBEL_TRY(compare_texts(flags, a, b, differences));
   return differences;
 }
 
