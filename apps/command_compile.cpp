@@ -117,6 +117,8 @@ Result<void> open_job(const CompileFlags& flags, CompileJob& job) {
   if (!job.request.calibration.empty())
     job.request.settings["calibration"] =
         flags.calibration.empty() || flags.calibration == "builtin" ? "builtin" : "text";
+  if (const auto tokenizer = Tokenizer::load(job.package->files()); !tokenizer)
+    job.wishes.notes.push_back(cat("the artifact will know no text: ", tokenizer.error().message));
   return {};
 }
 
@@ -297,8 +299,8 @@ int run_compile(const std::vector<std::string>& arguments) {
   job.wishes = *std::move(wishes);
   if (const auto filled = fill_request(flags, job); !filled) return usage(filled.error());
   if (const auto valid = flags.device.validate(); !valid) return usage(valid.error());
-  show_notes(job.wishes.notes);
   if (const auto opened = open_job(flags, job); !opened) return report(opened.error());
+  show_notes(job.wishes.notes);
   return flags.dry_run ? dry_run(flags, job) : write_artifact(flags, job);
 }
 

@@ -16,6 +16,7 @@
 #include "apps/terminal.h"
 #include "corbel/base/mapped_file.h"
 #include "corbel/compile/calibration.h"
+#include "corbel/model/loader.h"
 #include "corbel/model/model_list.h"
 #include "corbel/text/tokenizer.h"
 #include "corbel/verify/answer_difference.h"

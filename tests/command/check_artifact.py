@@ -123,7 +123,7 @@ class Artifacts(unittest.TestCase):
         close = json.loads(out)["answers"]
         self.assertEqual(close["tokens"], 200)
         self.assertTrue(0 < close["kl_mean"] < 0.05, close)
-        self.assertGreater(close["top1"], 0.9)
+        self.assertGreater(close["top1"], 0.8)
         self.assertAlmostEqual(close["perplexity_b"] / close["perplexity_a"], 1.0, delta=0.1)
         far = json.loads(run("diff", str(PICO), str(compiled(self.folder, "w4.corbel", "--quant", "w4", "--method", "fast")),
                              "--text", str(text), "--tokens", "200", "--json")[1])["answers"]

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -146,6 +147,13 @@ class Compile(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("model.corbel.partial: File too large", done.stderr)
         self.assertEqual(list(self.file.parent.iterdir()), [])
+
+    def test_a_model_without_a_tokenizer_is_compiled_and_the_lack_told(self):
+        mute = self.folder / "mute"
+        shutil.copytree(PICO, mute, ignore=shutil.ignore_patterns("tokenizer*", "golden*"))
+        code, out, err = run("compile", str(mute), "-o", str(self.file), "--quant", "w8", "--method", "fast")
+        self.assertEqual(code, 0, err)
+        self.assertIn("note: the artifact will know no text: cannot load a tokenizer from", err)
 
     def test_a_group_size_says_what_it_does(self):
         for quant, words in (("w4bf16", "groups are finer at the same size, 16"), ("w8bf16", "w8 has no groups to choose")):
