@@ -63,8 +63,8 @@ asan: ## the quick tests under the address and undefined-behaviour sanitizers
 	@tools/test.py build/dev --jobs $(JOBS) --without slow
 
 # Tests of one thread are left out: they show nothing there and take minutes (samplers, parsers, each op's cases).
-TSAN_TESTS := base session engine_chaos server endpoints
-tsan: ## what has threads under the thread sanitizer: pool, sessions, chaos, a small soak, server and its load test, batch
+TSAN_TESTS := base compile session engine_chaos server endpoints
+tsan: ## what has threads under the thread sanitizer: pool, compiler, sessions, chaos, a small soak, server and its load test, batch
 	@tools/setup.sh build test
 	@tools/build.sh tsan corbel corbel_soak $(TSAN_TESTS:%=corbel_%_test)
 	@tools/test.py build/tsan --jobs 1 --without slow \

@@ -94,15 +94,31 @@ Result<void> check_output(const CompileWishes& wishes, const ModelPackage& packa
   return fail(Code::bad_request, cat("-o ", wishes.output, " is the model itself; give the artifact another name"));
 }
 
+/// Found before an hour of work rather than after it.
+Result<void> check_report_file(const CompileFlags& flags) {
+  if (flags.report_file.empty()) return {};
+  const std::filesystem::path path(flags.report_file);
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  std::error_code error;
+  if (std::filesystem::is_directory(folder, error) && !std::filesystem::is_directory(path, error)) return {};
+  return fail(Code::bad_file,
+              cat("cannot write --report ", path.string(), ": expected a file in a folder that exists"));
+}
+
 Result<void> open_job(const CompileFlags& flags, CompileJob& job) {
   CORBEL_ASSIGN(job.device, open_device(flags.device));
   CORBEL_ASSIGN(job.package, find_package(job.wishes.model));
   CORBEL_TRY(check_output(job.wishes, *job.package));
+  CORBEL_TRY(check_report_file(flags));
+  if (const Artifact* artifact = job.package->artifact(); artifact != nullptr && !flags.dry_run)
+    CORBEL_TRY(artifact->check());  // damage must not get new checksums
   CORBEL_ASSIGN(job.request.source, open_compile_source(*job.package));
   CORBEL_ASSIGN(job.request.calibration, read_calibration(flags, job.wishes, *job.package));
   if (!job.request.calibration.empty())
     job.request.settings["calibration"] =
         flags.calibration.empty() || flags.calibration == "builtin" ? "builtin" : "text";
+  if (const auto tokenizer = Tokenizer::load(job.package->files()); !tokenizer)
+    job.wishes.notes.push_back(cat("the artifact will know no text: ", tokenizer.error().message));
   return {};
 }
 
@@ -283,8 +299,8 @@ int run_compile(const std::vector<std::string>& arguments) {
   job.wishes = *std::move(wishes);
   if (const auto filled = fill_request(flags, job); !filled) return usage(filled.error());
   if (const auto valid = flags.device.validate(); !valid) return usage(valid.error());
-  show_notes(job.wishes.notes);
   if (const auto opened = open_job(flags, job); !opened) return report(opened.error());
+  show_notes(job.wishes.notes);
   return flags.dry_run ? dry_run(flags, job) : write_artifact(flags, job);
 }
 

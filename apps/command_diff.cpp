@@ -9,9 +9,17 @@
 
 #include "apps/command.h"
 #include "apps/command_line.h"
+#include "apps/device_setup.h"
 #include "apps/environment.h"
+#include "apps/number_text.h"
 #include "apps/table.h"
 #include "apps/terminal.h"
+#include "corbel/base/mapped_file.h"
+#include "corbel/compile/calibration.h"
+#include "corbel/model/loader.h"
+#include "corbel/model/model_list.h"
+#include "corbel/text/tokenizer.h"
+#include "corbel/verify/answer_difference.h"
 
 namespace corbel::app {
 
@@ -19,9 +27,14 @@ int run_diff(const std::vector<std::string>& arguments);
 
 namespace {
 
+constexpr std::int64_t kTextTokens = 4096;
+
 struct DiffFlags {
   std::vector<std::string> models;
+  std::string text;  // empty: answers are not compared
+  std::optional<std::int64_t> tokens;
   bool json = false;
+  DeviceChoice device;
 };
 
 /// A field of config.json, or a file, that differs.
@@ -40,6 +53,7 @@ struct Differences {
   std::vector<FieldDifference> fields;
   std::vector<TensorDifference> tensors;
   std::int64_t equal_tensors = 0;
+  std::optional<AnswerDifference> answers;
   bool none() const { return fields.empty() && tensors.empty(); }
 };
 
@@ -109,20 +123,9 @@ double relative_difference(const SourceTensor& a, const SourceTensor& b) {
   return distance == 0.0 ? 0.0 : std::sqrt(distance / size);
 }
 
-/// The stored checksums of an artifact's tensor; empty for other packages.
-std::span<const Checksum> checksums_of(const ModelPackage& package, const std::string& tensor) {
-  if (package.artifact() == nullptr) return {};
-  const ArtifactTensor* entry = package.profile()->find_tensor(tensor);
-  return package.artifact()->checksums(*package.artifact()->find_section(entry->section()));
-}
-
-bool is_equal(const ModelPackage& a, const SourceTensor& tensor_a, const ModelPackage& b,
-              const SourceTensor& tensor_b) {
-  if (tensor_a.format != tensor_b.format || !(tensor_a.shape == tensor_b.shape)) return false;
-  const auto sums_a = checksums_of(a, tensor_a.name);
-  const auto sums_b = checksums_of(b, tensor_b.name);
-  if (!sums_a.empty() && !sums_b.empty()) return std::ranges::equal(sums_a, sums_b);
-  return std::ranges::equal(tensor_a.bytes, tensor_b.bytes);
+/// By their bytes: an artifact's checksums tell what was written, and not what damage made of it.
+bool is_equal(const SourceTensor& a, const SourceTensor& b) {
+  return a.format == b.format && a.shape == b.shape && std::ranges::equal(a.bytes, b.bytes);
 }
 
 Result<void> compare_tensors(const ModelPackage& a, const ModelPackage& b, Differences& differences) {
@@ -136,7 +139,7 @@ Result<void> compare_tensors(const ModelPackage& a, const ModelPackage& b, Diffe
     const auto tensor_a = source_a->find(name);
     const auto tensor_b = source_b->find(name);
     if (!tensor_a && !tensor_b) continue;  // no weights
-    if (tensor_a && tensor_b && is_equal(a, *tensor_a, b, *tensor_b)) {
+    if (tensor_a && tensor_b && is_equal(*tensor_a, *tensor_b)) {
       ++differences.equal_tensors;
       continue;
     }
@@ -148,11 +151,55 @@ Result<void> compare_tensors(const ModelPackage& a, const ModelPackage& b, Diffe
   return {};
 }
 
+Result<std::vector<std::int32_t>> read_text(const DiffFlags& flags, const ModelPackage& package) {
+  CORBEL_ASSIGN(const Tokenizer tokenizer, Tokenizer::load(package.files()));
+  std::optional<MappedFile> file;
+  std::string_view text = built_in_calibration_text();
+  if (flags.text != "builtin") {
+    CORBEL_ASSIGN(file, MappedFile::open(flags.text));
+    text = {reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()};
+  }
+  auto ids = tokenizer.encode(text, {.add_special_tokens = true, .parse_special = true});
+  if (!ids) return forward_failure(ids, cat(flags.text, ": --text is plain text"));
+  ids->resize(std::min(ids->size(), static_cast<std::size_t>(flags.tokens.value_or(kTextTokens))));
+  return ids;
+}
+
+/// A in f32 arithmetic, which is what the other one is held against; B as it runs.
+Result<void> compare_texts(const DiffFlags& flags, const std::shared_ptr<const ModelPackage>& a,
+                           const std::shared_ptr<const ModelPackage>& b, Differences& differences) {
+  if (flags.text.empty()) return {};
+  constexpr std::int64_t kWindowTokens = 512;
+  CORBEL_ASSIGN(const OpenDevice open, open_device(flags.device));
+  CORBEL_ASSIGN(const std::vector<std::int32_t> ids, read_text(flags, *a));
+  const auto families = linked_model_families();
+  CORBEL_ASSIGN(const LoadedModel model_a,
+                load_text_model(a, *open.device, families, {Strategy::accuracy, DType::f32}));
+  CORBEL_ASSIGN(
+      const LoadedModel model_b,
+      load_text_model(b, *open.device, families, {flags.device.chosen_strategy(), flags.device.chosen_kv_cache()}));
+  std::int64_t window = kWindowTokens;
+  for (const LoadedModel* model : {&model_a, &model_b}) {
+    if (model->longest_context() > 0) window = std::min(window, model->longest_context());
+  }
+  CORBEL_ASSIGN(differences.answers, compare_answers(*model_a.model, *model_b.model, *open.device, ids, window));
+  return {};
+}
+
 std::string number(const std::optional<double>& value) {
   if (!value) return "-";
   char text[32];
   std::snprintf(text, sizeof text, "%.3e", *value);
   return text;
+}
+
+std::string answers_text(const AnswerDifference& answers) {
+  return field_line("text", cat(answers.rows, " tokens; A in f32 arithmetic, B as it runs")) +
+         field_line("KL(A || B)",
+                    format("%.5f nats, standard error %.5f; median %.5f, 99th percentile %.4f, largest %.3f",
+                           answers.kl_mean, answers.kl_mean_error, answers.kl_median, answers.kl_p99, answers.kl_max)) +
+         field_line("top-1", format("%.2f%% of tokens have the same likeliest successor", 100.0 * answers.top1)) +
+         field_line("perplexity", format("A %.4f, B %.4f", answers.expected_perplexity, answers.perplexity));
 }
 
 std::string differences_text(const Differences& differences) {
@@ -168,7 +215,20 @@ std::string differences_text(const Differences& differences) {
     for (const TensorDifference& one : differences.tensors) table.row({one.name, one.a, one.b, number(one.difference)});
     text += table.text() + "\n";
   }
-  return cat(text, differences.equal_tensors, " tensors are equal, ", differences.tensors.size(), " differ\n");
+  text += cat(differences.equal_tensors, " tensors are equal, ", differences.tensors.size(), " differ\n");
+  return differences.answers ? text + "\n" + answers_text(*differences.answers) : text;
+}
+
+Json answers_json(const AnswerDifference& answers) {
+  return {{"tokens", answers.rows},
+          {"kl_mean", answers.kl_mean},
+          {"kl_mean_error", answers.kl_mean_error},
+          {"kl_median", answers.kl_median},
+          {"kl_p99", answers.kl_p99},
+          {"kl_max", answers.kl_max},
+          {"top1", answers.top1},
+          {"perplexity_a", answers.expected_perplexity},
+          {"perplexity_b", answers.perplexity}};
 }
 
 Json differences_json(const Differences& differences) {
@@ -181,10 +241,12 @@ Json differences_json(const Differences& differences) {
                        {"a", one.a},
                        {"b", one.b},
                        {"relative_difference", one.difference ? Json(*one.difference) : Json()}});
-  return {{"equal", differences.none()},
-          {"equal_tensors", differences.equal_tensors},
-          {"fields", std::move(fields)},
-          {"tensors", std::move(tensors)}};
+  Json json = {{"equal", differences.none()},
+               {"equal_tensors", differences.equal_tensors},
+               {"fields", std::move(fields)},
+               {"tensors", std::move(tensors)}};
+  if (differences.answers) json["answers"] = answers_json(*differences.answers);
+  return json;
 }
 
 Result<Differences> compare(const DiffFlags& flags) {
@@ -192,6 +254,7 @@ Result<Differences> compare(const DiffFlags& flags) {
   CORBEL_ASSIGN(const auto b, find_package(flags.models[1]));
   Differences differences;
   CORBEL_TRY(compare_configs(*a, *b, differences));
+  CORBEL_TRY(compare_texts(flags, a, b, differences));
   CORBEL_TRY(compare_files(*a, *b, differences));
   CORBEL_TRY(compare_tensors(*a, *b, differences));
   return differences;
@@ -204,11 +267,24 @@ int run_diff(const std::vector<std::string>& arguments) {
   CommandLine line("diff",
                    "Compares two models: config, files, formats and values. Exit code 0 when they are equal, else 1.");
   line.positionals("models", flags.models, "two artifacts, folders or GGUF files");
+  line.text("--text", flags.text,
+            "also read this text with both and compare what they answer (KL, top-1, perplexity); or \"builtin\"");
+  line.integer("--tokens", flags.tokens, "at most so many tokens of it (default 4096)");
   line.toggle("--json", flags.json, "for machines");
+  flags.device.add_flags(line);
   line.example("corbel diff ~/models/Llama-3.2-1B-Instruct model.corbel");
+  line.example("corbel diff ~/models/Llama-3.2-1B-Instruct model.corbel --text notes.txt");
   if (const auto code = line.parse(arguments)) return *code;
   if (flags.models.size() != 2) {
     print_error(cat("corbel diff A B compares two models; found ", flags.models.size()));
+    return kWrongUsage;
+  }
+  if (flags.tokens.value_or(2) < 2) {
+    print_error(cat("--tokens is ", *flags.tokens, "; comparing answers takes 2 or more"));
+    return kWrongUsage;
+  }
+  if (const auto valid = flags.device.validate(); !valid) {
+    print_error(valid.error().message);
     return kWrongUsage;
   }
   const auto differences = compare(flags);

@@ -16,6 +16,16 @@ struct CommandLine::Parser {
 
 namespace {
 
+/// "Could not convert: --port = abc" in our words; other texts as they are.
+std::string conversion_text(std::string_view text) {
+  constexpr std::string_view kBegin = "Could not convert: ";
+  constexpr std::string_view kEquals = " = ";
+  const std::size_t equals = text.find(kEquals);
+  if (!text.starts_with(kBegin) || equals == std::string_view::npos) return std::string(text);
+  return cat(text.substr(kBegin.size(), equals - kBegin.size()), " is ", text.substr(equals + kEquals.size()),
+             "; it must be a number");
+}
+
 std::string option_name(std::string_view flag) { return flag.starts_with('-') ? std::string(flag) : cat("--", flag); }
 
 }  // namespace
@@ -80,7 +90,7 @@ std::optional<int> CommandLine::parse(const std::vector<std::string>& arguments)
   } catch (const CLI::CallForHelp&) {
     return print(parser_->app.help()) ? kOk : kFailed;
   } catch (const CLI::Error& error) {
-    print_error(cat(error.what(), "; `", parser_->name, " --help` lists the flags"));
+    print_error(cat(conversion_text(error.what()), "; `", parser_->name, " --help` lists the flags"));
     return kWrongUsage;
   } catch (const std::exception& error) {
     print_error(error.what());

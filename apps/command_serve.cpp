@@ -14,14 +14,20 @@
 namespace corbel::app {
 namespace {
 
+constexpr std::chrono::seconds kLastWords{1};  // for the errors of answers whose time was over to reach their clients
+
+void wait_while_busy(HttpServer& server, std::chrono::seconds longest) {
+  const auto until = std::chrono::steady_clock::now() + longest;
+  while (server.busy() > 0 && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+}
+
 /// New requests are refused, those under way are answered, for so long at most.
 void drain(ServerState& state, HttpServer& server, std::chrono::seconds longest) {
   state.draining = true;
   server.drain();
   if (server.busy() > 0) print_error_text(cat("draining ", server.busy(), " answers\n"));
-  const auto until = std::chrono::steady_clock::now() + longest;
-  while (server.busy() > 0 && std::chrono::steady_clock::now() < until)
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  wait_while_busy(server, longest);
 }
 
 Result<void> serve(const ServeFlags& flags) {
@@ -53,6 +59,7 @@ Result<void> serve(const ServeFlags& flags) {
     drain(state, *server, std::chrono::seconds(flags.drain_seconds));
   }
   models.stop();
+  wait_while_busy(*server, kLastWords);
   server->stop();
   network.join();
   state.deadlines.stop();  // they look at models

@@ -23,7 +23,7 @@ constexpr std::array<ToolchainFlag, 9> kToolchainFlags = {{
     {"-q,--quantize", &CompileFlags::quantize, nullptr, nullptr,
      "w4bf16, w4f16, w8bf16, w8f16, bf16, f16: as --quant, and the checkpoint must be of that 16-bit type"},
     {"-g,--q-group-size", nullptr, &CompileFlags::chunk_group, nullptr,
-     "32, 64, 128 or 256: groups of 16, which are finer; 8 and 16 as --group"},
+     "32, 64, 128 or 256: of w4, groups of 16, which are finer; 8 and 16 as --group"},
     {"-c,--chip", &CompileFlags::chip, nullptr, nullptr, "as --target"},
     {"--num-device", nullptr, &CompileFlags::devices, nullptr, "as --tensor-parallel"},
     {"--max-input-length", nullptr, &CompileFlags::input_length, nullptr,
@@ -95,7 +95,10 @@ Result<void> read_quant(const CompileFlags& flags, CompileWishes& wishes) {
   }
   std::optional<std::int64_t> chunk_group = flags.chunk_group;
   if (chunk_group && (*chunk_group == 32 || *chunk_group == 64 || *chunk_group == 128 || *chunk_group == 256)) {
-    wishes.notes.push_back(cat("--q-group-size ", *chunk_group, ": Corbel's groups are finer at the same size, 16"));
+    const bool grouped = wishes.quant == "w4" || wishes.quant == "auto";
+    wishes.notes.push_back(cat("--q-group-size ", *chunk_group,
+                               grouped ? ": Corbel's groups are finer at the same size, 16"
+                                       : cat(": ", wishes.quant, " has no groups to choose; nothing changes")));
     chunk_group.reset();
   }
   CORBEL_ASSIGN(const auto group, one_of(flags.group, "--group", chunk_group, "--q-group-size"));

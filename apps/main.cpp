@@ -67,6 +67,7 @@ int dispatch(const std::vector<std::string>& words) {
 int main(int argc, char** argv) {
   // A reader that leaves (`corbel run ... | head`) ends the command silently, also when the parent ignores the signal.
   std::signal(SIGPIPE, SIG_DFL);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on files is told like a full disk, and nothing half-written stays behind
   corbel::app::install_log();
   return corbel::app::dispatch({argv + std::min(argc, 1), argv + argc});
 }

@@ -19,14 +19,15 @@ constexpr std::int64_t kDefaultContext = 4096;
 constexpr std::int64_t kMostContext = std::int64_t{1} << 24;  // slots are 32-bit numbers; page tables stay small
 
 /// The limits to run with, and what they cost.
-Result<RunnerLimits> choose_limits(const LoadedModel& loaded, std::optional<std::int64_t> wanted, MemoryPlan& plan) {
+Result<RunnerLimits> choose_limits(const LoadedModel& loaded, std::optional<std::int64_t> wanted, std::string_view flag,
+                                   MemoryPlan& plan) {
   RunnerLimits limits;
   const TextModel& model = *loaded.model;
   const std::int64_t longest = loaded.longest_context() > 0 ? loaded.longest_context() : kDefaultContext;
   limits.context_tokens = wanted.value_or(std::min(longest, kDefaultContext));
   if (limits.context_tokens > std::min(longest, kMostContext)) {
     return fail(Code::bad_request,
-                cat("--context is ", limits.context_tokens, "; ", loaded.context_reason(), ' ', longest, " tokens"));
+                cat(flag, " is ", limits.context_tokens, "; ", loaded.context_reason(), ' ', longest, " tokens"));
   }
   const AvailableMemory available = available_memory();
   plan = plan_memory(model, limits, available);
@@ -137,12 +138,13 @@ Result<void> fill(OpenRunner& open, const ModelChoice& model, const DeviceChoice
   CORBEL_ASSIGN(open.device, open_device(choice));
   Device& device = *open.device.device;
   CORBEL_ASSIGN(open.model, open_model(model, choice, device));
-  CORBEL_ASSIGN(RunnerLimits limits, choose_limits(open.model->loaded, context_tokens, open.memory));
+  CORBEL_ASSIGN(RunnerLimits limits,
+                choose_limits(open.model->loaded, context_tokens, model.context_flag, open.memory));
   if (use.sequences > 0) limits.logit_rows += kDraftLogitRows;
   if (use.sequences > 1) share_pages(open.model->model(), use.sequences, limits, open.memory);
   if (use.embeds) embed_in_company(open.model->model(), limits, open.memory);
   if (errors_are_terminal()) print_error_text(open.memory.summary() + "\n");
-  CORBEL_TRY(open.memory.check());
+  CORBEL_TRY(open.memory.check(model.context_flag));
   CORBEL_ASSIGN(StepRunner runner, StepRunner::make(open.model->model(), device, limits));
   open.runner = std::make_unique<StepRunner>(std::move(runner));
   return {};

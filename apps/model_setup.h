@@ -17,9 +17,10 @@ namespace corbel::app {
 
 /// Which model, and in what form.
 struct ModelChoice {
-  std::string name;         // see find_package()
-  std::string quant;        // empty: as it is; else packed so, once, into the cache
-  bool huge_pages = false;  // move the weights of an artifact into 2 MB pages
+  std::string name;                             // see find_package()
+  std::string quant;                            // empty: as it is; else packed so, once, into the cache
+  bool huge_pages = false;                      // move the weights of an artifact into 2 MB pages
+  std::string_view context_flag = "--context";  // what asks for a context, for messages
 };
 
 /// Maps an artifact's pages ahead of who computes with them, on a thread of its own.

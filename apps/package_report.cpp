@@ -62,7 +62,8 @@ Result<void> read_model(PackageReport& report) {
   return {};
 }
 
-void read_text_side(PackageReport& report) {
+/// Whether there is a tokenizer.
+bool read_text_side(PackageReport& report) {
   const auto tokenizer = Tokenizer::load(report.package->files());
   if (tokenizer) {
     std::int64_t tokens = 0;
@@ -76,6 +77,7 @@ void read_text_side(PackageReport& report) {
   if (source) {
     for (const ChatTemplateSource::Named& named : source->templates) report.templates.push_back(named.name);
   }
+  return tokenizer.has_value();
 }
 
 std::string limits_text(const ArtifactLimits& limits) {
@@ -84,23 +86,30 @@ std::string limits_text(const ArtifactLimits& limits) {
              limits.input_tokens > 0 ? limits.input_tokens : limits.context_tokens, " tokens");
 }
 
-/// The worst tensor of those that were quantized; the whole text is in --json.
-std::string certificate_summary(std::string_view certificate) {
-  if (certificate.empty()) return "none";
+using CertifiedTensors = std::map<std::string, double, std::less<>>;
+
+/// What the certificate tells of each tensor that was quantized, in dB; nothing where it is in no form that is known.
+std::optional<CertifiedTensors> certified_tensors(std::string_view certificate) {
   const auto read = parse_json(certificate, "certificate");
-  if (!read || !read->is_object() || !read->contains("tensors") || !(*read)["tensors"].is_array())
-    return "not in a form that this version knows; --json shows it";
-  int quantized = 0;
-  const Json* worst = nullptr;
+  if (!read || !read->is_object() || !read->contains("tensors") || !(*read)["tensors"].is_array()) return std::nullopt;
+  CertifiedTensors found;
   for (const Json& tensor : (*read)["tensors"]) {
     if (!tensor.is_object() || !tensor.contains("sqnr_db") || !tensor["sqnr_db"].is_number()) continue;
-    ++quantized;
-    if (worst == nullptr || tensor["sqnr_db"].get<double>() < (*worst)["sqnr_db"].get<double>()) worst = &tensor;
+    const bool named = tensor.contains("name") && tensor["name"].is_string();
+    found[named ? tensor["name"].get<std::string>() : "unnamed"] = tensor["sqnr_db"].get<double>();
   }
-  if (worst == nullptr) return "every tensor as the checkpoint has it";
-  const bool named = worst->contains("name") && (*worst)["name"].is_string();
-  return cat("SQNR of ", quantized, " quantized tensors at least ", decimals((*worst)["sqnr_db"].get<double>(), 2),
-             " dB (", named ? quote((*worst)["name"].get<std::string>()) : std::string("unnamed"), ")");
+  return found;
+}
+
+/// The worst tensor of those that were quantized; --tensors shows all, --json the whole text.
+std::string certificate_summary(std::string_view certificate) {
+  if (certificate.empty()) return "none";
+  const auto certified = certified_tensors(certificate);
+  if (!certified) return "not in a form that this version knows; --json shows it";
+  if (certified->empty()) return "every tensor as its source has it";
+  const auto worst = std::ranges::min_element(*certified, {}, &CertifiedTensors::value_type::second);
+  return cat("SQNR of ", certified->size(), " quantized tensors at least ", decimals(worst->second, 2), " dB (",
+             quote(worst->first), ")");
 }
 
 std::string artifact_text(const PackageReport& report) {
@@ -154,10 +163,10 @@ std::string place_of(const PackageReport& report, const SourceTensor& tensor) {
 Result<PackageReport> describe_package(std::shared_ptr<const ModelPackage> package) {
   PackageReport report{.package = std::move(package)};
   const Result<void> tensors = read_tensors(report);
-  if (!tensors && report.package->files().names().empty()) return forward_failure(tensors);
+  const bool has_tokenizer = read_text_side(report);
+  if (!tensors && !has_tokenizer && !report.package->files().has("config.json")) return forward_failure(tensors);
   if (!tensors) report.unread.push_back(tensors.error().message);
   if (const auto model = read_model(report); !model) report.model_refusal = model.error().message;
-  read_text_side(report);
   return report;
 }
 
@@ -181,11 +190,15 @@ std::string report_text(const PackageReport& report) {
 
 std::string tensors_text(const PackageReport& report) {
   const bool artifact = report.package->artifact() != nullptr;
-  Table table({"tensor", "format", "shape", ">bytes", ">bits/weight", artifact ? ">offset" : "file"});
+  Table table(
+      {"tensor", "format", "shape", ">bytes", ">bits/weight", artifact ? ">offset" : "file", artifact ? ">SQNR" : ""});
+  std::optional<CertifiedTensors> certified;
+  if (artifact) certified = certified_tensors(report.package->artifact()->certificate(*report.package->profile()));
   for (const SourceTensor& tensor : report.tensors) {
     const FormatTotals one{.values = tensor.shape.elements(), .bytes = std::ssize(tensor.bytes)};
     table.row({tensor.name, std::string(tensor.format->name), to_string(tensor.shape), std::to_string(one.bytes),
-               decimals(one.bits_per_weight(), 3), place_of(report, tensor)});
+               decimals(one.bits_per_weight(), 3), place_of(report, tensor),
+               certified && certified->contains(tensor.name) ? decimals(certified->at(tensor.name), 2) : ""});
   }
   return table.text();
 }

@@ -46,8 +46,8 @@ class Serving final : public OpenedModel {
 Result<std::unique_ptr<OpenedModel>> Serving::open(const ServeFlags& flags, const std::string& path,
                                                    const std::string& name) {
   auto serving = std::make_unique<Serving>();
-  CORBEL_ASSIGN(serving->open_, open_runner({path, flags.quant, flags.huge_pages}, flags.device, flags.max_model_len,
-                                            flags.max_num_seqs));
+  CORBEL_ASSIGN(serving->open_, open_runner({path, flags.quant, flags.huge_pages, "--max-model-len"}, flags.device,
+                                            flags.max_model_len, flags.max_num_seqs));
   OpenRunner& open = *serving->open_;
   CORBEL_ASSIGN(serving->draft_, open_draft(flags.draft, flags.device, open));
   CORBEL_ASSIGN(serving->chat_, ChatModel::load(open.model->loaded.package->files(), *open.model->tokenizer,

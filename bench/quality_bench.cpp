@@ -17,12 +17,11 @@
 
 #include "corbel/base/mapped_file.h"
 #include "corbel/device/device_list.h"
-#include "corbel/engine/step_runner.h"
 #include "corbel/format/hf_folder.h"
-#include "corbel/metrics/compare.h"
 #include "corbel/model/loader.h"
 #include "corbel/model/model_list.h"
 #include "corbel/text/tokenizer.h"
+#include "corbel/verify/answer_difference.h"
 
 namespace {
 
@@ -107,14 +106,11 @@ WeightNoise weight_noise(const TensorSource& reference, const TensorSource& mode
   return all;
 }
 
-/// A model, its runner, and where its weights are (null: from a file that is no folder).
+/// A model, and where its weights are.
 struct Subject {
   std::unique_ptr<TextModel> model;
   std::shared_ptr<const TensorSource> weights;
-  std::optional<StepRunner> runner;
 };
-
-constexpr std::int64_t kChunkRows = 64;  // logits of so many rows are held at a time
 
 Result<Subject> open_subject(const Settings& settings, bool is_reference, Device& device) {
   const bool exact = is_reference || settings.exact;
@@ -125,111 +121,34 @@ Result<Subject> open_subject(const Settings& settings, bool is_reference, Device
   const auto families = linked_model_families();
   const std::string path = is_reference || settings.model.empty() ? settings.reference : settings.model;
   Subject subject;
-  if (std::filesystem::is_directory(path)) {
-    CORBEL_ASSIGN(auto folder, open_hf_folder(path));
-    subject.weights = std::move(folder);
-  }
   if (!is_reference && !settings.encode.empty()) {
     CORBEL_ASSIGN(const WeightFormat* format, find_weight_format(settings.encode));
-    subject.weights = std::make_shared<EncodedSource>(subject.weights, *format);
+    CORBEL_ASSIGN(auto folder, open_hf_folder(path));
+    subject.weights = std::make_shared<EncodedSource>(std::move(folder), *format);
     const std::string config_path = path + "/config.json";
     CORBEL_ASSIGN(const Json config, read_json_file(config_path));
     CORBEL_ASSIGN(subject.model, make_text_model(config, config_path, subject.weights, device, families, options));
   } else {
     CORBEL_ASSIGN(LoadedModel loaded, load_text_model(path, device, families, options));
     subject.model = std::move(loaded.model);
+    CORBEL_ASSIGN(subject.weights, loaded.package->tensors());
   }
-  const RunnerLimits limits{
-      .step_rows = kChunkRows, .logit_rows = kChunkRows, .sequences = 1, .context_tokens = settings.context_tokens};
-  CORBEL_ASSIGN(subject.runner, StepRunner::make(*subject.model, device, limits));
   return subject;
 }
 
-/// Logits [rows, vocab] of a chunk of a window, valid until the subject's next run.
-Result<std::span<const float>> run_chunk(Subject& subject, std::span<const std::int32_t> ids, std::int64_t first) {
-  StepPlan plan;
-  plan.sequences = 1;
-  plan.max_pages = static_cast<std::int32_t>(subject.runner->pages_per_sequence());
-  std::vector<std::int32_t> pages(static_cast<std::size_t>(plan.max_pages));
-  for (std::size_t i = 0; i < pages.size(); ++i) pages[i] = static_cast<std::int32_t>(i);
-  plan.page_tables.assign(subject.model->info().cache.groups.size(), pages);
-  const auto rows = static_cast<std::int32_t>(ids.size());
-  plan.prefill = {{.sequence = 0,
-                   .first_slot = static_cast<std::int32_t>(first),
-                   .rows = rows,
-                   .logit_rows = rows,
-                   .rope_length = static_cast<std::int32_t>(subject.runner->limits().context_tokens)}};
-  plan.tokens.assign(ids.begin(), ids.end());
-  CORBEL_ASSIGN(const TensorView logits, subject.runner->run(plan));
-  return std::span<const float>(static_cast<const float*>(logits.data),
-                                ids.size() * static_cast<std::size_t>(subject.model->info().vocab));
-}
-
-double nats_of(std::span<const float> logits, std::int32_t token) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0.0;
-  for (const float logit : logits) sum += std::exp(logit - largest);
-  return std::log(sum) + largest - logits[static_cast<std::size_t>(token)];
-}
-
-struct Tally {
-  std::vector<double> kl;
-  std::int64_t agreed = 0, predicted = 0;
-  double nats = 0.0, reference_nats = 0.0;  // of the text's next tokens
-
-  void add(std::span<const float> actual, std::span<const float> expected, std::optional<std::int32_t> next) {
-    kl.push_back(kl_divergence(actual, expected));
-    agreed += std::max_element(actual.begin(), actual.end()) - actual.begin() ==
-              std::max_element(expected.begin(), expected.end()) - expected.begin();
-    if (!next) return;
-    ++predicted;
-    nats += nats_of(actual, *next);
-    reference_nats += nats_of(expected, *next);
-  }
-};
-
-Result<Tally> run_text(const Settings& settings, std::span<const std::int32_t> ids, Subject& reference,
-                       Subject& model) {
-  Tally tally;
-  const auto vocab = static_cast<std::size_t>(reference.model->info().vocab);
-  const auto context = static_cast<std::size_t>(settings.context_tokens);
-  for (std::size_t begin = 0; begin < ids.size(); begin += context) {
-    const auto window = ids.subspan(begin, std::min(context, ids.size() - begin));
-    for (std::size_t first = 0; first < window.size(); first += kChunkRows) {
-      const auto chunk = window.subspan(first, std::min<std::size_t>(kChunkRows, window.size() - first));
-      CORBEL_ASSIGN(const auto expected, run_chunk(reference, chunk, static_cast<std::int64_t>(first)));
-      CORBEL_ASSIGN(const auto actual, run_chunk(model, chunk, static_cast<std::int64_t>(first)));
-      for (std::size_t row = 0; row < chunk.size(); ++row) {
-        const bool has_next = first + row + 1 < window.size();
-        tally.add(actual.subspan(row * vocab, vocab), expected.subspan(row * vocab, vocab),
-                  has_next ? std::optional(window[first + row + 1]) : std::nullopt);
-      }
-    }
-  }
-  return tally;
-}
-
-Json report(Tally tally, const Subject& reference, const Subject& model) {
-  std::sort(tally.kl.begin(), tally.kl.end());
-  const auto rows = static_cast<double>(tally.kl.size());
-  double mean = 0.0, square = 0.0;
-  for (const double value : tally.kl) mean += value / rows;
-  for (const double value : tally.kl) square += (value - mean) * (value - mean) / rows;
-  const auto at = [&](double share) { return tally.kl[static_cast<std::size_t>(share * (rows - 1.0))]; };
-  const auto predicted = static_cast<double>(tally.predicted);
-  Json json = {{"rows", tally.kl.size()},
+Json report(const AnswerDifference& answers, const Subject& reference, const Subject& model) {
+  Json json = {{"rows", answers.rows},
                {"parameters", model.model->info().parameters},
                {"weight_bytes", model.model->info().weight_bytes},
                {"reference_bytes", reference.model->info().weight_bytes},
-               {"kl_mean", mean},
-               {"kl_mean_error", std::sqrt(square / rows)},
-               {"kl_median", at(0.5)},
-               {"kl_p99", at(0.99)},
-               {"kl_max", tally.kl.back()},
-               {"top1", static_cast<double>(tally.agreed) / rows},
-               {"perplexity", std::exp(tally.nats / predicted)},
-               {"reference_perplexity", std::exp(tally.reference_nats / predicted)}};
-  if (!model.weights) return json;
+               {"kl_mean", answers.kl_mean},
+               {"kl_mean_error", answers.kl_mean_error},
+               {"kl_median", answers.kl_median},
+               {"kl_p99", answers.kl_p99},
+               {"kl_max", answers.kl_max},
+               {"top1", answers.top1},
+               {"perplexity", answers.perplexity},
+               {"reference_perplexity", answers.expected_perplexity}};
   const WeightNoise noise = weight_noise(*reference.weights, *model.weights);
   json["sqnr_db"] = WeightNoise::db(noise.signal, noise.noise);
   json["worst_sqnr_db"] = noise.worst_db;
@@ -246,15 +165,11 @@ Result<Json> measure(const Settings& settings) {
   const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   CORBEL_ASSIGN(std::vector<std::int32_t> ids, tokenizer.encode(text, {.invalid_utf8 = InvalidUtf8::replace}));
   ids.resize(std::min(ids.size(), static_cast<std::size_t>(settings.tokens)));
-  if (ids.size() < 2) return fail(Code::bad_request, cat(settings.text, " holds fewer than 2 tokens"));
   CORBEL_ASSIGN(Subject reference, open_subject(settings, true, *device));
   CORBEL_ASSIGN(Subject model, open_subject(settings, false, *device));
-  if (model.model->info().vocab != reference.model->info().vocab) {
-    return fail(Code::bad_request, cat("vocabularies differ: the reference has ", reference.model->info().vocab,
-                                       " tokens, the model ", model.model->info().vocab));
-  }
-  CORBEL_ASSIGN(Tally tally, run_text(settings, ids, reference, model));
-  Json json = report(std::move(tally), reference, model);
+  CORBEL_ASSIGN(const AnswerDifference answers,
+                compare_answers(*reference.model, *model.model, *device, ids, settings.context_tokens));
+  Json json = report(answers, reference, model);
   json["profile"] = device->info().profile();
   json["arithmetic"] = settings.exact ? "f32" : "the format's";
   return json;

@@ -99,6 +99,8 @@ class DocumentBuilder final : public nlohmann::json_sax<Json> {
     // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while ..."
     std::string_view what = error.what();
     if (const auto colon = what.find(": "); colon != std::string_view::npos) what.remove_prefix(colon + 2);
+    if (const auto name = what.find("] "); what.starts_with('[') && name != std::string_view::npos)
+      what.remove_prefix(name + 2);  // "[json.exception.out_of_range.406] number overflow ..."
     return refuse(last, clip(what));
   }
 

@@ -39,12 +39,21 @@ std::int64_t certificate_room(const CompilePlan& plan) {
   return bytes;
 }
 
+/// Which text: a run goes on from one that had another no more than from one of other formats.
+Checksum calibration_key(const CalibrationTokens& tokens) {
+  RunningChecksum sum;
+  for (const std::vector<std::int32_t>& sequence : tokens) sum.add(std::as_bytes(std::span(sequence)));
+  return sum.value();
+}
+
 ArtifactPlan artifact_plan(const CompileRequest& request, const CompilePlan& plan) {
   ArtifactPlan artifact{.written_by = request.written_by, .files = request.source.files};
   artifact.profile.limits = request.limits;
   artifact.profile.source = request.source.name;
   artifact.profile.source_hash = request.source.hash;
   artifact.profile.settings = request.settings;
+  if (!request.calibration.empty())
+    artifact.profile.settings["calibration_tokens"] = to_string(calibration_key(request.calibration));
   for (const TensorPlan& tensor : plan.tensors)
     artifact.profile.tensors.push_back({tensor.use.name, tensor.format, tensor.use.shape, {}});
   artifact.certificate_bytes = certificate_room(plan);

@@ -90,7 +90,9 @@ Result<const float*> InputProducts::invert() {
     for (std::int64_t i = 0; i < columns_; ++i)
       for (std::int64_t k = 0; k < i; ++k) products[k * columns_ + i] = products[i * columns_ + k];
   }
-  return fail(Code::bad_file, "gptq: what the calibration text makes of a layer's input has no finite products");
+  return fail(
+      Code::bad_file,
+      "gptq: what the calibration text makes of a layer's input has no finite products; --method mse needs none");
 }
 
 Result<GptqEncoder> GptqEncoder::make(const WeightFormat& format, std::int64_t columns, const float* inverse,

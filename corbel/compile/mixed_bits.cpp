@@ -120,12 +120,9 @@ Result<void> mix_bits(CompilePlan& plan, const TensorSource& source, const Input
   }
   const std::int64_t least = total_bytes(candidates, 1e30);
   if (least > budget) {
+    const double needed = bits + 8.0 * static_cast<double>(least - budget) / static_cast<double>(plan.values);
     return fail(Code::bad_request,
-                cat("--bits ", bits, " is less than the smallest formats take: ",
-                    8.0 *
-                        static_cast<double>(
-                            least + static_cast<std::int64_t>(bits / 8.0 * static_cast<double>(plan.values)) - budget) /
-                        static_cast<double>(plan.values),
+                cat("--bits ", bits, " is less than the smallest formats take: ", std::ceil(needed * 1000.0) / 1000.0,
                     " bits per weight, with the tensors that stay as they are"));
   }
   double low = 1e-30;

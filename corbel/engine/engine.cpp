@@ -119,6 +119,10 @@ void Engine::cancel(std::uint64_t id) {
   if (std::ranges::find(cancelled_, id) == cancelled_.end()) cancelled_.push_back(id);
 }
 
+void Engine::cancel_all() {
+  while (!groups_.empty()) end_group(groups_.begin()->first, FinishReason::cancelled);
+}
+
 void Engine::end(Answer& answer, FinishReason reason) {
   const auto found = groups_.find(answer.group());
   Group& group = *found->second;
@@ -351,38 +355,6 @@ void Engine::deliver_all(const Scheduler::Step& step, const TensorView& logits) 
   in_step_ = false;
   for (std::size_t i = 0; i < cancelled_.size(); ++i) end_group(cancelled_[i], FinishReason::cancelled);
   cancelled_.clear();
-}
-
-EngineRequest engine_request(std::vector<std::int32_t> prompt, const GenerateOptions& options,
-                             const GenerateObserver& observer) {
-  EngineRequest request{.prompt = std::move(prompt),
-                        .sampling = options.sampling,
-                        .limits = options.limits(),
-                        .fills_context = true,
-                        .on_full = options.on_full,
-                        .keep_tokens = options.keep_tokens};
-  if (observer.on_text) {
-    request.on_text = [on_text = observer.on_text](const AnswerPiece& piece) {
-      if (!piece.text.empty()) on_text(piece.text);
-    };
-  }
-  return request;
-}
-
-Result<GenerateResult> generate(Engine& engine, EngineRequest request, const std::atomic<bool>* cancel) {
-  CORBEL_CHECK(request.choices == 1, "generate() gives one answer, not ", request.choices);
-  std::optional<Result<GenerateResult>> outcome;
-  request.on_end = [&outcome](GenerateResult result) { outcome = std::move(result); };
-  request.on_error = [&outcome](const Error& error) { outcome = Failure{error}; };
-  CORBEL_ASSIGN(const std::uint64_t id, engine.submit(std::move(request)));
-  while (!outcome) {
-    if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) {
-      engine.cancel(id);
-    } else {
-      engine.step(cancel);
-    }
-  }
-  return *std::move(outcome);
 }
 
 EngineFigures Engine::figures() const {

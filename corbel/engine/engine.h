@@ -132,6 +132,9 @@ class Engine {
   /// Ends what has not ended of the request, as FinishReason::cancelled, with what it has: at once, or at the end of
   /// the step at hand when a callback asks. Unknown numbers are ignored.
   void cancel(std::uint64_t id);
+  /// The same for every request that there is, before an engine goes: one that is destroyed tells nobody anything. Not
+  /// from a callback; callbacks submit nothing more.
+  void cancel_all();
 
   /// Runs one step; false when there is nothing to run. When the device fails, the sequences of the step run again from
   /// their tokens; when it fails twice in a row, those that ran end with its error. Rows that are not finite end their

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <optional>
 
+#include "corbel/engine/engine.h"
+
 namespace corbel {
 namespace {
 
@@ -178,6 +180,38 @@ Result<GenerateResult> generate(Session& session, const Tokenizer& tokenizer, st
   CORBEL_TRY(options.limits().validate());
   if (observer.on_begin) observer.on_begin(prompt, options);
   return Generation(session, tokenizer, options, observer).run(prompt);
+}
+
+EngineRequest engine_request(std::vector<std::int32_t> prompt, const GenerateOptions& options,
+                             const GenerateObserver& observer) {
+  EngineRequest request{.prompt = std::move(prompt),
+                        .sampling = options.sampling,
+                        .limits = options.limits(),
+                        .fills_context = true,
+                        .on_full = options.on_full,
+                        .keep_tokens = options.keep_tokens};
+  if (observer.on_text) {
+    request.on_text = [on_text = observer.on_text](const AnswerPiece& piece) {
+      if (!piece.text.empty()) on_text(piece.text);
+    };
+  }
+  return request;
+}
+
+Result<GenerateResult> generate(Engine& engine, EngineRequest request, const std::atomic<bool>* cancel) {
+  CORBEL_CHECK(request.choices == 1, "generate() gives one answer, not ", request.choices);
+  std::optional<Result<GenerateResult>> outcome;
+  request.on_end = [&outcome](GenerateResult result) { outcome = std::move(result); };
+  request.on_error = [&outcome](const Error& error) { outcome = Failure{error}; };
+  CORBEL_ASSIGN(const std::uint64_t id, engine.submit(std::move(request)));
+  while (!outcome) {
+    if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) {
+      engine.cancel(id);
+    } else {
+      engine.step(cancel);
+    }
+  }
+  return *std::move(outcome);
 }
 
 }  // namespace corbel

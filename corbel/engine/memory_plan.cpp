@@ -116,11 +116,11 @@ std::string MemoryPlan::summary() const {
   return text;
 }
 
-Result<void> MemoryPlan::check() const {
+Result<void> MemoryPlan::check(std::string_view flag) const {
   if (fits()) return {};
   const std::string next = longest_context_tokens > 0
-                               ? cat("the longest context that fits is ", longest_context_tokens, " tokens: --context ",
-                                     longest_context_tokens)
+                               ? cat("the longest context that fits is ", longest_context_tokens, " tokens: ", flag,
+                                     ' ', longest_context_tokens)
                                : cat("no context fits; the weights alone are ", bytes_text(weight_bytes));
   return fail(Code::no_memory, cat(summary(), ". That does not fit; ", next));
 }

@@ -41,8 +41,8 @@ struct MemoryPlan {
   bool fits() const noexcept { return available.bytes() < 0 || total_bytes() <= available.bytes(); }
   /// "weights 2.47 GB + KV 0.13 GB (4096 tokens) + scratch 0.02 GB = 2.62 GB; available 14.1 GB, cgroup 7.9 of 8.0 GB"
   std::string summary() const;
-  /// Refuses a plan that does not fit, with the longest context that would.
-  Result<void> check() const;
+  /// Refuses a plan that does not fit, with the longest context that would. `flag` asks for a context.
+  Result<void> check(std::string_view flag = "--context") const;
 };
 
 MemoryPlan plan_memory(const TextModel& model, const RunnerLimits& limits, const AvailableMemory& available);

@@ -76,6 +76,14 @@ class Assembly {
   std::set<std::string> names_;
 };
 
+/// Profiles that are not taken along would be gone.
+Result<void> check_output(const fs::path& input, const fs::path& output) {
+  std::error_code error;
+  if (!fs::equivalent(input, output, error) || error) return {};
+  return fail(Code::bad_request,
+              cat("cannot write ", output.string(), ": it is what is read; give the new file another name"));
+}
+
 }  // namespace
 
 Result<void> combine_artifacts(std::span<const fs::path> inputs, const fs::path& output) {
@@ -83,6 +91,7 @@ Result<void> combine_artifacts(std::span<const fs::path> inputs, const fs::path&
     return fail(Code::bad_request, cat("combining takes at least two artifacts, found ", inputs.size()));
   std::vector<std::shared_ptr<const Artifact>> artifacts;
   for (const fs::path& input : inputs) {
+    CORBEL_TRY(check_output(input, output));
     CORBEL_ASSIGN(artifacts.emplace_back(), Artifact::open(input));
     CORBEL_TRY(artifacts.back()->check());  // damage must not get new checksums
   }
@@ -104,6 +113,7 @@ Result<void> combine_artifacts(std::span<const fs::path> inputs, const fs::path&
 }
 
 Result<void> extract_profile(const fs::path& input, std::string_view profile, const fs::path& output) {
+  CORBEL_TRY(check_output(input, output));
   CORBEL_ASSIGN(const std::shared_ptr<const Artifact> artifact, Artifact::open(input));
   CORBEL_ASSIGN(const ArtifactProfile* found, artifact->profile(profile));
   CORBEL_TRY(artifact->check());  // damage must not get new checksums

@@ -70,12 +70,23 @@ Result<void> SectionWriter::start_anew() {
 
 Result<void> SectionWriter::write(std::int64_t offset, std::span<const std::byte> bytes) {
   CORBEL_TRY(gatherer_.write(file_, offset, bytes));
-  return gatherer_.empty() ? flush() : Result<void>();
+  return note_what_is_in_the_file();
 }
 
 Result<void> SectionWriter::flush() {
   CORBEL_TRY(gatherer_.flush(file_));
-  for (const std::size_t section : std::exchange(unjournaled_, {})) CORBEL_TRY(note_finished(section));
+  return note_what_is_in_the_file();
+}
+
+/// As soon as it is: a process that is killed has no other moment.
+Result<void> SectionWriter::note_what_is_in_the_file() {
+  for (const std::size_t section : std::exchange(unjournaled_, {})) {
+    const ArtifactSection& place = layout_.sections[section];
+    if (gatherer_.holds(place.offset, place.padded_bytes))
+      unjournaled_.push_back(section);
+    else
+      CORBEL_TRY(note_finished(section));
+  }
   return {};
 }
 

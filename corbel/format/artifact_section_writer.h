@@ -48,7 +48,8 @@ class SectionWriter {
   Result<void> close_section(std::size_t section);
   Result<void> note_finished(std::size_t section);  // in the journal
   Result<void> write(std::int64_t offset, std::span<const std::byte> bytes);
-  Result<void> flush();  // and notes the sections that waited for it
+  Result<void> flush();
+  Result<void> note_what_is_in_the_file();  // in the journal, of the sections that waited for it
   Result<void> write_checksums();
   Result<void> failed(Failure failure) noexcept;  // what is left behind goes away
 

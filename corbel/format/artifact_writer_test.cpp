@@ -99,6 +99,28 @@ TEST_F(ArtifactWriting, GoesOnWhereAnInterruptedRunStoppedAndGivesTheSameBytes) 
   }
 }
 
+TEST_F(ArtifactWriting, AKilledProcessLeavesAJournalOfAllButTheLastBlock) {
+  ArtifactPlan plan = test_plan();
+  plan.profile.tensors.clear();
+  for (const char* name : {"a", "b", "c", "d"}) plan.profile.tensors.push_back({name, &w8_format(), {1000, 1024}, ""});
+  ASSERT_TRUE(write_test_artifact(folder_ / "whole.corbel", plan));
+  {
+    auto writer = ArtifactWriter::create(folder_ / "alive.corbel", plan);
+    ASSERT_TRUE(writer);
+    ASSERT_TRUE(write_tensors(*writer, plan, 0, 4));
+    // What a killed process leaves is what the files hold while the writer lives.
+    for (const std::string end : {".partial", ".partial.journal"})
+      std::filesystem::copy_file(folder_ / ("alive.corbel" + end), path_.string() + end);
+  }
+  auto writer = ArtifactWriter::resume(path_, plan);
+  ASSERT_TRUE(writer) << writer.error().message;
+  EXPECT_TRUE(writer->is_written(0) && writer->is_written(1));  // 1 MB each, blocks of 2 MB
+  ASSERT_TRUE(write_tensors(*writer, plan, 0, 4));
+  ASSERT_TRUE(writer->set_certificate("{\"kl\": 0.01}"));
+  ASSERT_TRUE(writer->finish());
+  EXPECT_EQ(file_content(path_), file_content(folder_ / "whole.corbel"));
+}
+
 TEST_F(ArtifactWriting, WritesATensorAgainThatWasDamagedInThePartialFile) {
   const ArtifactPlan plan = test_plan();
   ASSERT_TRUE(write_test_artifact(folder_ / "whole.corbel", plan));

@@ -19,7 +19,10 @@ class BlockGatherer {
   /// Bytes at another place than behind the last ones flush those first.
   Result<void> write(OutputFile& file, std::int64_t offset, std::span<const std::byte> bytes);
   Result<void> flush(OutputFile& file);
-  bool empty() const noexcept { return held_.empty(); }
+  /// Whether any byte from `offset` on, `bytes` long, waits for its block to be full.
+  bool holds(std::int64_t offset, std::int64_t bytes) const noexcept {
+    return !held_.empty() && offset < end() && begin_ < offset + bytes;
+  }
 
  private:
   std::int64_t end() const noexcept { return begin_ + std::ssize(held_); }

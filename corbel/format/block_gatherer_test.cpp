@@ -56,7 +56,7 @@ TEST_F(BlockGathering, LeavesTheBytesOfPlainWritesWhateverTheirSizesAndPlaces) {
     if (at == kFileBytes) at = 0;
   }
   ASSERT_TRUE(gatherer.flush(file_));
-  EXPECT_TRUE(gatherer.empty());
+  EXPECT_FALSE(gatherer.holds(0, kFileBytes));
   EXPECT_TRUE(written() == expected);
 }
 
@@ -70,7 +70,10 @@ TEST_F(BlockGathering, WritesABlockWhenItIsFullAndHoldsTheRest) {
   const auto seen = written();
   EXPECT_TRUE(std::ranges::equal(std::span(seen).first(kBlock), std::span(bytes).first(kBlock)));
   EXPECT_EQ(seen[kBlock], std::byte{0});
-  EXPECT_FALSE(gatherer.empty());
+  EXPECT_FALSE(gatherer.holds(0, kBlock));
+  EXPECT_TRUE(gatherer.holds(kBlock - 1, 2));
+  EXPECT_TRUE(gatherer.holds(kBlock + 99, 1));
+  EXPECT_FALSE(gatherer.holds(kBlock + 100, 1));
 }
 
 TEST_F(BlockGathering, SaysWhatTheDiskRefused) {

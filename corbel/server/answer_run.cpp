@@ -95,6 +95,8 @@ void AnswerRun::start(Engine& engine, std::vector<EngineRequest> requests) {
 
 void AnswerRun::take(std::size_t prompt, GenerateResult result) {
   if (failed_) return;
+  // Two cancel: a client's departure, after which nobody listens, and the server's end.
+  if (result.finish == FinishReason::cancelled) return fail_all({Code::cancelled, "the server is shutting down"});
   end_choice(prompt, result);
   results_[prompt][result.choice] = std::move(result);
   if (--left_ == 0) end();

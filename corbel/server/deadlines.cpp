@@ -9,6 +9,9 @@ void Deadlines::stop() {
   }
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
+  std::multimap<Clock::time_point, std::function<void()>> dropped;
+  const std::lock_guard lock(mutex_);
+  dropped.swap(calls_);
 }
 
 void Deadlines::at(Clock::time_point when, std::function<void()> call) {

@@ -16,7 +16,7 @@ class Deadlines {
   Deadlines(const Deadlines&) = delete;
   Deadlines& operator=(const Deadlines&) = delete;
   ~Deadlines() { stop(); }
-  /// What is not due yet is dropped, and what comes.
+  /// What is not due yet is dropped, with all it holds, and what comes.
   void stop();
 
   void at(Clock::time_point when, std::function<void()> call);

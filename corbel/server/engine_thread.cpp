@@ -92,6 +92,7 @@ void EngineThread::run() {
         embedding_.embedder != nullptr && embedding_.embedder->step(&stop_, answers ? kRowsInCompany : 0);
     busy = answers || embeds;
   }
+  engine_.cancel_all();  // whoever keeps a log hears of every request
 }
 
 }  // namespace corbel

@@ -24,7 +24,7 @@ class EngineThread {
                MakeRunner make_embedding_runner = {});
   EngineThread(const EngineThread&) = delete;
   EngineThread& operator=(const EngineThread&) = delete;
-  ~EngineThread();  // ends the step at hand, drops the rest
+  ~EngineThread();  // ends the step at hand and cancels what the engine has; work not begun is dropped
 
   using Work = std::function<void(Engine& engine)>;
   void post(Work work);

@@ -14,11 +14,13 @@
 namespace corbel {
 namespace {
 
-/// What a client's going away means: noted, and told to the endpoint that wants to know.
+/// What a client's going away means: noted, and told to the endpoint that wants to know while it answers. A connection
+/// may outlive the model that answered.
 struct Departure {
   std::shared_ptr<RequestRecord> record;
   std::mutex mutex;
   bool is_gone = false;
+  bool is_answered = false;
   std::function<void()> told;
 
   void happen() {
@@ -30,6 +32,24 @@ struct Departure {
       gone = std::move(told);
     }
     if (gone) gone();
+  }
+  void note_answered() {
+    std::function<void()> dropped;
+    const std::lock_guard lock(mutex);
+    is_answered = true;
+    dropped.swap(told);
+  }
+  /// `gone` is called once: later, or now; or never, when there is an answer.
+  void tell(std::function<void()> gone) {
+    {
+      const std::lock_guard lock(mutex);
+      if (is_answered) return;
+      if (!is_gone) {
+        told = std::move(gone);
+        return;
+      }
+    }
+    gone();
   }
 };
 
@@ -49,6 +69,7 @@ class NotingResponder final : public Responder {
     note(response);
     if (tells_message_errors(record_->path)) to_message_error(response, record_->id);
     record_->note_end();
+    departure_->note_answered();
     inner_->respond(std::move(response));
   }
   void begin(HttpResponse head) override {
@@ -58,18 +79,10 @@ class NotingResponder final : public Responder {
   void write(std::string piece) override { inner_->write(std::move(piece)); }
   void end() override {
     record_->note_end();
+    departure_->note_answered();
     inner_->end();
   }
-  void on_gone(std::function<void()> gone) override {
-    {
-      const std::lock_guard lock(departure_->mutex);
-      if (!departure_->is_gone) {
-        departure_->told = std::move(gone);
-        return;
-      }
-    }
-    gone();
-  }
+  void on_gone(std::function<void()> gone) override { departure_->tell(std::move(gone)); }
 
  private:
   void note(HttpResponse& response) {

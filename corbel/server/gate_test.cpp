@@ -88,8 +88,9 @@ struct KeyedGate : testing::Test {
     void begin(HttpResponse) override {}
     void write(std::string) override {}
     void end() override {}
-    void on_gone(std::function<void()>) override {}
+    void on_gone(std::function<void()> gone) override { leave = std::move(gone); }
     HttpResponse answer{.status = 0};
+    std::function<void()> leave;
   };
   HttpResponse send(const std::string& method, const std::string& path, Headers headers) {
     auto kept = std::make_shared<Kept>();
@@ -145,6 +146,26 @@ TEST_F(KeyedGate, OnlyABrowserThatOpensAPageIsAskedToAskItsUser) {
   const std::vector<std::string> both{"Bearer", R"(Basic realm="corbel", charset="UTF-8")"};
   EXPECT_EQ(challenges(send("GET", "/", {{"accept", "text/html,application/xhtml+xml"}})), both);
   EXPECT_EQ(challenges(send("GET", "/", {{"sec-fetch-mode", "navigate"}})), both);
+}
+
+// What an endpoint does when a client leaves concerns a model that may be closed when the answer has ended.
+TEST_F(KeyedGate, ADepartureIsToldWhileAnAnswerIsUnderWayAndNotAfterIt) {
+  for (const bool answered : {false, true}) {
+    for (const bool streamed : {false, true}) {
+      int told = 0;
+      const auto held = std::make_shared<int>(0);
+      auto kept = std::make_shared<Kept>();
+      gate.pass({.method = "GET", .path = "/health"}, kept,
+                [&](const HttpRequest&, const std::shared_ptr<RequestRecord>&, const std::shared_ptr<Responder>& back) {
+                  back->on_gone([&told, held] { ++told; });
+                  if (streamed) back->begin({});
+                  if (answered) streamed ? back->end() : back->respond({});
+                });
+      EXPECT_EQ(held.use_count(), answered ? 1 : 2) << streamed;
+      kept->leave();
+      EXPECT_EQ(told, answered ? 0 : 1) << streamed;
+    }
+  }
 }
 
 // The browser adds such a key to whatever is sent to the server, also where another origin's page has it sent.

@@ -69,17 +69,20 @@ awaitable<bool> shake_hands(TlsStream& stream) {
 awaitable<void> say_end(PlainStream&) { co_return; }
 awaitable<void> say_end(TlsStream& stream) { co_await stream.async_say_end(kToTuple); }
 
-/// Closes our side, then waits a little for the client's: closing with unread bytes would take the answer back that
-/// tells a client why it was refused.
+/// Closes our side, then waits for the client's: closing with unread bytes would take the answer back that tells a
+/// client why it was refused. Who is silent has a little time, who still sends a large body has more.
 template <typename Stream>
 awaitable<void> say_goodbye(Stream& stream) {
-  constexpr std::chrono::seconds kGoodbye{2};
-  stream.expires_after(kGoodbye);
+  constexpr std::chrono::seconds kSilence{2};
+  constexpr std::chrono::seconds kGoodbye{30};
+  const auto until = std::chrono::steady_clock::now() + kGoodbye;
+  stream.expires_after(kSilence);
   co_await say_end(stream);
   error_code failed;
   stream.socket().shutdown(tcp::socket::shutdown_send, failed);
-  std::array<char, 1024> rest{};
-  while (!failed) {
+  std::array<char, 4096> rest{};
+  while (!failed && std::chrono::steady_clock::now() < until) {
+    stream.expires_after(kSilence);
     const auto [ended, bytes] = co_await stream.async_read_some(asio::buffer(rest), kToTuple);
     failed = ended;
   }

@@ -48,7 +48,7 @@ class ModelShelf {
   std::vector<Listed> list() const;
   std::int64_t budget_bytes() const noexcept;
 
-  /// Who waits is refused, and so is who comes. Models stay open until the shelf goes.
+  /// Who waits is refused, and so is who comes; answers under way are cancelled. Models stay open until the shelf goes.
   void stop();
 
  private:

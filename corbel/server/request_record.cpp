@@ -87,7 +87,6 @@ Result<void> RequestRecord::admit(EngineRequest& request, ModelMetrics& metrics)
   {
     const std::lock_guard lock(mutex_);
     prompt_tokens_ = tokens;
-    is_admitted_ = true;
   }
   const auto watch = std::make_shared<Watch>(shared_from_this(), &metrics, std::move(request.on_text),
                                              std::move(request.on_end), std::move(request.on_error));
@@ -132,8 +131,6 @@ void RequestRecord::note_gone() {
 
 RequestRecord::~RequestRecord() {
   if (!done_) return;
-  // Whoever leaves before the engine took the request up gets no result that could say so.
-  if (client_left_ && is_admitted_ && finish_.empty()) finish_ = finish_reason_name(FinishReason::cancelled);
   done_({.arrived = arrived_utc_,
          .ms = std::chrono::duration<double, std::milli>(ended_ - arrived).count(),
          .id = std::move(id),

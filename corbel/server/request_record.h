@@ -67,7 +67,6 @@ class RequestRecord : public std::enable_shared_from_this<RequestRecord> {
   Clock::time_point ended_ = arrived;
   int status_ = 0;
   bool client_left_ = false;
-  bool is_admitted_ = false;  // an answer was to be made
   std::int64_t prompt_tokens_ = 0, answer_tokens_ = 0;
   std::string finish_;
 };

@@ -35,13 +35,15 @@ Json tool_calls_json(const AnswerFormat::Parts& parts) {
 Json defaults_json(const ChatModel& chat) {
   const GenerateOptions options = generate_options(chat.defaults());
   const SamplingOptions& sampling = options.sampling;
-  return {{"temperature", sampling.temperature},
-          {"top_p", sampling.top_p},
-          {"top_k", sampling.top_k},
-          {"min_p", sampling.min_p},
-          {"repetition_penalty", sampling.repetition_penalty},
-          {"presence_penalty", sampling.presence_penalty},
-          {"frequency_penalty", sampling.frequency_penalty}};
+  Json defaults = {{"temperature", sampling.temperature},
+                   {"top_p", sampling.top_p},
+                   {"top_k", sampling.top_k},
+                   {"min_p", sampling.min_p},
+                   {"repetition_penalty", sampling.repetition_penalty},
+                   {"presence_penalty", sampling.presence_penalty},
+                   {"frequency_penalty", sampling.frequency_penalty}};
+  if (options.max_tokens > 0) defaults["max_tokens"] = options.max_tokens;  // else what the context has room for
+  return defaults;
 }
 
 Json card_json(const ServedModel& model) {

@@ -92,6 +92,69 @@ class Artifacts(unittest.TestCase):
         self.assertEqual((code, out), (1, ""))
         self.assertIn('--context is 65; the static profile "default" of short.corbel was compiled for at most 64 tokens', err)
 
+    def damaged_tensor(self):
+        tensor = json.loads(run("inspect", str(self.w8), "--tensors", "--json")[1])["tensors"][0]
+        data = bytearray(self.w8.read_bytes())
+        data[tensor["offset"] + 3] ^= 1
+        damaged = self.folder / "one-bit.corbel"
+        damaged.write_bytes(data)
+        return damaged, tensor["name"]
+
+    def test_damage_gets_no_new_checksums(self):
+        damaged, name = self.damaged_tensor()
+        new = self.folder / "new.corbel"
+        for words in (("compile", str(damaged)), ("extract", str(damaged), "default"), ("combine", str(damaged), str(self.plain))):
+            code, out, err = run(*words, "-o", str(new))
+            self.assertEqual((code, out), (1, ""), words)
+            self.assertIn(f'{damaged}: section "{name}" is damaged', err)
+            self.assertFalse(new.exists(), words)
+
+    def test_diff_sees_a_changed_bit_although_both_files_have_the_same_checksums(self):
+        damaged, name = self.damaged_tensor()
+        code, out, err = run("diff", str(self.w8), str(damaged), "--json")
+        self.assertEqual((code, err), (1, ""))
+        self.assertEqual([t["name"] for t in json.loads(out)["tensors"]], [name])
+
+    def test_diff_reads_a_text_with_both_models(self):
+        text = self.folder / "text.txt"
+        text.write_text("The sea is wide and the boat is small. " * 30)
+        code, out, err = run("diff", str(PICO), str(self.w8), "--text", str(text), "--tokens", "200", "--json")
+        self.assertEqual((code, err), (1, ""))
+        close = json.loads(out)["answers"]
+        self.assertEqual(close["tokens"], 200)
+        self.assertTrue(0 < close["kl_mean"] < 0.05, close)
+        self.assertGreater(close["top1"], 0.8)
+        self.assertAlmostEqual(close["perplexity_b"] / close["perplexity_a"], 1.0, delta=0.1)
+        far = json.loads(run("diff", str(PICO), str(compiled(self.folder, "w4.corbel", "--quant", "w4", "--method", "fast")),
+                             "--text", str(text), "--tokens", "200", "--json")[1])["answers"]
+        self.assertGreater(far["kl_mean"], close["kl_mean"])
+        self.assertEqual(far["perplexity_a"], close["perplexity_a"])
+        code, out, err = run("diff", str(PICO), str(self.short), "--text", "builtin", "--tokens", "100")
+        self.assertEqual((code, err), (1, ""))  # windows of the static profile's 64 tokens
+        for word in ("KL(A || B)", "top-1", "perplexity", "100 tokens"):
+            self.assertIn(word, out)
+        for words, said in ((("--text", "no.txt"), "cannot open no.txt"), (("--text", str(self.w8)), "not valid UTF-8")):
+            code, out, err = run("diff", str(PICO), str(self.w8), *words)
+            self.assertEqual((code, out), (1, ""), words)
+            self.assertIn(said, err)
+        self.assertEqual(run("diff", str(PICO), str(self.w8), "--text", "builtin", "--tokens", "1")[0], 2)
+
+    def test_inspect_tells_the_error_of_every_quantized_tensor(self):
+        certificate = json.loads(run("inspect", str(self.w8), "--json")[1])["certificate"]["tensors"]
+        lines = run("inspect", str(self.w8), "--tensors")[1].splitlines()
+        for tensor in certificate:
+            line = next(line for line in lines if line.startswith(tensor["name"] + " "))
+            if "sqnr_db" in tensor:
+                self.assertAlmostEqual(float(line.split()[-1]), tensor["sqnr_db"], delta=0.0051, msg=line)
+
+    def test_a_folder_without_a_model_is_refused(self):
+        nothing = self.folder / "nothing"
+        nothing.mkdir()
+        (nothing / "notes.txt").write_text("no model")
+        code, out, err = run("inspect", str(nothing))
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("has no weights", err)
+
     def test_diff_tells_formats_and_values_apart(self):
         code, out, err = run("diff", str(self.w8), str(self.w8))
         self.assertEqual((code, err), (0, ""))
@@ -116,6 +179,12 @@ class Artifacts(unittest.TestCase):
             apart = self.folder / "apart.corbel"
             self.assertEqual(run("extract", str(both), profile, "-o", str(apart))[0], 0)
             self.assertEqual(apart.read_bytes(), original.read_bytes())
+        before = both.read_bytes()
+        for words in (("extract", str(both), "w8"), ("combine", str(self.w8), str(both))):
+            code, out, err = run(*words, "-o", str(both))  # the other profiles would be gone
+            self.assertEqual((code, out), (1, ""), words)
+            self.assertIn(f"cannot write {both}: it is what is read", err)
+        self.assertEqual(both.read_bytes(), before)
         code, out, err = run("run", "--model", f"{both}#w3", "hi")
         self.assertEqual((code, out), (1, ""))
         self.assertIn('no profile "w3"; it has "w8", "plain"', err)

@@ -2,11 +2,14 @@
 
 import json
 import pathlib
+import resource
+import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
 
-from runner import HAS_PICO, PICO, run
+from runner import CORBEL, HAS_PICO, PICO, run
 
 # What cannot be wanted at once, or at all: the flags, and words of the answer.
 IMPOSSIBLE = (
@@ -132,6 +135,31 @@ class Compile(unittest.TestCase):
         for output, words in ((self.folder, "a folder of this name exists"), (self.folder / "no/a.corbel", f"cannot write {self.folder}/no/a.corbel")):
             code, out, err = run("compile", str(PICO), "-o", str(output), "--quant", "w8")
             self.assertEqual((code, out), (1, ""))
+            self.assertIn(words, err)
+
+    def test_a_report_that_cannot_be_written_is_refused_before_the_work(self):
+        for report in (self.folder / "no/report.json", self.folder):
+            self.check_refused(1, ("--quant", "w4", "--report", str(report)), f"cannot write --report {report}")
+
+    def test_a_limit_on_the_size_of_files_is_told_like_a_full_disk(self):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+        done = subprocess.run([CORBEL, "compile", PICO, "-o", self.file, "--quant", "w4"], capture_output=True, text=True, preexec_fn=limit)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("model.corbel.partial: File too large", done.stderr)
+        self.assertEqual(list(self.file.parent.iterdir()), [])
+
+    def test_a_model_without_a_tokenizer_is_compiled_and_the_lack_told(self):
+        mute = self.folder / "mute"
+        shutil.copytree(PICO, mute, ignore=shutil.ignore_patterns("tokenizer*", "golden*"))
+        code, out, err = run("compile", str(mute), "-o", str(self.file), "--quant", "w8", "--method", "fast")
+        self.assertEqual(code, 0, err)
+        self.assertIn("note: the artifact will know no text: cannot load a tokenizer from", err)
+
+    def test_a_group_size_says_what_it_does(self):
+        for quant, words in (("w4bf16", "groups are finer at the same size, 16"), ("w8bf16", "w8 has no groups to choose")):
+            code, out, err = run("compile", str(PICO), "-q", quant, "--q_group_size", "64", "--dry_run")
+            self.assertEqual(code, 0)
+            self.assertIn("note: --q-group-size 64: ", err)
             self.assertIn(words, err)
 
     def test_a_model_that_is_one_file_is_not_written_over(self):

@@ -344,7 +344,9 @@ class Machine(unittest.TestCase):
         server.send_chat(connection, **LONG, n=8, stream=True)
         self.assertTrue(server.wait_for("vllm:num_requests_running", 8))
         self.assertEqual(server.stop(), 0)
-        self.assertFalse(b"[DONE]" in read_all(connection))
+        told = read_all(connection)
+        self.assertNotIn(b"[DONE]", told)
+        self.assertIn(b'data: {"error":{"message":"the server is shutting down"', told)
         connection.close()
 
     def test_two_on_one_port_are_one_and_a_message(self):

@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import tempfile
+import time
 import unittest
 
 from runner import HAS_PICO, run
@@ -162,6 +163,15 @@ class Requests(ServedCase):
             self.assertEqual(found, status)
             self.assertEqual(set(answer["error"]), SHAPE)
             self.assertEqual("allow" in headers, status == 405)
+
+    def test_that_are_too_large_are_told_so_though_they_go_on_for_seconds(self):
+        with contextlib.closing(self.server.connect(timeout=20)) as connection:
+            connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
+            until = time.monotonic() + 4
+            while time.monotonic() < until:  # as a slow line does
+                connection.sendall(b"x" * 1000)
+                time.sleep(0.1)
+            self.assertIn(b" 413 ", connection.recv(4096))
 
     def test_for_the_head_alone_get_no_body(self):
         with contextlib.closing(self.server.connect()) as connection:

@@ -141,10 +141,10 @@ class Sandbox(unittest.TestCase):
             self.assertEqual(len(list(pathlib.Path(folder, "corbel").glob("*.corbel"))), 1)
 
     def test_a_kernel_without_it_is_told_and_refused_where_it_is_required(self):
-        with Served(preexec_fn=refuse_calls(444)) as server:
+        with Served("--sandbox", "on", preexec_fn=refuse_calls(444)) as server:
             self.assertTrue(server.wait_for_line("no Landlock"))
             self.assertEqual(server.chat(max_tokens=2)[0], 200)
-        with Served(preexec_fn=refuse_calls(444, 317)) as server:
+        with Served("--sandbox", "on", preexec_fn=refuse_calls(444, 317)) as server:
             self.assertTrue(server.wait_for_line("system calls (this kernel takes no filter"))
         for calls in ((444,), (317,)):
             with self.assertRaisesRegex(RuntimeError, "--sandbox require"):

@@ -40,6 +40,8 @@ class Settings(unittest.TestCase):
                 self.assertEqual(code, 2, text)
                 self.assertIn(place, errors)
             self.assertEqual(run("serve", "--config", "/nowhere")[0], 2)
+        for flag, words in ((("--port", "abc"), "--port is abc; it must be a number"), (("--max-model-len", "9999"), "--max-model-len is 9999; the model was made for at most 2048")):
+            self.assertIn(words, run("serve", *flag)[2])
         code, _, errors = run("serve", environment={"CORBEL_SERVE_PROT": "1"})
         self.assertEqual(code, 2)
         self.assertIn("CORBEL_SERVE_PROT", errors)

@@ -53,6 +53,26 @@ TEST_F(Compile, AnInterruptedAndResumedRunGivesTheSameBytes) {
   }
 }
 
+TEST_F(Compile, ARunDoesNotGoOnFromOneThatReadAnotherText) {
+  Bench bench(1);
+  CompileRequest wanted = request("whole.corbel");
+  wanted.calibration = tokens();
+  ASSERT_TRUE(compile_model(wanted, *bench.device, {}));
+  wanted.output = folder_ / "resumed.corbel";
+  wanted.resume = true;
+  std::atomic<bool> cancel = false;
+  wanted.cancel = &cancel;
+  for (std::vector<std::int32_t>& sequence : wanted.calibration) std::reverse(sequence.begin(), sequence.end());
+  wanted.calibration[0].assign(60, 5);
+  ASSERT_FALSE(compile_model(wanted, *bench.device, [&](const CompileProgress& progress) {
+    cancel = progress.done_bytes > progress.total_bytes / 2;
+  }));
+  cancel = false;
+  wanted.calibration = tokens();
+  ASSERT_TRUE(compile_model(wanted, *bench.device, {}));
+  EXPECT_TRUE(bytes("whole.corbel") == bytes("resumed.corbel"));
+}
+
 TEST_F(Compile, ACancelledRunLeavesNothingUnlessItMayBeResumed) {
   Bench bench(1);
   CompileRequest wanted = request("gone.corbel");

@@ -103,6 +103,40 @@ TEST_F(EngineTest, CancelledRequestsEndWithWhatTheyHaveAndTheOthersGoOn) {
   EXPECT_EQ(figures.free_pages + figures.prefix.pages, figures.pages);
 }
 
+TEST_F(EngineTest, EveryRequestEndsOnceWhenAllAreCancelledAlsoThoseThatNeverRan) {
+  open("llama/goldens/mha_f32");
+  const std::vector<Wanted> all = some_requests(*tiny_, 9, 21);
+  const auto run = runner(limits(2, 32, 12));
+  Engine engine(*run, tokenizer_);
+  std::vector<Said> answers(all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    EngineRequest request = request_of(all[i], answers[i]);
+    request.limits = {.max_tokens = 40, .ignore_eos = true};
+    ASSERT_TRUE(engine.submit(std::move(request)));
+  }
+  std::vector<Said> pair(2);
+  EngineRequest request = request_of(all[0], answers[0]);
+  request.choices = 2;
+  request.on_text = {};
+  request.on_end = [&](const GenerateResult& result) {
+    pair[result.choice].finish = result.finish;
+    ++ended_;
+  };
+  ASSERT_TRUE(engine.submit(std::move(request)));
+  for (int step = 0; step < 4; ++step) ASSERT_TRUE(engine.step());
+  ASSERT_EQ(engine.figures().running, 2);
+  ASSERT_EQ(engine.figures().waiting, std::ssize(all) - 1);
+  ended_ = 0;
+  engine.cancel_all();
+  EXPECT_EQ(ended_, std::ssize(all) + 2);
+  answers.insert(answers.end(), pair.begin(), pair.end());
+  for (const Said& answer : answers) EXPECT_EQ(answer.finish, FinishReason::cancelled);
+  const EngineFigures figures = engine.figures();
+  EXPECT_EQ(figures.running + figures.waiting, 0);
+  EXPECT_EQ(figures.free_pages + figures.prefix.pages, figures.pages);
+  EXPECT_FALSE(engine.step());
+}
+
 TEST_F(EngineTest, ARequestMayCancelAnotherOfTheSameStep) {
   open("llama/goldens/mha_f32");
   const auto run = runner(limits(2, 64));

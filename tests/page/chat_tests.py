@@ -110,7 +110,8 @@ class Chat(PageCase):
         with urllib.request.urlopen(f"http://127.0.0.1:{PLACES['corbel'].port}/v1/status") as response:
             defaults = json.load(response)["models"][0]["card"]["defaults"]
         self.page.locator(f'#set-top_p[placeholder="{defaults["top_p"]:g}"]').wait_for()
-        self.assertEqual(self.page.get_attribute("#set-temperature", "placeholder"), f'{defaults["temperature"]:g}')
+        for name in ("temperature", "max_tokens"):
+            self.assertEqual(self.page.get_attribute(f"#set-{name}", "placeholder"), f"{defaults[name]:g}")
 
     def test_a_refusal_shows_the_servers_words_its_field_and_the_requests_number(self):
         self.answer_with(give_error(400, '"top_p" is 0; it must be above 0', "top_p"))

@@ -133,6 +133,13 @@ def card(stage, page):
     page.keyboard.press("Alt+3")
 
 
+def live(stage, page):
+    opened(stage, page)
+    ask(stage, page, "What is a KV cache?", whole_answer(ANSWER, tokens=312))
+    page.keyboard.press("Alt+2")
+    page.wait_for_timeout(1500)
+
+
 def palette(stage, page):
     answered(stage, page)
     page.keyboard.press("Control+k")
@@ -167,6 +174,8 @@ if __name__ == "__main__":
                 photographer.visit(play.__name__, 1300, 860, scheme, play)
         for play in (empty, answered, thinking, refused, loading, receipt, card, settings, conversations):
             photographer.visit(play.__name__, 400, 800, "light", play)
+        for play in (answered, live, refused):
+            photographer.visit(play.__name__, 400, 800, "dark", play)
     finally:
         photographer.corbel.stop()
     photographer.browser.close()

@@ -139,6 +139,29 @@ TEST_F(Endpoints, AClientThatGoesAwayEndsItsRequest) {
   }
 }
 
+TEST_F(Endpoints, WhoIsStillAnsweredWhenTheServerEndsIsToldSoAndLogged) {
+  std::mutex mutex;
+  std::map<std::string, std::string> finishes;  // by path, of requests that are over
+  state.gate.set({.log = [&](const RequestSummary& summary) {
+    const std::lock_guard lock(mutex);
+    finishes[summary.path] = cat(summary.status, ' ', summary.finish);
+  }});
+  // The engine hears of the requests and of the end at once: not one step lies between.
+  std::promise<void> go;
+  (*shelf->wait_for(""))->engine->post([&go](Engine&) { go.get_future().wait(); });
+  const auto whole = send("POST", "/v1/chat/completions", chat_body("hi").dump());
+  const auto stream = send("POST", "/v1/messages", chat_body("hi", {{"stream", true}}).dump());
+  shelf->stop();
+  go.set_value();
+  EXPECT_EQ(whole->wait().status, 503);
+  EXPECT_EQ(whole->wait().error()["message"], "the server is shutting down");
+  EXPECT_NE(stream->wait().text.find("event: error"), std::string::npos) << stream->wait().text;
+  EXPECT_EQ(stream->wait().text.find("message_stop"), std::string::npos) << stream->wait().text;
+  shelf.reset();
+  EXPECT_EQ(finishes["/v1/chat/completions"], "503 cancelled");
+  EXPECT_EQ(finishes["/v1/messages"], "200 cancelled");
+}
+
 TEST_F(Endpoints, PromptLogprobsAreToldWithTheChat) {
   const Answered answered = chat("~a~", {{"prompt_logprobs", 1}});
   ASSERT_EQ(answered.status, 200) << answered.text;

@@ -169,7 +169,7 @@ struct Endpoints : testing::Test {
     state.ready = true;
   }
   ~Endpoints() override {
-    shelf->stop();
+    if (shelf) shelf->stop();
     state.deadlines.stop();
   }
 

@@ -134,7 +134,7 @@ export class LivePanel {
       ['steps', `${whole.format(engine.steps)}, ${engine.steps ? (engine.rows / engine.steps).toFixed(1) : '0'} rows each`],
       ['guessed tokens', engine.drafted_tokens ? `${whole.format(engine.drafted_tokens)}, ${percent(engine.accepted_tokens, engine.drafted_tokens)} right` : '0'],
       ['preempted', whole.format(engine.preemptions)],
-      ['running since', new Date(Date.now() - status.uptime_seconds * 1000).toLocaleString()],
+      ['running since', new Date(Date.now() - status.uptime_seconds * 1000).toLocaleString([], {dateStyle: 'medium', timeStyle: 'short'})],
     ];
     this.facts.replaceChildren(...facts.flatMap(([name, value]) => [make('dt', {text: name}), make('dd', {text: value})]));
   }

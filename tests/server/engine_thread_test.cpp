@@ -1,0 +1,38 @@
+#include "corbel/server/engine_thread.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "corbel/device/device.h"
+#include "tests/server/parrot_model.h"
+
+namespace corbel {
+namespace {
+
+TEST(EngineThread, EndsEveryRequestItWasGivenWhenItGoes) {
+  const ParrotModel model;
+  const auto device = make_reference_device();
+  auto runner =
+      StepRunner::make(model, *device, {.step_rows = 64, .logit_rows = 10, .sequences = 2, .context_tokens = 640});
+  ASSERT_TRUE(runner) << runner.error().message;
+  const Tokenizer tokenizer = make_byte_tokenizer();
+  std::vector<FinishReason> ends;
+  {
+    EngineThread thread(*runner, tokenizer, {});
+    std::promise<void> submitted;
+    thread.post([&](Engine& engine) {
+      for (int i = 0; i < 5; ++i) {  // more than run at once
+        EngineRequest request{.prompt = {65, 66, 67}, .limits = {.max_tokens = 600, .ignore_eos = true}};
+        request.on_end = [&ends](const GenerateResult& result) { ends.push_back(result.finish); };
+        EXPECT_TRUE(engine.submit(std::move(request)));
+      }
+      submitted.set_value();
+    });
+    submitted.get_future().wait();
+  }
+  EXPECT_EQ(ends, std::vector<FinishReason>(5, FinishReason::cancelled));
+}
+
+}  // namespace
+}  // namespace corbel
