@@ -191,7 +191,6 @@ TEST_F(EngineChaos, ADecodeStepAllocatesNothing) {
     if (i == 3) {
       request.sampling.repetition_penalty = 1.1;
       request.sampling.frequency_penalty = 0.2;
-      request.sampling.dry_multiplier = 0.5;
       request.limits.stop_strings = {"no such text"};
       request.limits.min_tokens = 150;
     }
