@@ -337,6 +337,7 @@ class Machine(unittest.TestCase):
                     server.connect().close()
                     time.sleep(0.02)
         self.assertEqual(server.stop(), 0)
+        kept.close()
 
     def test_time_for_answers_is_bounded_when_it_is_told_to_end(self):
         server = Served("--drain-seconds", "0")

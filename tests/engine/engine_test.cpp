@@ -117,6 +117,7 @@ TEST_F(EngineTest, EveryRequestEndsOnceWhenAllAreCancelledAlsoThoseThatNeverRan)
   std::vector<Said> pair(2);
   EngineRequest request = request_of(all[0], answers[0]);
   request.choices = 2;
+  request.priority = -1;  // behind all others: it never runs
   request.on_text = {};
   request.on_end = [&](const GenerateResult& result) {
     pair[result.choice].finish = result.finish;

@@ -149,14 +149,16 @@ TEST_F(Endpoints, WhoIsStillAnsweredWhenTheServerEndsIsToldSoAndLogged) {
   // The engine hears of the requests and of the end at once: not one step lies between.
   std::promise<void> go;
   (*shelf->wait_for(""))->engine->post([&go](Engine&) { go.get_future().wait(); });
-  const auto whole = send("POST", "/v1/chat/completions", chat_body("hi").dump());
-  const auto stream = send("POST", "/v1/messages", chat_body("hi", {{"stream", true}}).dump());
+  auto whole = send("POST", "/v1/chat/completions", chat_body("hi").dump());
+  auto stream = send("POST", "/v1/messages", chat_body("hi", {{"stream", true}}).dump());
   shelf->stop();
   go.set_value();
   EXPECT_EQ(whole->wait().status, 503);
   EXPECT_EQ(whole->wait().error()["message"], "the server is shutting down");
   EXPECT_NE(stream->wait().text.find("event: error"), std::string::npos) << stream->wait().text;
   EXPECT_EQ(stream->wait().text.find("message_stop"), std::string::npos) << stream->wait().text;
+  // A request is over when the last who holds it lets go, its connection among them.
+  for (auto* const connection : {&whole, &stream}) connection->reset();
   shelf.reset();
   EXPECT_EQ(finishes["/v1/chat/completions"], "503 cancelled");
   EXPECT_EQ(finishes["/v1/messages"], "200 cancelled");

@@ -17,12 +17,13 @@ TEST(EngineThread, EndsEveryRequestItWasGivenWhenItGoes) {
       StepRunner::make(model, *device, {.step_rows = 64, .logit_rows = 10, .sequences = 2, .context_tokens = 640});
   ASSERT_TRUE(runner) << runner.error().message;
   const Tokenizer tokenizer = make_byte_tokenizer();
+  constexpr std::size_t kRequests = 40;  // two run at once: some have ended, some run, some were never admitted
   std::vector<FinishReason> ends;
   {
     EngineThread thread(*runner, tokenizer, {});
     std::promise<void> submitted;
     thread.post([&](Engine& engine) {
-      for (int i = 0; i < 5; ++i) {  // more than run at once
+      for (std::size_t i = 0; i < kRequests; ++i) {
         EngineRequest request{.prompt = {65, 66, 67}, .limits = {.max_tokens = 600, .ignore_eos = true}};
         request.on_end = [&ends](const GenerateResult& result) { ends.push_back(result.finish); };
         EXPECT_TRUE(engine.submit(std::move(request)));
@@ -31,7 +32,7 @@ TEST(EngineThread, EndsEveryRequestItWasGivenWhenItGoes) {
     });
     submitted.get_future().wait();
   }
-  EXPECT_EQ(ends, std::vector<FinishReason>(5, FinishReason::cancelled));
+  EXPECT_EQ(ends.size(), kRequests);
 }
 
 }  // namespace
