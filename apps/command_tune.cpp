@@ -54,8 +54,8 @@ Result<void> tune(const TuneFlags& flags) {
     print(Json{{"file", file.string()}, {"tuning", report.tuning}, {"trials", trials}}.dump() + "\n");
     return {};
   }
-  print(cat(open.device->info().profile(), ", ", open.device->info().threads,
-            " threads; time beside the default\n", trials_text(report), "kept in ", file.string(), "\n"));
+  print(cat(open.device->info().profile(), ", ", open.device->info().threads, " threads; time beside the default\n",
+            trials_text(report), "kept in ", file.string(), "\n"));
   return {};
 }
 
