@@ -25,11 +25,11 @@ namespace {
 /// Checkpoint bytes per second and core, measured; for the estimate before anything has run (docs/compile.md).
 double bytes_per_second(QuantMethod method) {
   switch (method) {
-    case QuantMethod::fast: return 600e6;
-    case QuantMethod::search: return 80e6;
+    case QuantMethod::fast: return 400e6;
+    case QuantMethod::search: return 110e6;
     case QuantMethod::gptq: return 5e6;
   }
-  return 80e6;
+  return 110e6;
 }
 
 std::string shape_text(const Shape& shape) { return to_string(shape); }
