@@ -2,6 +2,7 @@
 
 #include <future>
 #include <map>
+#include <thread>
 
 #include "tests/server/endpoint_fixture.h"
 
@@ -95,16 +96,26 @@ TEST_F(Shelves, TheOneNotUsedForLongestGivesItsRoom) {
 TEST_F(Shelves, AModelThatIsHeldStaysAndTheRequestForAnotherWaits) {
   open({"a", "b"}, 1000);
   ModelLease held = *shelf->wait_for("a");
-  std::promise<std::string> other, again;
+  std::promise<std::string> other;
   shelf->take("b", [&](Result<ModelLease> model) { other.set_value(model ? (*model)->name : model.error().message); });
   auto waiting = other.get_future();
+  // When the shelf's thread has seen that, whoever comes for the first one waits behind: it is to be closed.
+  std::future<std::string> again;
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  do {
+    const auto promise = std::make_shared<std::promise<std::string>>();
+    again = promise->get_future();
+    shelf->take("a", [promise](Result<ModelLease> model) {
+      promise->set_value(model ? (*model)->name : model.error().message);
+    });
+    std::this_thread::yield();
+  } while (again.wait_for(std::chrono::seconds(0)) == std::future_status::ready &&
+           std::chrono::steady_clock::now() < patience);
   EXPECT_EQ(waiting.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
   EXPECT_EQ(held->name, "a");
-  // Whoever comes for the first one now waits behind: it is to be closed.
-  shelf->take("a", [&](Result<ModelLease> model) { again.set_value(model ? (*model)->name : model.error().message); });
   held.reset();
   EXPECT_EQ(waiting.get(), "b");
-  EXPECT_EQ(again.get_future().get(), "a");
+  EXPECT_EQ(again.get(), "a");
   EXPECT_EQ(opened, 3);
 }
 
