@@ -26,7 +26,7 @@ Result<const Json*> SchemaCompiler::without_detours(const Json* schema) const {
   return document_.refuse(schema, "$ref", "the schema refers to itself without an array or object in between");
 }
 
-Result<SchemaCompiler::Id> SchemaCompiler::rule_for(Schemas schemas) {
+Result<SchemaCompiler::Id> SchemaCompiler::rule_for(const Schemas& schemas) {
   Schemas kept;
   for (const Json* schema : schemas) {
     CORBEL_ASSIGN(schema, without_detours(schema));

@@ -40,7 +40,7 @@ class SchemaCompiler {
  private:
   friend class SchemaObject;
 
-  Result<Id> rule_for(Schemas schemas);  // written later, by compile()
+  Result<Id> rule_for(const Schemas& schemas);  // written later, by compile()
   Result<const Json*> without_detours(const Json* schema) const;
 
   // schema_branches.cpp
