@@ -183,7 +183,8 @@ Result<void> bench(const BenchFlags& flags) {
   if (!flags.batch.empty()) {
     CORBEL_ASSIGN(settings.batches, read_counts("batch", flags.batch));
   }
-  settings.decode_tokens = flags.decode.value_or(flags.prefill.empty() ? 64 : 0);
+  const bool only_prefill = !flags.prefill.empty() && flags.batch.empty();
+  settings.decode_tokens = flags.decode.value_or(only_prefill ? 0 : 64);
   if (flags.prefill.empty() && !flags.decode) settings.prefill_tokens = {512};
   settings.depth_tokens = flags.depth.value_or(0);
   settings.repeats = static_cast<int>(flags.repeat.value_or(3));

@@ -219,18 +219,6 @@ std::string differences_text(const Differences& differences) {
   return differences.answers ? text + "\n" + answers_text(*differences.answers) : text;
 }
 
-Json answers_json(const AnswerDifference& answers) {
-  return {{"tokens", answers.rows},
-          {"kl_mean", answers.kl_mean},
-          {"kl_mean_error", answers.kl_mean_error},
-          {"kl_median", answers.kl_median},
-          {"kl_p99", answers.kl_p99},
-          {"kl_max", answers.kl_max},
-          {"top1", answers.top1},
-          {"perplexity_a", answers.expected_perplexity},
-          {"perplexity_b", answers.perplexity}};
-}
-
 Json differences_json(const Differences& differences) {
   Json fields = Json::array();
   for (const FieldDifference& field : differences.fields)
@@ -245,7 +233,7 @@ Json differences_json(const Differences& differences) {
                {"equal_tensors", differences.equal_tensors},
                {"fields", std::move(fields)},
                {"tensors", std::move(tensors)}};
-  if (differences.answers) json["answers"] = answers_json(*differences.answers);
+  if (differences.answers) json["answers"] = to_json(*differences.answers);
   return json;
 }
 

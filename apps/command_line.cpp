@@ -1,6 +1,7 @@
 #include "apps/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "apps/command.h"
 #include "apps/terminal.h"
@@ -24,6 +25,14 @@ std::string conversion_text(std::string_view text) {
   if (!text.starts_with(kBegin) || equals == std::string_view::npos) return std::string(text);
   return cat(text.substr(kBegin.size(), equals - kBegin.size()), " is ", text.substr(equals + kEquals.size()),
              "; it must be a number");
+}
+
+/// The first flag that a message names, with its place behind.
+std::string placed_text(std::string text, const CommandLine::Place& place) {
+  const std::size_t flag = text.find("--");
+  if (!place || flag == std::string::npos) return text;
+  const std::size_t end = std::min(text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-", flag), text.size());
+  return text.insert(end, place(std::string_view(text).substr(flag + 2, end - flag - 2)));
 }
 
 std::string option_name(std::string_view flag) { return flag.starts_with('-') ? std::string(flag) : cat("--", flag); }
@@ -71,7 +80,7 @@ void CommandLine::positionals(std::string_view name, std::vector<std::string>& v
 }
 void CommandLine::example(std::string_view line) { parser_->examples += cat("  ", line, "\n"); }
 
-std::optional<int> CommandLine::parse(const std::vector<std::string>& arguments) {
+std::optional<int> CommandLine::parse(const std::vector<std::string>& arguments, const Place& place) {
   std::vector<std::string> words;
   bool only_positionals = false;
   for (std::string word : arguments) {
@@ -90,7 +99,7 @@ std::optional<int> CommandLine::parse(const std::vector<std::string>& arguments)
   } catch (const CLI::CallForHelp&) {
     return print(parser_->app.help()) ? kOk : kFailed;
   } catch (const CLI::Error& error) {
-    print_error(cat(conversion_text(error.what()), "; `", parser_->name, " --help` lists the flags"));
+    print_error(cat(placed_text(conversion_text(error.what()), place), "; `", parser_->name, " --help` lists the flags"));
     return kWrongUsage;
   } catch (const std::exception& error) {
     print_error(error.what());

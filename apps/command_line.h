@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,8 +34,9 @@ class CommandLine {
   void example(std::string_view line);  // shown below the flags
 
   /// Fills the values. An exit code when that is all there is to do: --help was printed, or the usage was wrong (a
-  /// message was printed).
-  std::optional<int> parse(const std::vector<std::string>& arguments);
+  /// message was printed). `place` says what stands behind a flag that a message names: where its value came from.
+  using Place = std::function<std::string(std::string_view flag)>;  // without dashes
+  std::optional<int> parse(const std::vector<std::string>& arguments, const Place& place = {});
 
  private:
   struct Parser;

@@ -102,7 +102,8 @@ std::optional<int> ServeFlags::parse(const std::vector<std::string>& arguments) 
   add_flags(line, *this, numbers);
   const auto settings = read_settings(arguments, line.flags(), "CORBEL_SERVE_");
   if (!settings) return refuse(settings.error().message);
-  if (const auto code = line.parse(settings->words)) return code;
+  const auto origin = [&](std::string_view flag) { return settings->origin(flag); };
+  if (const auto code = line.parse(settings->words, origin)) return code;
   for (std::size_t i = 0; i < kNumbers.size(); ++i) {
     const Number& number = kNumbers[i];
     const std::int64_t value = numbers[i].value_or(this->*number.value);

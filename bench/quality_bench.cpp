@@ -137,18 +137,10 @@ Result<Subject> open_subject(const Settings& settings, bool is_reference, Device
 }
 
 Json report(const AnswerDifference& answers, const Subject& reference, const Subject& model) {
-  Json json = {{"rows", answers.rows},
-               {"parameters", model.model->info().parameters},
-               {"weight_bytes", model.model->info().weight_bytes},
-               {"reference_bytes", reference.model->info().weight_bytes},
-               {"kl_mean", answers.kl_mean},
-               {"kl_mean_error", answers.kl_mean_error},
-               {"kl_median", answers.kl_median},
-               {"kl_p99", answers.kl_p99},
-               {"kl_max", answers.kl_max},
-               {"top1", answers.top1},
-               {"perplexity", answers.perplexity},
-               {"reference_perplexity", answers.expected_perplexity}};
+  Json json = to_json(answers);
+  json["parameters"] = model.model->info().parameters;
+  json["weight_bytes"] = model.model->info().weight_bytes;
+  json["reference_bytes"] = reference.model->info().weight_bytes;
   const WeightNoise noise = weight_noise(*reference.weights, *model.weights);
   json["sqnr_db"] = WeightNoise::db(noise.signal, noise.noise);
   json["worst_sqnr_db"] = noise.worst_db;

@@ -5,7 +5,7 @@
 namespace corbel {
 
 DryRepeats::DryRepeats(const Tokenizer& tokenizer, const SamplingOptions& options, std::int64_t tokens)
-    : tokenizer_(&tokenizer),
+    : decoder_(tokenizer, {.skip_special = false}),
       breakers_(options.dry_sequence_breakers),
       window_(std::max<std::int64_t>(options.dry_penalty_last_n, 0)),
       allowed_(options.dry_allowed_length) {
@@ -21,7 +21,7 @@ DryRepeats::DryRepeats(const Tokenizer& tokenizer, const SamplingOptions& option
 /// Takes the token's text in.
 bool DryRepeats::ends_breaker(std::int32_t id) {
   const std::size_t before = tail_.size();
-  tokenizer_->append_bytes(id, false, tail_);
+  tail_ += decoder_.push(id);
   const auto ends_behind = [&](const std::string& breaker) {
     const std::size_t from = before >= breaker.size() ? before - breaker.size() + 1 : 0;
     return tail_.find(breaker, from) != std::string::npos;

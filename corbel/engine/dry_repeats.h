@@ -33,7 +33,7 @@ class DryRepeats {
  private:
   bool ends_breaker(std::int32_t id);
 
-  const Tokenizer* tokenizer_;
+  StreamDecoder decoder_;
   std::vector<std::string> breakers_;
   std::size_t longest_breaker_ = 0;
   std::int64_t window_;  // 0: all

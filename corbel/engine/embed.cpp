@@ -220,6 +220,16 @@ void Embedder::release(Slot& slot) {
   free_.push_back(&slot);
 }
 
+void Embedder::cancel_all() {
+  const Error error{Code::cancelled, "the text was given up before its end"};
+  while (!running_.empty()) fail_slot(*running_.back(), error);
+  while (!waiting_.empty()) {
+    const EmbedRequest request = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (request.on_error) request.on_error(error);
+  }
+}
+
 Result<std::vector<std::vector<float>>> embed_texts(Embedder& embedder,
                                                     std::span<const std::vector<std::int32_t>> texts,
                                                     const EmbedOptions& options, const std::atomic<bool>* cancel) {

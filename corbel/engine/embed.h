@@ -53,6 +53,9 @@ class Embedder {
   /// What fails the whole step ends all texts in it with the error; values that are not finite end their own.
   bool step(const std::atomic<bool>* cancel = nullptr, std::int64_t most_rows = 0);
 
+  /// Ends every text with Code::cancelled.
+  void cancel_all();
+
   std::int64_t waiting() const noexcept { return std::ssize(waiting_); }
   std::int64_t running() const noexcept { return std::ssize(running_); }
   std::int64_t steps() const noexcept { return steps_; }

@@ -70,29 +70,46 @@ Histogram EngineThread::step_tokens() const {
   return step_tokens_;
 }
 
+void EngineThread::cancel_all() {
+  post([this](Engine&) { end_all(); });
+}
+
+void EngineThread::end_all() {
+  engine_.cancel_all();
+  if (embedding_.embedder != nullptr) embedding_.embedder->cancel_all();
+}
+
+void EngineThread::do_work() {
+  for (const Work& work : taken_) {
+    try {
+      work(engine_);
+    } catch (const std::bad_alloc&) {  // its own request is dropped with it, not everybody's
+    }
+  }
+  taken_.clear();
+}
+
 void EngineThread::run() {
   bool busy = false;
-  std::deque<Work> taken;
   while (!stop_) {
     {
       std::unique_lock lock(mutex_);
       figures_ = engine_.figures();
       if (!busy) changed_.wait(lock, [this] { return stop_ || !work_.empty(); });
-      taken.swap(work_);
+      taken_.swap(work_);
     }
-    for (const Work& work : taken) {
-      try {
-        work(engine_);
-      } catch (const std::bad_alloc&) {  // its own request is dropped with it, not everybody's
-      }
-    }
-    taken.clear();
+    do_work();
     const bool answers = engine_.step(&stop_);
     const bool embeds =
         embedding_.embedder != nullptr && embedding_.embedder->step(&stop_, answers ? kRowsInCompany : 0);
     busy = answers || embeds;
   }
-  engine_.cancel_all();  // whoever keeps a log hears of every request
+  {
+    const std::lock_guard lock(mutex_);
+    taken_.swap(work_);
+  }
+  do_work();
+  end_all();
 }
 
 }  // namespace corbel

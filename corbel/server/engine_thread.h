@@ -24,12 +24,14 @@ class EngineThread {
                MakeRunner make_embedding_runner = {});
   EngineThread(const EngineThread&) = delete;
   EngineThread& operator=(const EngineThread&) = delete;
-  ~EngineThread();  // ends the step at hand and cancels what the engine has; work not begun is dropped
+  ~EngineThread();  // ends the step at hand, does the work that waits, and ends what came of it as cancel_all() does
 
   using Work = std::function<void(Engine& engine)>;
   void post(Work work);
   using EmbeddingWork = std::function<void(Result<Embedder*> embedder)>;
   void post_embedding(EmbeddingWork work);
+  /// Ends every request and every text that is under way, so that whoever waits for them hears of it. Any thread.
+  void cancel_all();
   /// As they were after the last step. Any thread.
   EngineFigures figures() const;
   /// Rows of its steps so far. Any thread.
@@ -42,6 +44,8 @@ class EngineThread {
   };
   EngineOptions counted(const EngineOptions& options);
   void run();
+  void do_work();
+  void end_all();
   Result<Embedder*> embedder();
 
   mutable std::mutex mutex_;
@@ -50,7 +54,7 @@ class EngineThread {
   MakeRunner make_embedding_runner_;
   Embedding embedding_;
   std::condition_variable changed_;
-  std::deque<Work> work_;
+  std::deque<Work> work_, taken_;
   EngineFigures figures_;
   std::atomic<bool> stop_ = false;
   std::thread thread_;

@@ -164,7 +164,7 @@ void ModelShelf::stop() {
     for (const auto& entry : state_->entries) {
       for (Entry::Waiting& waiting : entry->waiting) refused.push_back(std::move(waiting.then));
       entry->waiting.clear();
-      if (entry->opened != nullptr) entry->opened->served.engine->post([](Engine& engine) { engine.cancel_all(); });
+      if (entry->opened != nullptr) entry->opened->served.engine->cancel_all();
     }
     state_->changed.notify_all();
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
 
@@ -87,6 +88,18 @@ Result<void> check_ids(std::span<const std::int32_t> ids, std::int64_t window_to
 }
 
 }  // namespace
+
+Json to_json(const AnswerDifference& difference) {
+  return {{"tokens", difference.rows},
+          {"kl_mean", difference.kl_mean},
+          {"kl_mean_error", difference.kl_mean_error},
+          {"kl_median", difference.kl_median},
+          {"kl_p99", difference.kl_p99},
+          {"kl_max", difference.kl_max},
+          {"top1", difference.top1},
+          {"perplexity_a", difference.expected_perplexity},
+          {"perplexity_b", difference.perplexity}};
+}
 
 Result<AnswerDifference> compare_answers(const TextModel& expected, const TextModel& actual, Device& device,
                                          std::span<const std::int32_t> ids, std::int64_t window_tokens) {

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <span>
 
+#include "corbel/base/json.h"
 #include "corbel/device/device.h"
 #include "corbel/model/text_model.h"
 
@@ -16,6 +17,9 @@ struct AnswerDifference {
   double top1 = 0.0;                                   // share of rows whose likeliest token is the same
   double perplexity = 0.0, expected_perplexity = 0.0;  // of the text's own next tokens
 };
+
+/// Fields named as above, the expected model A and the other one B: tokens, kl_mean, ..., perplexity_a, perplexity_b.
+Json to_json(const AnswerDifference& difference);
 
 /// Both models read `ids` in windows of `window_tokens`, each from an empty cache, and every row's logits are compared.
 /// Memory: caches of one window and logits of 64 rows for each. Refused: vocabularies of two sizes, ids beyond them,

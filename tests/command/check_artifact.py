@@ -92,6 +92,16 @@ class Artifacts(unittest.TestCase):
         self.assertEqual((code, out), (1, ""))
         self.assertIn('--context is 65; the static profile "default" of short.corbel was compiled for at most 64 tokens', err)
 
+    def test_limits_outlive_compiling_anew_unless_flags_say_otherwise(self):
+        for flags, expected in (([], {"kind": "static", "context_tokens": 64}), (["-s", "32"], {"kind": "static", "context_tokens": 32}),
+                                (["--dynamic"], {"kind": "dynamic"})):
+            again = self.folder / "again.corbel"
+            code, out, err = run("compile", str(self.short), "-o", str(again), "--quant", "w4", "--method", "fast", *flags)
+            self.assertEqual(code, 0, err)
+            self.assertEqual("--dynamic takes its limits away" in out + err, flags == [])
+            limits = json.loads(run("inspect", str(again), "--json")[1])["manifest"]["profiles"][0]["limits"]
+            self.assertEqual({**limits, **expected}, limits)
+
     def damaged_tensor(self):
         tensor = json.loads(run("inspect", str(self.w8), "--tensors", "--json")[1])["tensors"][0]
         data = bytearray(self.w8.read_bytes())

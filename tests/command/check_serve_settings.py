@@ -34,6 +34,8 @@ class Settings(unittest.TestCase):
             file = pathlib.Path(folder, "corbel.conf")
             for text, place in (("max_queue = 5\n\nmax_cue = 1\n", "corbel.conf:3: there is no setting \"max-cue\""), ("nonsense\n", "corbel.conf:1"),
                                 ('{"huh": 1}', "no setting \"huh\""), ('{"port": {}}', "\"port\""), ("port = 70000\n", "--port is 70000 (" ),
+                                ("\nport = abc\n", "corbel.conf:2) is abc; it must be a number"), ("sandbox = maybe\n", "corbel.conf:1"),
+                                ("kv_cache = int3\n", "corbel.conf:1"),
                                 ("insecure = maybe\n", "expected true or false")):
                 file.write_text(text)
                 code, _, errors = run("serve", "--config", str(file))

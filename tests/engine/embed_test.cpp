@@ -207,6 +207,26 @@ TEST(Embedder, ACancelledStepEndsItsTextsAndTheNextOnesRun) {
   EXPECT_EQ(open.embed(texts, {}).size(), 3U);
 }
 
+TEST(Embedder, CancelAllEndsWhatRunsAndWhatWaitsAndTheNextTextsRun) {
+  auto tiny = load_tiny_model({.folder = "llama/goldens/mha_f32"});
+  ASSERT_NE(tiny, nullptr);
+  TinyEmbedder open(*tiny, embedding_limits(64, 2));
+  const Ids text = {5, 6, 7, 8, 9};
+  const Vectors before = open.embed({text}, {});
+  std::vector<Code> ends;
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(open.embedder->submit({.ids = Ids(40, 5),
+                                       .on_end = [](const std::vector<float>&) { FAIL() << "a text was done"; },
+                                       .on_error = [&](const Error& error) { ends.push_back(error.code); }}));
+  }
+  EXPECT_TRUE(open.embedder->step(nullptr, 8));
+  EXPECT_EQ(open.embedder->running(), 2);
+  open.embedder->cancel_all();
+  EXPECT_EQ(ends, std::vector<Code>(5, Code::cancelled));
+  EXPECT_EQ(open.embedder->running() + open.embedder->waiting(), 0);
+  EXPECT_TRUE(same_bits(open.embed({text}, {})[0], before[0]));
+}
+
 TEST(EmbeddingJson, ReadsBackAsTheSameFloatsInBothForms) {
   const std::vector<float> values = {0.1F, -1.0F, 1e-30F, 3.0e8F, 0.0F, 0.333333343F};
   const std::string list = embedding_json(values, EmbeddingEncoding::number_list);

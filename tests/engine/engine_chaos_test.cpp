@@ -187,6 +187,7 @@ TEST_F(EngineChaos, ADecodeStepAllocatesNothing) {
     request.prompt = some_ids(*tiny_, 50 + 30 * i, static_cast<std::uint32_t>(i));
     request.limits.max_tokens = 150;
     request.sampling = {.temperature = i % 2 == 0 ? 0.0 : 1.0, .top_p = 0.9};
+    if (i == 1) request.sampling.dry_multiplier = 0.8;
     if (i == 2) request.sampling.logit_bias = {{5, 1.0F}};
     if (i == 3) {
       request.sampling.repetition_penalty = 1.1;

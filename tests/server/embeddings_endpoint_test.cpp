@@ -156,6 +156,17 @@ TEST_F(Embeddings, VectorsAndAnswersAreTheSameInEachOthersCompany) {
   for (std::size_t i = 0; i < texts.size(); ++i) EXPECT_EQ(vector_of(json, i), vectors[i]) << i;
 }
 
+TEST_F(Embeddings, TextsUnderWayHearOfTheServersEnd) {
+  std::promise<void> arrived;
+  tiny->served.engine->post([until = arrived.get_future().share()](Engine&) { until.wait(); });
+  const auto embedded = send("/v1/embeddings", {{"input", std::vector<std::string>(50, std::string(200, 'a'))}});
+  shelf->stop();
+  arrived.set_value();
+  const Answered answered = embedded->wait();
+  EXPECT_EQ(answered.status, 503);
+  EXPECT_EQ(answered.error()["message"], "the server is shutting down") << answered.text;
+}
+
 TEST_F(Embeddings, AreCountedInTheMetricsAsAnswersAre) {
   ASSERT_EQ(embed({{"input", {"hello", "a"}}}).status, 200);
   auto responder = std::make_shared<KeptResponder>();

@@ -20,6 +20,9 @@ std::size_t scratch_bytes(const AttentionOpSpec& spec) {
 // Decode of few long sequences is spread over the threads chunk by chunk when there are fewer units than that.
 constexpr std::int64_t kUnitsPerThread = 16;
 constexpr std::int64_t kSplitBytes = std::int64_t{2} << 20;
+// Slots that a sequence of decode may see for memory to be asked for the next head's block instead of its own next one:
+// there is none, or little of it.
+constexpr std::int64_t kFewSlots = 2 * kAttendBlock;
 
 /// Query heads of one key head are taken together, at most kAttendQueries of them.
 std::int64_t heads_together(const AttentionOpSpec& spec) noexcept {
@@ -102,6 +105,21 @@ void attend_tile(const Call& call, const Tile& tile, const std::int32_t* slots, 
   std::int32_t first_slots[kAttendQueries];
   AttendArgs args = make_args(call, tile, slots, first_slots, worker);
   args.fetches_ahead = 1;
+  kernel_of(call)(args);
+}
+/// One row, and after it `following` on the same thread.
+void attend_row(const Call& call, const Tile& tile, const Tile& following, const std::int32_t* slots,
+                int worker) noexcept {
+  std::int32_t first_slot = 0;
+  AttendArgs args = make_args(call, tile, slots, &first_slot, worker);
+  args.fetches_ahead = 1;
+  if (slots[tile.first_row] - first_slot < kFewSlots) {
+    std::int32_t unused = 0;
+    const AttendArgs later = make_args(call, following, slots, &unused, worker);
+    args.following_pages = later.pages;
+    args.following_page_table = later.page_table;
+    args.following_last_slot = slots[following.first_row];
+  }
   kernel_of(call)(args);
 }
 
@@ -263,11 +281,15 @@ void run_decode(const Prepared<AttentionDecode>& self, const AttentionDecode::Ar
   const auto* sequences = static_cast<const std::int32_t*>(args.sequences.data);
   const auto* slots = static_cast<const std::int32_t*>(args.slots.data);
   const std::int64_t heads = head_tiles(call.spec);
-  call.state.pool->parallel_for(call.q.rows() * heads, [&](std::int64_t unit, int worker) {
+  const std::int64_t units = call.q.rows() * heads;
+  const auto tile_of = [&](std::int64_t unit) {
     const std::int64_t row = unit / heads;
     Tile tile{.sequence = sequences[row], .first_row = row, .rows = 1, .first_head = 0, .heads = 0};
     place_heads(call.spec, unit % heads, tile);
-    attend_tile(call, tile, slots, worker);
+    return tile;
+  };
+  call.state.pool->parallel_for(units, [&](std::int64_t unit, int worker) {
+    attend_row(call, tile_of(unit), tile_of(std::min(unit + 1, units - 1)), slots, worker);
   });
 }
 

@@ -114,10 +114,11 @@ __attribute__((noinline)) void add_row_pairs(const Bf16Call& call, const Sight& 
 }
 
 /// Pairs [from, to) that all rows see whole: out = out * a + chain, or without `a` out continues as a chain.
-CORBEL_INLINE TileValues values_for_all(const Bf16Call& call, const BlockPages& pages, int64_t from, int64_t to) {
+CORBEL_INLINE TileValues values_for_all(const Bf16Call& call, const BlockPages& pages, const BlockPages& next,
+                                        int64_t from, int64_t to) {
   return {.p = call.p,
           .half = {pages.values[0], pages.values[1]},
-          .ahead = {nullptr, nullptr},
+          .ahead = {next.values[0], next.values[1]},
           .from = from,
           .to = to,
           .out = call.chains,
@@ -126,7 +127,8 @@ CORBEL_INLINE TileValues values_for_all(const Bf16Call& call, const BlockPages& 
 }
 
 /// The chains of all rows: what a row sees before the others, what all see, what it sees beyond them.
-void make_chains(const Bf16Call& call, const Tile& tile, const Sight& sight, const BlockPages& pages) {
+void make_chains(const Bf16Call& call, const Tile& tile, const Sight& sight, const BlockPages& pages,
+                 const BlockPages& next) {
   const ArithmeticScope scope;
   const int64_t all_from = (sight.all_from + 1) / 2;
   const int64_t all_to = sight.all_to / 2;
@@ -135,15 +137,15 @@ void make_chains(const Bf16Call& call, const Tile& tile, const Sight& sight, con
     add_row_pairs(call, sight, row, pages, sight.from[row] / 2, all_from < all_to ? all_from : end);
   }
   if (all_from >= all_to) return;
-  by_rows<ValueRows>(tile.rows, values_for_all(call, pages, all_from, all_to));
+  by_rows<ValueRows>(tile.rows, values_for_all(call, pages, next, all_from, all_to));
   for (int64_t row = 0; row < tile.rows; ++row) add_row_pairs(call, sight, row, pages, all_to, (sight.to[row] + 1) / 2);
 }
 
 /// Values of a block that some row does not see whole; rows that see nothing stay as they are.
 void add_border_values(const Bf16Call& call, const Tile& tile, const Sight& sight, const BlockPages& pages,
-                       const float* a) {
+                       const BlockPages& next, const float* a) {
   for (int64_t k = 0; k < tile.rows * call.padded; k += kWidth) store(call.chains + k, zero());
-  make_chains(call, tile, sight, pages);
+  make_chains(call, tile, sight, pages, next);
   for (int64_t row = 0; row < tile.rows; ++row) {
     if (sight.from[row] >= sight.to[row]) continue;
     float* const out = tile.chunk.out + row * call.padded;
@@ -162,10 +164,8 @@ void Bf16Call::add_block(Tile& tile, int64_t begin, const BlockPages& pages, con
   alignas(64) float a[kWidth];
   const bool whole = sight.all_from == 0 && sight.all_to == kAttendBlock;
   soften(call.scores, call.p, tile.rows, whole ? nullptr : &sight, tile.chunk, a);
-  if (!whole || PairSteps::kFlushes) return add_border_values(call, tile, sight, pages, a);
-  TileValues values = values_for_all(call, pages, 0, kAttendBlock / 2);
-  values.ahead[0] = next.values[0];
-  values.ahead[1] = next.values[1];
+  if (!whole || PairSteps::kFlushes) return add_border_values(call, tile, sight, pages, next, a);
+  TileValues values = values_for_all(call, pages, next, 0, kAttendBlock / 2);
   values.out = tile.chunk.out;
   values.a = a;
   by_rows<ValueRows>(tile.rows, values);

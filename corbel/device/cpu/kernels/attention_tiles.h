@@ -51,17 +51,29 @@ static inline SlotRange find_slots(const AttendArgs& args) {
   return slots;
 }
 
-static inline BlockPages find_pages(const AttendArgs& args, int64_t begin, const SlotRange& slots) {
+static inline BlockPages find_pages(const AttendArgs& args, const unsigned char* base, const int32_t* page_table,
+                                    int64_t begin, const SlotRange& slots) {
   BlockPages pages{};
   for (int half = 0; half < 2; ++half) {
     const int64_t first = begin + half * kAttendPage;
     if (first > slots.high || first + kAttendPage <= slots.low) continue;
-    const unsigned char* const page = args.pages + args.page_table[first / kAttendPage] * args.page_stride_bytes;
+    const unsigned char* const page = base + page_table[first / kAttendPage] * args.page_stride_bytes;
     pages.keys[half] = page;
     pages.values[half] = page + args.value_offset_bytes;
     pages.scales[half] = page + args.scale_offset_bytes;
   }
   return pages;
+}
+
+static inline BlockPages find_pages(const AttendArgs& args, int64_t begin, const SlotRange& slots) {
+  return find_pages(args, args.pages, args.page_table, begin, slots);
+}
+/// What memory is to be asked for while the block at `begin` is in work.
+static inline BlockPages find_ahead(const AttendArgs& args, int64_t begin, const SlotRange& slots) {
+  if (args.fetches_ahead == 0) return {};
+  if (args.following_pages == nullptr) return find_pages(args, begin + kAttendBlock, slots);
+  return find_pages(args, args.following_pages, args.following_page_table, begin,
+                    {slots.low, args.following_last_slot});
 }
 
 /// Which slots of the block at `begin` the tile's rows see.
@@ -177,7 +189,7 @@ void attend_chunk(Kind& kind, Tile* tiles, int64_t count, int64_t chunk, const S
   for (int64_t t = 0; t < count; ++t) begin_chunk(tiles[t], kind.padded);
   for (int64_t begin = chunk; begin < end; begin += kAttendBlock) {
     const BlockPages pages = find_pages(args, begin, slots);
-    const BlockPages next = args.fetches_ahead != 0 ? find_pages(args, begin + kAttendBlock, slots) : BlockPages{};
+    const BlockPages next = find_ahead(args, begin, slots);
     kind.begin_block(pages, next);
     for (int64_t t = 0; t < count; ++t) kind.add_block(tiles[t], begin, pages, t == 0 ? next : BlockPages{});
   }

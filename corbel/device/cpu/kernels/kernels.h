@@ -45,7 +45,11 @@ struct AttendArgs {
   int64_t scale_offset_bytes = 0;
   const int32_t* page_table = nullptr;  // pages of this sequence
   float* scratch = nullptr;             // attend_scratch_floats()
-  int32_t fetches_ahead = 0;            // memory is to be asked for the next block while one is in work
+  int32_t fetches_ahead = 0;            // memory is to be asked for the next block while one is in work,
+  // or, where this is not null, for the same block of a call that follows: its pages, page table and last slot
+  const unsigned char* following_pages = nullptr;
+  const int32_t* following_page_table = nullptr;
+  int64_t following_last_slot = 0;
   // Only the chunks first_chunk <= c < end_chunk, each into parts + (c - first_chunk) * part_floats, for join_parts;
   // nothing goes to out. Null: all of them, finished.
   float* parts = nullptr;

@@ -43,7 +43,10 @@ class Indexed {
   }
   __attribute__((always_inline)) __m512i one_four(int step, int four) {
     const unsigned char* const low = block_ + kPairs * 128 + step * 256;
-    if (four % 2 == 0) nibbles_ = _mm512_load_si512(low + four / 2 * 64);
+    if (four % 2 == 0) {
+      nibbles_ = _mm512_load_si512(low + four / 2 * 64);
+      keep_order(nibbles_);  // read once: where two dot products a cycle read x, loads are what there is least of
+    }
     __m512i code = four % 2 == 0 ? nibbles_ : _mm512_srli_epi16(nibbles_, 4);
     if constexpr (kCodeBits == 6) code = add_high_bits(step, four, code);
     if constexpr (kCodeBits == 5) code = add_high_bit(step, four, code);
