@@ -51,6 +51,11 @@ PackedWeight make_weight(const Linear::Spec& spec, int w, const Kernels& kernels
   if (const IndexedLayout* layout = indexed_layout(*weight.format); layout != nullptr) {
     const std::array<std::int8_t, 128> table = index_table(*layout);
     for (int i = 0; i < 128; ++i) weight.tables.integers[i] = static_cast<std::uint8_t>(table[i] + 128);
+    for (int i = 0; i < std::min(32, 1 << layout->code_bits); ++i)
+      weight.tables.codes[i] = static_cast<std::uint8_t>(layout->codes[i] + kCodeBias);
+    for (int i = 0; i < 8; ++i)
+      weight.tables.multipliers[i] = static_cast<std::int32_t>(
+          0x10001U * static_cast<std::uint16_t>(layout->multipliers[i % (1 << layout->group_bits)]));
   }
   return weight;
 }
@@ -159,6 +164,11 @@ std::int64_t place_tiles(const Linear::Spec& spec, PackedState& state) {
     const std::int64_t bytes = rows * (state.blocks << grouping) * 4;
     if (state.starts_at[grouping] == 0) state.starts_at[grouping] = places.take(bytes);
     if (format.packed->has_offsets && state.sums_at[grouping] == 0) state.sums_at[grouping] = places.take(bytes);
+    if (const PackedKernel& kernel = state.weights[w].kernel; kernel.code_group > 0) {
+      const int which = code_starts_of(kernel);
+      if (state.code_starts_at[which] == 0)
+        state.code_starts_at[which] = places.take(rows * state.blocks * code_groups(which) * 4);
+    }
   }
   return places.bytes();
 }
@@ -166,14 +176,19 @@ std::int64_t place_tiles(const Linear::Spec& spec, PackedState& state) {
 /// Lays out a worker's scratch; how many bytes.
 std::int64_t place_panel(const Linear::Spec& spec, PackedState& state) {
   std::int64_t groups = 1;
-  for (int w = 0; w < spec.weights; ++w)
+  std::int64_t multipliers = 0;
+  for (int w = 0; w < spec.weights; ++w) {
     groups = std::max<std::int64_t>(groups, state.weights[w].format->packed->groups);
+    if (const PackedKernel& kernel = state.weights[w].kernel; kernel.code_group > 0)
+      multipliers = std::max(multipliers, kBlockColumns / kernel.code_group);
+  }
   Places places;
   places.take(2 * WorkerMemory::dots_floats(state.block_rows) * 4);
   state.panel_blocks = std::min(state.blocks, kPanelBlocks);
   state.panel_at = places.take(state.panel_blocks * kPanelBlockBytes);
   state.panel_scales_at = places.take(state.panel_blocks * groups * kPanelRows * 4);
   state.panel_offsets_at = places.take(state.panel_blocks * groups * kPanelRows * 4);
+  state.panel_multipliers_at = places.take(state.panel_blocks * multipliers * kPanelRows * 4);
   return places.bytes();
 }
 
@@ -191,6 +206,8 @@ Result<Prepared<Linear>> prepare_packed_linear(const Linear::Spec& spec, const D
     state.direct_rows = std::min(state.direct_rows, state.weights[w].kernel.most_rows);
     const PackedCodec& codec = *state.weights[w].format->packed;
     if (codec.groups > 1 || codec.has_offsets) state.tile_rows = kernels.grouped_tile_rows;
+    if (const std::int64_t rows = state.weights[w].kernel.tile_rows; rows > 0)
+      state.tile_rows = std::min(state.tile_rows, rows);
   }
   const CpuTuning& tuning = plain.tuning;
   state.most_direct_rows = state.direct_rows * (state.direct_rows == kMostWideRows ? tuning.direct_tiles : 1);

@@ -16,6 +16,9 @@ QuantizedTile from_block(QuantizedTile tile, std::int64_t block) noexcept {
     if (tile.starts[grouping] != nullptr) tile.starts[grouping] += (block << grouping) * tile.rows;
     if (tile.sums[grouping] != nullptr) tile.sums[grouping] += (block << grouping) * tile.rows;
   }
+  for (int which = 0; which < 2; ++which) {
+    if (tile.code_starts[which] != nullptr) tile.code_starts[which] += block * code_groups(which) * tile.rows * 2;
+  }
   return tile;
 }
 
@@ -54,6 +57,7 @@ void unpack_pair(const PackedState& state, const PackedWeight& weight, const std
     args.panel = memory.panel() + half * kLine;
     args.scales = memory.scales() + half * kStripRows;
     args.offsets = memory.offsets() + half * kStripRows;
+    args.multipliers = memory.multipliers() + half * kStripRows;
     if (weight.kernel.unpack != nullptr)
       weight.kernel.unpack(args);
     else
@@ -117,12 +121,18 @@ QuantizedTile tile_at(const PackedState& state, std::int64_t row, std::int64_t r
     if (state.sums_at[grouping] != 0)
       tile.sums[grouping] = reinterpret_cast<float*>(base + state.sums_at[grouping]) + first;
   }
+  for (int which = 0; which < 2; ++which) {
+    if (state.code_starts_at[which] == 0) continue;
+    tile.code_starts[which] = reinterpret_cast<std::int16_t*>(base + state.code_starts_at[which]) +
+                              row * state.blocks * code_groups(which) * 2;
+  }
   return tile;
 }
 
 void dot_pair(const PackedState& state, const PackedWeight& weight, const std::byte* strips, std::int64_t strip,
               const RowBlock& rows, const WorkerMemory& memory, float* dots) noexcept {
   const PackedCodec& codec = *weight.format->packed;
+  const auto panel = weight.kernel.panel != nullptr ? weight.kernel.panel : state.op.kernels->packed.panel;
   for (std::int64_t block = 0; block < state.blocks; block += state.panel_blocks) {
     PanelArgs args;
     args.blocks = std::min(state.panel_blocks, state.blocks - block);
@@ -130,6 +140,7 @@ void dot_pair(const PackedState& state, const PackedWeight& weight, const std::b
     args.panel = memory.panel();
     args.scales = memory.scales();
     args.offsets = codec.has_offsets ? memory.offsets() : nullptr;
+    args.multipliers = memory.multipliers();
     args.groups = codec.groups;
     args.go_on = block > 0 ? 1 : 0;
     Ahead ahead = find_ahead(state, weight, strips, strip, block, args.blocks);
@@ -137,7 +148,7 @@ void dot_pair(const PackedState& state, const PackedWeight& weight, const std::b
       args.x = from_block(tile_at(state, rows.begin(tile), rows.height(tile)), block);
       args.dots = dots + rows.begin(tile) * kPanelRows;
       ahead.take(args.blocks * kBlockFours, args);
-      state.op.kernels->packed.panel(args);
+      panel(args);
     }
   }
 }

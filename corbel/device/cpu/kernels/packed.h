@@ -9,6 +9,12 @@
 ///
 ///   panel         [block][64 fours of columns][2 strips][16 rows][4 bytes]; a byte is the integer + kPanelBias
 ///   panel scales  f32 [block][groups][2 strips][16 rows], offsets alike
+///
+/// With registers of 256 bits formats of codes and multipliers (corbel/format/indexed_format.h) multiply codes first:
+/// vpmaddubsw adds pairs in 16 bits, exactly for all columns of a group, then vpmaddwd multiplies by the group's
+/// multiplier. A panel's bytes are codes + kCodeBias then, with multipliers beside them.
+///
+///   panel multipliers  i32 [block][groups of code_group columns][2 strips][16 rows], in both halves of each
 namespace corbel::cpu {
 
 constexpr int64_t kBlockColumns = 256;
@@ -20,6 +26,7 @@ constexpr int64_t kMostGroupedRows = 6;    // 6 x 2 integer sums, 6 x 2 float su
 constexpr int64_t kMostDirectRows = 8;     // a strip's sums in registers beside what unpacking needs
 constexpr int64_t kMostWideRows = 16;      // integer sums alone in registers
 constexpr int64_t kMostDirectGrouped = 4;  // with several groups a block there are float sums as well
+constexpr int32_t kCodeBias = 64;          // codes are -63..63
 constexpr int kGroupings = 5;              // groups of a block: 1 << 0 .. 1 << 4
 
 /// A tile of quantized rows. By log2(groups of a block), where a weight has so many: integer sums begin at -bias times
@@ -30,6 +37,9 @@ struct QuantizedTile {
   float* scales = nullptr;           // [blocks][rows]
   int32_t* starts[kGroupings] = {};  // [blocks][groups][rows]
   float* sums[kGroupings] = {};      // [blocks][groups][rows]; null where no weight has offsets
+  // For groups of 16 and of 8 columns, null where no weight has codes: what takes kCodeBias back, for the first and the
+  // second pair of columns of the group's fours. int16 [blocks][groups][rows][2], modulo 2^16 as sums in 16 bits are.
+  int16_t* code_starts[2] = {};
 };
 
 struct QuantizeArgs {
@@ -44,6 +54,8 @@ struct QuantizeArgs {
 /// What a format's unpacking needs beyond the block.
 struct PackedTables {
   alignas(64) uint8_t integers[128] = {};  // of indexed formats: integer + 128 of each index
+  alignas(32) uint8_t codes[32] = {};      // codes + kCodeBias, of 4 bits and 5
+  int32_t multipliers[8] = {};             // in both halves; repeated where there are fewer
 };
 
 struct UnpackArgs {
@@ -53,6 +65,7 @@ struct UnpackArgs {
   uint8_t* panel = nullptr;  // of this strip: its first line in the panel
   float* scales = nullptr;   // of this strip
   float* offsets = nullptr;
+  int32_t* multipliers = nullptr;
 };
 
 /// A panel and one tile of x.
@@ -61,6 +74,7 @@ struct PanelArgs {
   const uint8_t* panel = nullptr;
   const float* scales = nullptr;
   const float* offsets = nullptr;  // null: the format has none
+  const int32_t* multipliers = nullptr;
   int64_t blocks = 0;
   int64_t groups = 1;
   int64_t go_on = 0;  // 0: dots begin at zero
@@ -104,6 +118,10 @@ struct PackedKernel {
   void (*unpack)(const UnpackArgs&) = nullptr;
   void (*dot)(const DirectArgs&) = nullptr;
   int64_t most_rows = 0;  // of one call of dot
+  // Of a format whose panels have codes and multipliers:
+  void (*panel)(const PanelArgs&) = nullptr;
+  int64_t tile_rows = 0;
+  int64_t code_group = 0;  // columns that share a multiplier: 16 or 8; 0: panels have integers
 };
 constexpr int kMostPackedKernels = 24;
 

@@ -120,12 +120,16 @@ class Indexed {
 
 }  // namespace
 
+void add_packed_codes(Kernels& table);
+
 void add_packed_indexed([[maybe_unused]] Kernels& table) {
 #if defined(__AVX512F__)
   add_packed_format<Indexed<4, 16, 1>>(table, "w4g16");
   add_packed_format<Indexed<4, 8, 2>>(table, "w4g8");
   add_packed_format<Indexed<5, 16, 1>>(table, "w5g16");
   add_packed_format<Indexed<6, 8, 1>>(table, "w6g8");
+#else
+  add_packed_codes(table);
 #endif
 }
 

@@ -221,6 +221,30 @@ CORBEL_INLINE Floats add_all(const Floats* a) {
   return add(add(sums[0], sums[1]), add(sums[2], sums[3]));
 }
 
+#if defined(__AVX2__)
+/// -kCodeBias times the sums of x over the pairs of each group; kCodeBias * 2 * 127 and twice that are int16.
+CORBEL_INLINE void store_code_starts(const QuantizedTile& tile, int64_t block, int64_t row, const int8_t* bytes) {
+  const auto store_dword = [&](int which, int64_t group, int32_t value) {
+    if (tile.code_starts[which] == nullptr) return;
+    const int64_t groups = which == 0 ? kBlockColumns / 16 : kBlockColumns / 8;
+    __builtin_memcpy(tile.code_starts[which] + ((block * groups + group) * tile.rows + row) * 2, &value, sizeof value);
+  };
+  for (int64_t part = 0; part < kBlockColumns / 32; ++part) {
+    const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes + part * 32));
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(kCodeBias), x);
+    const __m256i twos = _mm256_add_epi16(pairs, _mm256_shuffle_epi32(pairs, 0xb1));
+    const __m256i eights = _mm256_sub_epi16(_mm256_setzero_si256(), twos);
+    const __m256i sixteens = _mm256_add_epi16(eights, _mm256_shuffle_epi32(eights, 0x4e));
+    store_dword(1, part * 4, _mm256_extract_epi32(eights, 0));
+    store_dword(1, part * 4 + 1, _mm256_extract_epi32(eights, 2));
+    store_dword(1, part * 4 + 2, _mm256_extract_epi32(eights, 4));
+    store_dword(1, part * 4 + 3, _mm256_extract_epi32(eights, 6));
+    store_dword(0, part * 2, _mm256_extract_epi32(sixteens, 0));
+    store_dword(0, part * 2 + 1, _mm256_extract_epi32(sixteens, 4));
+  }
+}
+#endif
+
 /// Integers and sums of one block of one row.
 CORBEL_INLINE void quantize_block(const QuantizeArgs& args, int64_t row, int64_t block, float inverse) {
   const float* const x = args.x + row * args.x_stride;
@@ -243,6 +267,9 @@ CORBEL_INLINE void quantize_block(const QuantizeArgs& args, int64_t row, int64_t
     store(sixteenths, add_lanes_of_16(rounded));
     store_sums(tile, block, row, kBias, sixteenths);
   }
+#if defined(__AVX2__)
+  if (tile.code_starts[0] != nullptr || tile.code_starts[1] != nullptr) store_code_starts(tile, block, row, target);
+#endif
   if (tile.rows == 1) return;
   for (int64_t four = 0; four < kBlockFours; ++four) __builtin_memcpy(to + four * tile.rows * 4, bytes + four * 4, 4);
 }

@@ -123,28 +123,39 @@ int64_t int8_operations(int64_t rounds) {
   return rounds * kChains * 64 * 2;
 }
 #elif defined(__AVX2__)
-/// The level's int8 dot product: 32 products of u8 and i8 in three instructions.
+/// The level's int8 dot product: 32 products of u8 and i8 and a sum in 16 bits, four times before it goes on in 32 bits
+/// (packed_codes.cpp).
 int64_t int8_operations(int64_t rounds) {
-  __m256i sums[kChains];
-#pragma GCC unroll 12
-  for (int c = 0; c < kChains; ++c) sums[c] = _mm256_set1_epi32(c);
+  constexpr int kTile = 6;
+  constexpr int kTimes = 4;
+  __m256i sums[kTile];
+#pragma GCC unroll 6
+  for (int c = 0; c < kTile; ++c) sums[c] = _mm256_set1_epi32(c);
   const __m256i a = _mm256_set1_epi8(1);
   const __m256i b = _mm256_set1_epi8(2);
   const __m256i ones = _mm256_set1_epi16(1);
+  __m256i products;
   for (int64_t round = 0; round < rounds; ++round) {
+    __m256i pairs[kTile];
 #pragma GCC unroll 6
-    for (int c = 0; c < kChains; ++c) {
-      __m256i products;
-      asm volatile("vpmaddubsw %1, %2, %0" : "=x"(products) : "x"(b), "x"(a));
-      sums[c] = _mm256_add_epi32(sums[c], _mm256_madd_epi16(products, ones));
-    }
+    for (int c = 0; c < kTile; ++c) pairs[c] = ones;
+#pragma GCC unroll 4
+    for (int time = 0; time < kTimes; ++time)
+#pragma GCC unroll 6
+      for (int c = 0; c < kTile; ++c)
+        asm volatile("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(pairs[c]), "=&x"(products) : "x"(b), "x"(a));
+#pragma GCC unroll 6
+    for (int c = 0; c < kTile; ++c)
+      asm volatile("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0"
+                   : "+x"(sums[c]), "=&x"(products)
+                   : "x"(pairs[c]), "x"(ones));
   }
   __m256i total = _mm256_setzero_si256();
-#pragma GCC unroll 12
-  for (int c = 0; c < kChains; ++c) total = _mm256_add_epi32(total, sums[c]);
+#pragma GCC unroll 6
+  for (int c = 0; c < kTile; ++c) total = _mm256_add_epi32(total, sums[c]);
   volatile int kept = _mm256_extract_epi32(total, 0);
   static_cast<void>(kept);
-  return rounds * kChains * 32 * 2;
+  return rounds * kTile * kTimes * 32 * 2;
 }
 #endif
 
