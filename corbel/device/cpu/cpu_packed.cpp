@@ -205,7 +205,7 @@ Result<Prepared<Linear>> prepare_packed_linear(const Linear::Spec& spec, const D
     state.weights[w] = make_weight(spec, w, *plain.kernels);
     state.direct_rows = std::min(state.direct_rows, state.weights[w].kernel.most_rows);
     const PackedCodec& codec = *state.weights[w].format->packed;
-    if (codec.groups > 1 || codec.has_offsets) state.tile_rows = kernels.grouped_tile_rows;
+    if (codec.groups > 1 || codec.has_offsets) state.tile_rows = std::min(state.tile_rows, kernels.grouped_tile_rows);
     if (const std::int64_t rows = state.weights[w].kernel.tile_rows; rows > 0)
       state.tile_rows = std::min(state.tile_rows, rows);
   }
