@@ -8,6 +8,7 @@ set(cpu_kernel_sources
     ${cpu_kernel_folder}/linear.cpp
     ${cpu_kernel_folder}/packed.cpp
     ${cpu_kernel_folder}/packed_codes.cpp
+    ${cpu_kernel_folder}/packed_import_halves.cpp
     ${cpu_kernel_folder}/packed_imports.cpp
     ${cpu_kernel_folder}/packed_indexed.cpp
     ${cpu_kernel_folder}/packed_quantize.cpp

@@ -217,6 +217,8 @@ class Import {
 
 }  // namespace
 
+void add_packed_import_halves(Kernels& table);
+
 void add_packed_imports([[maybe_unused]] Kernels& table) {
 #if defined(__AVX512F__)
   add_packed_format<Import<PlainScales, 4, kFrom8>>(table, "p_q4_0");
@@ -229,6 +231,8 @@ void add_packed_imports([[maybe_unused]] Kernels& table) {
   add_packed_format<Import<SixBitPairs, 5, kFrom0Of32>>(table, "p_q5_k");
   add_packed_format<Import<ByteScales, 6, kFrom32>>(table, "p_q6_k");
   add_packed_format<Import<SixBits, 4, kUneven>>(table, "p_iq4_xs");
+#elif defined(__AVX2__)
+  add_packed_import_halves(table);
 #endif
 }
 
