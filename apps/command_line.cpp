@@ -99,7 +99,8 @@ std::optional<int> CommandLine::parse(const std::vector<std::string>& arguments,
   } catch (const CLI::CallForHelp&) {
     return print(parser_->app.help()) ? kOk : kFailed;
   } catch (const CLI::Error& error) {
-    print_error(cat(placed_text(conversion_text(error.what()), place), "; `", parser_->name, " --help` lists the flags"));
+    print_error(
+        cat(placed_text(conversion_text(error.what()), place), "; `", parser_->name, " --help` lists the flags"));
     return kWrongUsage;
   } catch (const std::exception& error) {
     print_error(error.what());

@@ -95,7 +95,8 @@ class EmbeddingRun : public std::enable_shared_from_this<EmbeddingRun> {
          .on_end = [self = shared_from_this(), index](std::vector<float> vector) { self->take(index, vector); },
          .on_error =
              [self = shared_from_this()](const Error& error) {
-               self->fail(error.code == Code::cancelled ? Error{Code::cancelled, "the server is shutting down"} : error);
+               self->fail(error.code == Code::cancelled ? Error{Code::cancelled, "the server is shutting down"}
+                                                        : error);
              }});
     if (!submitted) fail(submitted.error());
   }

@@ -201,6 +201,14 @@ awaitable<bool> Connection<Stream>::send_pieces(HttpOutgoing& outgoing) {
   co_return !failed;
 }
 
+/// An answer for which there is no memory: as little as can be said.
+void give_up(HttpOutgoing& outgoing) noexcept {
+  try {
+    outgoing.respond({.status = kBusy});
+  } catch (const std::bad_alloc&) {  // it waits until its client goes away
+  }
+}
+
 template <typename Stream>
 awaitable<bool> Connection<Stream>::answer(HttpOutgoing& outgoing, bool keep_alive) {
   stream_.expires_never();
@@ -310,7 +318,13 @@ awaitable<bool> Connection<Stream>::take_request() {
   // However this ends (memory may be short): who answers learns that nobody listens any more.
   const std::shared_ptr<void> leaving(nullptr, [outgoing](void*) { outgoing->leave(false); });
   auto handed_over = [&all = all_, given = std::make_shared<HttpRequest>(std::move(request)), outgoing,
-                      room = std::move(room)] { all.handler(std::move(*given), outgoing); };
+                      room = std::move(room)] {
+    try {
+      all.handler(std::move(*given), outgoing);
+    } catch (const std::bad_alloc&) {
+      give_up(*outgoing);
+    }
+  };
   asio::post(*all_.workers, std::move(handed_over));
   co_return co_await answer(*outgoing, keep_alive);
 }

@@ -28,6 +28,7 @@ struct HttpServer::State : HttpConnections {
   awaitable<void> accept();
   awaitable<void> serve(tcp::socket socket);
   void turn_away(tcp::socket socket) const;
+  void run();
 
   asio::io_context io;
   tcp::acceptor acceptor;  // has a strand: it is closed while another thread may be accepting
@@ -54,21 +55,35 @@ void HttpServer::State::turn_away(tcp::socket socket) const {
 
 awaitable<void> HttpServer::State::accept() {
   while (acceptor.is_open()) {
-    auto [failed, socket] = co_await acceptor.async_accept(asio::make_strand(io), kToTuple);
-    if (failed == asio::error::operation_aborted) co_return;
-    if (failed) {  // out of file descriptors, most likely: later
-      asio::steady_timer later(io, std::chrono::milliseconds(50));
-      co_await later.async_wait(kToTuple);
-      continue;
-    }
-    if (open >= options.max_connections) {
-      turn_away(std::move(socket));
-      continue;
-    }
     try {
+      auto [failed, socket] = co_await acceptor.async_accept(asio::make_strand(io), kToTuple);
+      if (failed == asio::error::operation_aborted) co_return;
+      if (failed) {  // out of file descriptors, most likely: later
+        asio::steady_timer later(io, std::chrono::milliseconds(50));
+        co_await later.async_wait(kToTuple);
+        continue;
+      }
+      if (open >= options.max_connections) {
+        turn_away(std::move(socket));
+        continue;
+      }
       const auto executor = socket.get_executor();
       asio::co_spawn(executor, serve(std::move(socket)), asio::detached);
     } catch (const std::bad_alloc&) {  // this connection is lost, the next one may find memory
+      std::this_thread::yield();
+    }
+  }
+}
+
+/// What a connection that finds no memory throws ends there, not here; but what fails while its frame is taken down
+/// comes out of run(), which goes on where it was when it is called again.
+void HttpServer::State::run() {
+  while (true) {
+    try {
+      io.run();
+      return;
+    } catch (const std::exception&) {
+      std::this_thread::yield();
     }
   }
 }
@@ -102,8 +117,8 @@ std::int64_t HttpServer::busy() const { return state_->busy; }
 void HttpServer::run() {
   state_->workers = std::make_unique<asio::thread_pool>(static_cast<std::size_t>(state_->options.workers));
   std::vector<std::thread> threads;
-  for (int i = 1; i < state_->options.threads; ++i) threads.emplace_back([this] { state_->io.run(); });
-  state_->io.run();
+  for (int i = 1; i < state_->options.threads; ++i) threads.emplace_back([this] { state_->run(); });
+  state_->run();
   for (std::thread& thread : threads) thread.join();
   state_->workers->stop();
   state_->workers->join();

@@ -44,7 +44,8 @@ constexpr const char* kTinyModels[] = {"llama/goldens/gqa_tied_sharded_bf16", "l
 constexpr const char* kRealShape = "llama/goldens/real/tinyllama-dynamic";
 
 /// Every packed format on every level. Every model on the best level; on the others, which the conformance test holds
-/// to the same references, one with bf16 products and one with windows. The real shape is for the best level: others take minutes.
+/// to the same references, one with bf16 products and one with windows. The real shape is for the best level: others
+/// take minutes.
 std::vector<Law4Case> all_cases() {
   std::vector<Law4Case> cases;
   for (const DeviceEntry& device : linked_devices()) {

@@ -53,6 +53,8 @@ ALLOWED = (
     Allowance("v2|v3", r"attend_chunk<Int8Call>|score_integer_bricks<\d, 1>|add_integer_values<\d, 1>", 16,
               "integer sums of 16 lanes take all of 16 registers: one row's stay in memory"),
     Allowance("avx512|avx512bf16", r"soften", 1, "a scale, loaded once per 8 multiply-adds"),
+    Allowance("v3", r"dot_codes<Codes<[56], .*>, 4>|dot_some_blocks<Counted<.*>, [34]>", 6,
+              "unpacking of 5 and 6 bits beside four rows on 16 registers: a table, or sums of floats that are used once a group"),
     Allowance("avx512|avx512bf16", r"dot_strips_wide<Indexed<.*>, \d+>", 8,
               "vectors of unpacking beside up to 16 sums: each loaded once per 16 and more dot products, the sums stay"),
     Allowance("avx512|avx512bf16", r"encode_indexed_rows<.*>", 2, "a table of scales by group, and a value kept for after the loop: nothing is added up"),

@@ -54,8 +54,8 @@ class Codes {
   __attribute__((always_inline)) void open(const unsigned char* block, int64_t half) { block_ = block + half * 32; }
 
   __attribute__((always_inline)) __m256 scale() const {
-    const __m256 words = _mm256_shuffle_ps(_mm256_castsi256_ps(load_32(block_)),
-                                           _mm256_castsi256_ps(load_32(block_ + 64)), 0xdd);
+    const __m256 words =
+        _mm256_shuffle_ps(_mm256_castsi256_ps(load_32(block_)), _mm256_castsi256_ps(load_32(block_ + 64)), 0xdd);
     return _mm256_and_ps(words, _mm256_castsi256_ps(_mm256_set1_epi32(-0x10000)));
   }
 
@@ -100,11 +100,12 @@ class Codes {
 
   /// By the fifth bit, which stands highest in `high`.
   __attribute__((always_inline)) __m256i of_32(__m256i nibbles, __m256i high) const {
-    return _mm256_blendv_epi8(_mm256_shuffle_epi8(low_table_, nibbles), _mm256_shuffle_epi8(high_table_, nibbles), high);
+    return _mm256_blendv_epi8(_mm256_shuffle_epi8(low_table_, nibbles), _mm256_shuffle_epi8(high_table_, nibbles),
+                              high);
   }
   __attribute__((always_inline)) static __m256i twice(__m256i low, __m256i high) {
-    const __m256i code = _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(0x1e)),
-                                         _mm256_and_si256(high, _mm256_set1_epi8(0x60)));
+    const __m256i code =
+        _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(0x1e)), _mm256_and_si256(high, _mm256_set1_epi8(0x60)));
     return _mm256_max_epu8(code, _mm256_set1_epi8(1));
   }
 
@@ -169,8 +170,8 @@ __attribute__((noinline)) void dot_codes(const DirectArgs& args) {
         const __m256 scale = kind.scale();
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r)
-          add_block(args.dots + r * args.stride + strip * 16 + half * 8, sums[r], scale,
-                    args.x.scales[b * R + r], b == 0);
+          add_block(args.dots + r * args.stride + strip * 16 + half * 8, sums[r], scale, args.x.scales[b * R + r],
+                    b == 0);
       }
       block += Kind::kBlockBytes;
     }
@@ -275,7 +276,8 @@ template <typename Kind>
 void add_format(Kernels& table, const char* name) {
   PackedKernel* place = table.packed.formats;
   while (place->format != nullptr) ++place;
-  *place = {name, unpack_codes<Kind>, dot_codes_of_rows<Kind>, kDirectRows, run_code_panel<Kind::kGroup>, kTileRows, Kind::kGroup};
+  *place = {name,      unpack_codes<Kind>, dot_codes_of_rows<Kind>, kDirectRows, run_code_panel<Kind::kGroup>,
+            kTileRows, Kind::kGroup};
 }
 
 #endif
