@@ -86,9 +86,6 @@ std::string LoadedModel::context_reason() const {
              " was compiled for at most");
 }
 
-namespace {
-
-/// Options with what the artifact's profile was compiled for where they leave it open.
 Result<ModelOptions> with_profile(const ModelPackage& package, const ModelOptions& options) {
   const ArtifactProfile* const profile = package.profile();
   if (options.kv_cache || profile == nullptr) return options;
@@ -102,8 +99,6 @@ Result<ModelOptions> with_profile(const ModelPackage& package, const ModelOption
   return fail(Code::bad_file, cat(package.name(), ": \"kv_cache\" of profile ", quote(profile->name), " is ",
                                   quote(setting->second), "; known: \"f32\", \"bf16\", \"int8\""));
 }
-
-}  // namespace
 
 Result<LoadedModel> load_text_model(const std::filesystem::path& path, const Device& device,
                                     std::span<const ModelFamily> families, const ModelOptions& options) {

@@ -35,6 +35,10 @@ struct LoadedModel {
   std::string context_reason() const;
 };
 
+/// `options` with what the artifact's profile was compiled for where they leave it open. Refused: a cache type that
+/// this build does not know.
+Result<ModelOptions> with_profile(const ModelPackage& package, const ModelOptions& options);
+
 /// Reads config.json, finds the family by "architectures", opens the weights (mapped, not read), makes the model on
 /// `device`. Messages name file and field; an unknown architecture is answered with the known ones and how to add one.
 Result<LoadedModel> load_text_model(std::shared_ptr<const ModelPackage> package, const Device& device,

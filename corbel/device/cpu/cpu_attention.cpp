@@ -101,24 +101,18 @@ AttendKernel kernel_of(const Call& call) noexcept {
   return dtype == DType::f32 ? kernels.attend_f32 : dtype == DType::bf16 ? kernels.attend_bf16 : kernels.attend_int8;
 }
 
-void attend_tile(const Call& call, const Tile& tile, const std::int32_t* slots, int worker) noexcept {
+/// `following`: the same thread's next one, or null; of few slots it is what memory is asked for meanwhile.
+void attend_tile(const Call& call, const Tile& tile, const Tile* following, const std::int32_t* slots,
+                 int worker) noexcept {
   std::int32_t first_slots[kAttendQueries];
   AttendArgs args = make_args(call, tile, slots, first_slots, worker);
   args.fetches_ahead = 1;
-  kernel_of(call)(args);
-}
-/// One row, and after it `following` on the same thread.
-void attend_row(const Call& call, const Tile& tile, const Tile& following, const std::int32_t* slots,
-                int worker) noexcept {
-  std::int32_t first_slot = 0;
-  AttendArgs args = make_args(call, tile, slots, &first_slot, worker);
-  args.fetches_ahead = 1;
-  if (slots[tile.first_row] - first_slot < kFewSlots) {
-    std::int32_t unused = 0;
-    const AttendArgs later = make_args(call, following, slots, &unused, worker);
+  if (following != nullptr && args.last_slot[0] - first_slots[0] < kFewSlots) {
+    std::int32_t unused[kAttendQueries];
+    const AttendArgs later = make_args(call, *following, slots, unused, worker);
     args.following_pages = later.pages;
     args.following_page_table = later.page_table;
-    args.following_last_slot = slots[following.first_row];
+    args.following_last_slot = later.last_slot[0];
   }
   kernel_of(call)(args);
 }
@@ -155,7 +149,7 @@ void run_prefill(const Prepared<AttentionPrefill>& self, const AttentionPrefill:
           .sequence = spans[s][0], .first_row = first + row_tile * tile_rows, .rows = 0, .first_head = 0, .heads = 0};
       tile.rows = std::min(tile_rows, rows - row_tile * tile_rows);
       place_heads(call.spec, unit % heads, tile);
-      attend_tile(call, tile, slots, worker);
+      attend_tile(call, tile, nullptr, slots, worker);
     });
   }
 }
@@ -289,7 +283,8 @@ void run_decode(const Prepared<AttentionDecode>& self, const AttentionDecode::Ar
     return tile;
   };
   call.state.pool->parallel_for(units, [&](std::int64_t unit, int worker) {
-    attend_row(call, tile_of(unit), tile_of(std::min(unit + 1, units - 1)), slots, worker);
+    const Tile following = tile_of(std::min(unit + 1, units - 1));
+    attend_tile(call, tile_of(unit), &following, slots, worker);
   });
 }
 

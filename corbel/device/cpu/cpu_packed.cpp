@@ -165,7 +165,7 @@ std::int64_t place_tiles(const Linear::Spec& spec, PackedState& state) {
     if (state.starts_at[grouping] == 0) state.starts_at[grouping] = places.take(bytes);
     if (format.packed->has_offsets && state.sums_at[grouping] == 0) state.sums_at[grouping] = places.take(bytes);
     if (const PackedKernel& kernel = state.weights[w].kernel; kernel.code_group > 0) {
-      const int which = code_starts_of(kernel);
+      const int which = code_grouping(kernel.code_group);
       if (state.code_starts_at[which] == 0)
         state.code_starts_at[which] = places.take(rows * state.blocks * code_groups(which) * 4);
     }
@@ -180,7 +180,7 @@ std::int64_t place_panel(const Linear::Spec& spec, PackedState& state) {
   for (int w = 0; w < spec.weights; ++w) {
     groups = std::max<std::int64_t>(groups, state.weights[w].format->packed->groups);
     if (const PackedKernel& kernel = state.weights[w].kernel; kernel.code_group > 0)
-      multipliers = std::max(multipliers, kBlockColumns / kernel.code_group);
+      multipliers = std::max(multipliers, code_groups(code_grouping(kernel.code_group)));
   }
   Places places;
   places.take(2 * WorkerMemory::dots_floats(state.block_rows) * 4);

@@ -33,17 +33,13 @@ struct PackedState {
   std::int64_t scales_at = 0;
   std::int64_t starts_at[kGroupings] = {};  // 0: unused
   std::int64_t sums_at[kGroupings] = {};
-  std::int64_t code_starts_at[2] = {};  // of groups of 16 and of 8 columns
+  std::int64_t code_starts_at[kCodeGroupings] = {};
   std::int64_t panel_blocks = 0;
   std::int64_t panel_at = 0;
   std::int64_t panel_scales_at = 0;
   std::int64_t panel_offsets_at = 0;
   std::int64_t panel_multipliers_at = 0;
 };
-
-/// Which of code_starts a kernel whose panels have codes takes, and how many groups a block has.
-inline int code_starts_of(const PackedKernel& kernel) noexcept { return kernel.code_group == 16 ? 0 : 1; }
-inline std::int64_t code_groups(int which) noexcept { return kBlockColumns / (which == 0 ? 16 : 8); }
 
 inline const PackedState& packed_state(const Prepared<Linear>& self) noexcept {
   return *static_cast<const PackedState*>(self.state());

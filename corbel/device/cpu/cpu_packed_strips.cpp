@@ -16,7 +16,7 @@ QuantizedTile from_block(QuantizedTile tile, std::int64_t block) noexcept {
     if (tile.starts[grouping] != nullptr) tile.starts[grouping] += (block << grouping) * tile.rows;
     if (tile.sums[grouping] != nullptr) tile.sums[grouping] += (block << grouping) * tile.rows;
   }
-  for (int which = 0; which < 2; ++which) {
+  for (int which = 0; which < kCodeGroupings; ++which) {
     if (tile.code_starts[which] != nullptr) tile.code_starts[which] += block * code_groups(which) * tile.rows * 2;
   }
   return tile;
@@ -121,7 +121,7 @@ QuantizedTile tile_at(const PackedState& state, std::int64_t row, std::int64_t r
     if (state.sums_at[grouping] != 0)
       tile.sums[grouping] = reinterpret_cast<float*>(base + state.sums_at[grouping]) + first;
   }
-  for (int which = 0; which < 2; ++which) {
+  for (int which = 0; which < kCodeGroupings; ++which) {
     if (state.code_starts_at[which] == 0) continue;
     tile.code_starts[which] = reinterpret_cast<std::int16_t*>(base + state.code_starts_at[which]) +
                               row * state.blocks * code_groups(which) * 2;

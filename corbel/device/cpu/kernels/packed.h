@@ -29,6 +29,12 @@ constexpr int64_t kMostDirectGrouped = 4;  // with several groups a block there 
 constexpr int32_t kCodeBias = 64;          // codes are -63..63
 constexpr int kGroupings = 5;              // groups of a block: 1 << 0 .. 1 << 4
 
+/// Columns that may share a multiplier.
+constexpr int64_t kCodeGroups[] = {16, 8};
+constexpr int kCodeGroupings = 2;
+constexpr int code_grouping(int64_t columns) { return columns == kCodeGroups[0] ? 0 : 1; }
+constexpr int64_t code_groups(int grouping) { return kBlockColumns / kCodeGroups[grouping]; }  // of a block
+
 /// A tile of quantized rows. By log2(groups of a block), where a weight has so many: integer sums begin at -bias times
 /// the sum of x over the group, which takes the panel's bias back; offsets want the sums themselves.
 struct QuantizedTile {
@@ -37,9 +43,9 @@ struct QuantizedTile {
   float* scales = nullptr;           // [blocks][rows]
   int32_t* starts[kGroupings] = {};  // [blocks][groups][rows]
   float* sums[kGroupings] = {};      // [blocks][groups][rows]; null where no weight has offsets
-  // For groups of 16 and of 8 columns, null where no weight has codes: what takes kCodeBias back, for the first and the
+  // By kCodeGroups, null where no weight has codes: what takes kCodeBias back, for the first and the
   // second pair of columns of the group's fours. int16 [blocks][groups][rows][2], modulo 2^16 as sums in 16 bits are.
-  int16_t* code_starts[2] = {};
+  int16_t* code_starts[kCodeGroupings] = {};
 };
 
 struct QuantizeArgs {
@@ -121,7 +127,7 @@ struct PackedKernel {
   // Of a format whose panels have codes and multipliers:
   void (*panel)(const PanelArgs&) = nullptr;
   int64_t tile_rows = 0;
-  int64_t code_group = 0;  // columns that share a multiplier: 16 or 8; 0: panels have integers
+  int64_t code_group = 0;  // of kCodeGroups; 0: panels have integers
 };
 constexpr int kMostPackedKernels = 24;
 

@@ -1,5 +1,4 @@
-#include "corbel/device/cpu/kernels/kernels.h"
-#include "corbel/device/cpu/kernels/simd.h"
+#include "corbel/device/cpu/kernels/packed_bytes.h"
 
 // Indexed weights (corbel/format/indexed_format.h) with registers of 256 bits: codes + kCodeBias are unsigned and at
 // most 127, so that vpmaddubsw's pairs stay below 2 * 127 * 127 < 2^15. In 16 bits they are added modulo 2^16 from a
@@ -13,14 +12,8 @@ namespace {
 
 constexpr int64_t kGroupsOfRun = 8;  // multipliers of so many groups are in a dword of each row
 
-CORBEL_INLINE __m256i load_32(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }
 CORBEL_INLINE __m256i both_lanes(const uint8_t* p) {
   return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(p)));
-}
-CORBEL_INLINE __m256i dword_at(const void* p) {
-  int32_t dword;
-  __builtin_memcpy(&dword, p, sizeof dword);
-  return _mm256_set1_epi32(dword);
 }
 
 /// pairs += codes x columns in 16 bits. In the order written: left to itself GCC 12 has every product of a tile before
@@ -33,9 +26,6 @@ CORBEL_INLINE void add_pairs(__m256i& pairs, __m256i codes, __m256i columns) {
 CORBEL_INLINE void add_group(__m256i& sum, __m256i pairs, const __m256i& multipliers) {
   __m256i products;
   asm volatile("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(products) : "x"(pairs), "xm"(multipliers));
-}
-CORBEL_INLINE void fetch_lines(const unsigned char* p, int64_t lines) {
-  for (int64_t line = 0; line < lines; ++line) _mm_prefetch(reinterpret_cast<const char*>(p + line * 64), _MM_HINT_T0);
 }
 
 /// A block's codes and multipliers, eight of its sixteen rows at a time.
@@ -55,7 +45,7 @@ class Codes {
 
   __attribute__((always_inline)) __m256 scale() const {
     const __m256 words =
-        _mm256_shuffle_ps(_mm256_castsi256_ps(load_32(block_)), _mm256_castsi256_ps(load_32(block_ + 64)), 0xdd);
+        _mm256_shuffle_ps(_mm256_castsi256_ps(line_at(block_)), _mm256_castsi256_ps(line_at(block_ + 64)), 0xdd);
     return _mm256_and_ps(words, _mm256_castsi256_ps(_mm256_set1_epi32(-0x10000)));
   }
 
@@ -64,8 +54,8 @@ class Codes {
     constexpr int64_t kRuns = kGroups / kGroupsOfRun / kPairs;  // of a header
     const unsigned char* const header = block_ + run / kRuns * 128;
     const __m128i by = _mm_cvtsi32_si128(static_cast<int>(run % kRuns * kGroupsOfRun * kGroupBits));
-    const __m256i first = _mm256_srl_epi64(load_32(header), by);
-    const __m256i second = _mm256_srl_epi64(load_32(header + 64), by);
+    const __m256i first = _mm256_srl_epi64(line_at(header), by);
+    const __m256i second = _mm256_srl_epi64(line_at(header + 64), by);
     bits_ = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(first), _mm256_castsi256_ps(second), 0x88));
   }
   /// Of one group after the other. vpermd takes 3 bits of its index: what stands above a group's need not be masked.
@@ -77,18 +67,18 @@ class Codes {
 
   /// Codes + kCodeBias of columns 8 eight .. 8 eight + 7, in ascending order.
   __attribute__((always_inline)) void next_columns(int64_t eight, __m256i* fours) {
-    const __m256i nibbles = load_32(block_ + kPairs * 128 + eight * 64);
+    const __m256i nibbles = line_at(block_ + kPairs * 128 + eight * 64);
     const __m256i low = _mm256_set1_epi8(15);
     if constexpr (kCodeBits == 4) {
       fours[0] = _mm256_shuffle_epi8(low_table_, _mm256_and_si256(nibbles, low));
       fours[1] = _mm256_shuffle_epi8(low_table_, _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), low));
     } else if constexpr (kCodeBits == 5) {
-      if (eight % 4 == 0) high_ = load_32(block_ + kPairs * 128 + 2048 + eight / 4 * 64);
+      if (eight % 4 == 0) high_ = line_at(block_ + kPairs * 128 + 2048 + eight / 4 * 64);
       fours[0] = of_32(_mm256_and_si256(nibbles, low), _mm256_slli_epi16(high_, 7));
       fours[1] = of_32(_mm256_and_si256(_mm256_srli_epi16(nibbles, 4), low), _mm256_slli_epi16(high_, 6));
       high_ = _mm256_srli_epi16(high_, 2);
     } else {  // 2 c, but 1 for code 0
-      if (eight % 2 == 0) high_ = load_32(block_ + kPairs * 128 + 2048 + eight / 2 * 64);
+      if (eight % 2 == 0) high_ = line_at(block_ + kPairs * 128 + 2048 + eight / 2 * 64);
       fours[0] = twice(_mm256_slli_epi16(nibbles, 1), _mm256_slli_epi16(high_, 5));
       fours[1] = twice(_mm256_srli_epi16(nibbles, 3), _mm256_slli_epi16(high_, 3));
       high_ = _mm256_srli_epi16(high_, 4);
@@ -130,25 +120,24 @@ __attribute__((noinline)) void dot_codes(const DirectArgs& args) {
   constexpr int64_t kEights = Kind::kGroup / 8;
   constexpr int64_t kRuns = Kind::kGroups / kGroupsOfRun;
   constexpr int64_t kRunLines = (Kind::kBlockBytes / 64 + 2 * kRuns - 1) / (2 * kRuns);
-  constexpr int64_t kBytesAhead = 8192;
   const unsigned char* block = args.strips;
   Kind kind(*args.tables);
   for (int64_t strip = 0; strip < args.count; ++strip) {
     for (int64_t b = 0; b < args.blocks; ++b) {
       for (int64_t half = 0; half < 2; ++half) {
         const int8_t* x = args.x.integers + b * kBlockColumns * R;
-        const int16_t* starts = args.x.code_starts[Kind::kGroup == 16 ? 0 : 1] + b * Kind::kGroups * R * 2;
+        const int16_t* starts = args.x.code_starts[code_grouping(Kind::kGroup)] + b * Kind::kGroups * R * 2;
         kind.open(block, half);
         __m256i sums[R];
 #pragma GCC unroll 4
         for (int r = 0; r < R; ++r) sums[r] = _mm256_setzero_si256();
         for (int64_t run = 0; run < kRuns; ++run) {
           kind.open_run(run);
-          fetch_lines(block + kBytesAhead + (half * kRuns + run) * kRunLines * 64, kRunLines);
+          fetch_lines(block + kStripBytesAhead + (half * kRuns + run) * kRunLines * 64, kRunLines);
 #pragma GCC unroll 4
           for (int64_t group = 0; group < kGroupsOfRun; ++group) {
             __m256i pairs[R];
-#pragma GCC unroll 6
+#pragma GCC unroll 4
             for (int r = 0; r < R; ++r) pairs[r] = dword_at(starts + r * 2);
             starts += R * 2;
 #pragma GCC unroll 2
@@ -157,18 +146,18 @@ __attribute__((noinline)) void dot_codes(const DirectArgs& args) {
               kind.next_columns((run * kGroupsOfRun + group) * kEights + eight, fours);
 #pragma GCC unroll 2
               for (int four = 0; four < 2; ++four) {
-#pragma GCC unroll 6
+#pragma GCC unroll 4
                 for (int r = 0; r < R; ++r) add_pairs(pairs[r], fours[four], dword_at(x + (four * R + r) * 4));
               }
               x += 2 * R * 4;
             }
             const __m256i multipliers = kind.next_multipliers();
-#pragma GCC unroll 6
+#pragma GCC unroll 4
             for (int r = 0; r < R; ++r) add_group(sums[r], pairs[r], multipliers);
           }
         }
         const __m256 scale = kind.scale();
-#pragma GCC unroll 6
+#pragma GCC unroll 4
         for (int r = 0; r < R; ++r)
           add_block(args.dots + r * args.stride + strip * 16 + half * 8, sums[r], scale, args.x.scales[b * R + r],
                     b == 0);
@@ -184,13 +173,13 @@ __attribute__((noinline)) void code_tile(const PanelArgs& args, int64_t from) {
   constexpr int64_t kGroups = kBlockColumns / kGroup;
   const int8_t* x = args.x.integers;
   const float* x_scales = args.x.scales;
-  const int16_t* starts = args.x.code_starts[kGroup == 16 ? 0 : 1];
+  const int16_t* starts = args.x.code_starts[code_grouping(kGroup)];
   const uint8_t* panel = args.panel + from * 4;
   const int32_t* multipliers = args.multipliers + from;
   const float* scales = args.scales + from;
   for (int64_t block = 0; block < args.blocks; ++block) {
     __m256i sums[R][2];
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (int r = 0; r < R; ++r) sums[r][0] = sums[r][1] = _mm256_setzero_si256();
     for (int64_t group = 0; group < kGroups; ++group) {
       __m256i pairs[R][2];
@@ -198,8 +187,8 @@ __attribute__((noinline)) void code_tile(const PanelArgs& args, int64_t from) {
       for (int r = 0; r < R; ++r) pairs[r][0] = pairs[r][1] = dword_at(starts + r * 2);
 #pragma GCC unroll 4
       for (int64_t four = 0; four < kGroup / 4; ++four) {
-        const __m256i codes0 = load_32(panel + four * 128);
-        const __m256i codes1 = load_32(panel + four * 128 + 32);
+        const __m256i codes0 = line_at(panel + four * 128);
+        const __m256i codes1 = line_at(panel + four * 128 + 32);
 #pragma GCC unroll 4
         for (int r = 0; r < R; ++r) {
           const __m256i columns = dword_at(x + (four * R + r) * 4);
@@ -259,12 +248,12 @@ void unpack_codes(const UnpackArgs& args) {
       for (int64_t eight = 0; eight < kBlockColumns / 8; ++eight) {
         __m256i fours[2];
         kind.next_columns(eight, fours);
-        _mm256_store_si256(reinterpret_cast<__m256i*>(panel + eight * 256), fours[0]);
-        _mm256_store_si256(reinterpret_cast<__m256i*>(panel + eight * 256 + 128), fours[1]);
+        put_line(panel + eight * 256, fours[0]);
+        put_line(panel + eight * 256 + 128, fours[1]);
       }
       for (int64_t group = 0; group < Kind::kGroups; ++group) {
         if (group % kGroupsOfRun == 0) kind.open_run(group / kGroupsOfRun);
-        _mm256_store_si256(reinterpret_cast<__m256i*>(multipliers + group * kPanelRows), kind.next_multipliers());
+        put_line(multipliers + group * kPanelRows, kind.next_multipliers());
       }
       _mm256_store_ps(args.scales + b * kPanelRows + half * 8, kind.scale());
     }
@@ -274,10 +263,8 @@ void unpack_codes(const UnpackArgs& args) {
 
 template <typename Kind>
 void add_format(Kernels& table, const char* name) {
-  PackedKernel* place = table.packed.formats;
-  while (place->format != nullptr) ++place;
-  *place = {name,      unpack_codes<Kind>, dot_codes_of_rows<Kind>, kDirectRows, run_code_panel<Kind::kGroup>,
-            kTileRows, Kind::kGroup};
+  add_packed_kernel(table, {name, unpack_codes<Kind>, dot_codes_of_rows<Kind>, kDirectRows,
+                            run_code_panel<Kind::kGroup>, kTileRows, Kind::kGroup});
 }
 
 #endif

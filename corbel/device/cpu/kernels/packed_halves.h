@@ -1,6 +1,5 @@
 #pragma once
-#include "corbel/device/cpu/kernels/kernels.h"
-#include "corbel/device/cpu/kernels/simd.h"
+#include "corbel/device/cpu/kernels/packed_bytes.h"
 
 /// packed_strips.h in registers of 32 bytes: eight of a strip's sixteen rows (a half) at a time. Kernel sources only.
 ///
@@ -22,8 +21,6 @@ namespace corbel::cpu::CORBEL_ISA {
 // 4 sums of 16 bits, 4 of 32 bits, 4 of floats, and constants, weights and x in the other 4 registers: codes of 5 and 6
 // bits leave some of the floats in memory, which are used once a group.
 constexpr int kMostHalfRows = 4;
-// As in packed_strips.h. From memory, one row, GB/s without and with: w8 32 and 41, p_q4_0 30 and 37, p_q6_k 23 and 33.
-constexpr int64_t kHalfBytesAhead = 8192;
 
 template <typename Kind>
 constexpr int64_t kFoursOf = kBlockFours / Kind::kGroups;  // of a group
@@ -35,19 +32,8 @@ template <typename Kind>
 constexpr int kFit = Kind::kMostCode == 0 ? 1 : 32767 / (2 * 127 * Kind::kMostCode);  // 8 of 4 bits, 4 of 5, 2 of 6
 static_assert(2 * 127 * 128 <= 32767);                                                // of integers -128..127
 
-CORBEL_INLINE __m256i line_at(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }
-CORBEL_INLINE __m256i four_of_x(const int8_t* p) {
-  int32_t four;
-  __builtin_memcpy(&four, p, 4);
-  return _mm256_set1_epi32(four);
-}
-
 /// Sums stay in the order they are written in: GCC would make trees of them, for which there are not enough registers.
 CORBEL_INLINE void keep_order(__m256i& a) { asm("" : "+x"(a)); }
-
-CORBEL_INLINE void fetch_lines(const unsigned char* p, int64_t lines) {
-  for (int64_t line = 0; line < lines; ++line) _mm_prefetch(reinterpret_cast<const char*>(p + line * 64), _MM_HINT_T0);
-}
 
 /// The next kRun<Kind> fours of a half and of kRows rows of x, added to `sum`.
 template <typename Kind, int kRows>
@@ -62,7 +48,7 @@ CORBEL_INLINE void add_run(Kind& kind, int64_t from, const int8_t* x, __m256i* s
     const __m256i magnitudes = Kind::kMostCode == 0 ? _mm256_abs_epi8(bytes) : bytes;
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
-      __m256i of_x = four_of_x(x + (four * kRows + r) * 4);
+      __m256i of_x = dword_at(x + (four * kRows + r) * 4);
       if constexpr (Kind::kMostCode == 0) of_x = _mm256_sign_epi8(of_x, bytes);
       const __m256i products = _mm256_maddubs_epi16(magnitudes, of_x);
       pairs[r] = four % kFit<Kind> == 0 ? products : _mm256_add_epi16(pairs[r], products);
@@ -125,7 +111,7 @@ __attribute__((noinline)) void dot_some_blocks(const DirectArgs& args, int64_t f
     const float* x_scales = args.x.scales + first * kRows;
     const int32_t* starts = all_starts;
     for (int64_t b = first; b < first + blocks; ++b) {
-      const unsigned char* ahead = block + kHalfBytesAhead;
+      const unsigned char* ahead = block + kStripBytesAhead;
       fetch_lines(ahead, kOpenLines);
       ahead += kOpenLines * 64;
       for (int64_t half = 0; half < 2; ++half) {
@@ -207,7 +193,7 @@ void unpack_halves(const UnpackArgs& args) {
       for (int64_t from = 0; from < kBlockFours; from += kRun<Kind>) {
 #pragma GCC unroll 8
         for (int four = 0; four < kRun<Kind>; ++four) {
-          _mm256_store_si256(reinterpret_cast<__m256i*>(to), _mm256_sub_epi8(kind.bytes(from, four), zero));
+          put_line(to, _mm256_sub_epi8(kind.bytes(from, four), zero));
           to += 128;
         }
       }
@@ -224,9 +210,7 @@ void unpack_halves(const UnpackArgs& args) {
 /// Adds a format's kernels to the level's table.
 template <typename Kind>
 void add_packed_halves(Kernels& table, const char* name) {
-  PackedKernel* place = table.packed.formats;
-  while (place->format != nullptr) ++place;
-  *place = {name, unpack_halves<Kind>, dot_halves_of_rows<Kind>, kMostHalfRows};
+  add_packed_kernel(table, {name, unpack_halves<Kind>, dot_halves_of_rows<Kind>, kMostHalfRows});
 }
 
 #endif

@@ -12,7 +12,6 @@ CORBEL_INLINE __m256 halves_at(const unsigned char* p) {
   return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(p)));
 }
 CORBEL_INLINE __m128i bytes_at(const unsigned char* p) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)); }
-CORBEL_INLINE void put_line(unsigned char* p, __m256i a) { _mm256_store_si256(reinterpret_cast<__m256i*>(p), a); }
 /// Nibbles of two groups with two bits above them.
 CORBEL_INLINE __m256i six_bits(__m256i nibbles, __m256i high) {
   return _mm256_or_si256(_mm256_and_si256(nibbles, _mm256_set1_epi8(15)),
@@ -194,8 +193,7 @@ class Uneven : public ImportOf<Scales, 4> {
   static constexpr int kZero = 0;
 
   __attribute__((always_inline)) explicit Uneven(const PackedTables&)
-      : table_(_mm256_broadcastsi128_si256(
-            _mm_setr_epi8(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113))) {}
+      : table_(_mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(kUnevenIntegers)))) {}
   __attribute__((always_inline)) __m256i bytes(int64_t from, int four) const {
     return _mm256_shuffle_epi8(table_, this->nibbles(from, four));
   }

@@ -19,9 +19,8 @@ constexpr CodeTable counted(int codes, int zero) {
   return table;
 }
 constexpr CodeTable uneven() {
-  constexpr int kIntegers[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
   CodeTable table{};
-  for (int i = 0; i < 64; ++i) table.bytes[i] = static_cast<uint8_t>(kIntegers[i % 16] + 128);
+  for (int i = 0; i < 64; ++i) table.bytes[i] = static_cast<uint8_t>(kUnevenIntegers[i % 16] + 128);
   return table;
 }
 constexpr CodeTable kFrom0Of16 = counted(16, 0);

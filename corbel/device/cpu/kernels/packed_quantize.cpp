@@ -226,7 +226,7 @@ CORBEL_INLINE Floats add_all(const Floats* a) {
 CORBEL_INLINE void store_code_starts(const QuantizedTile& tile, int64_t block, int64_t row, const int8_t* bytes) {
   const auto store_dword = [&](int which, int64_t group, int32_t value) {
     if (tile.code_starts[which] == nullptr) return;
-    const int64_t groups = which == 0 ? kBlockColumns / 16 : kBlockColumns / 8;
+    const int64_t groups = code_groups(which);
     __builtin_memcpy(tile.code_starts[which] + ((block * groups + group) * tile.rows + row) * 2, &value, sizeof value);
   };
   for (int64_t part = 0; part < kBlockColumns / 32; ++part) {

@@ -18,13 +18,6 @@ namespace corbel::cpu::CORBEL_ISA {
 #if defined(__AVX512F__)
 
 constexpr int64_t kStepsOfBlock = 8;
-// How far ahead strips are fetched. The processor's own fetching is less steady, of one row, too: 8 KB is best of 512
-// bytes to 16 KB, prefetcht0 better than prefetchnta.
-constexpr int64_t kStripBytesAhead = 8192;
-
-CORBEL_INLINE void fetch_lines(const unsigned char* p, int64_t lines) {
-  for (int64_t line = 0; line < lines; ++line) _mm_prefetch(reinterpret_cast<const char*>(p + line * 64), _MM_HINT_T0);
-}
 
 /// kRows rows of x against one strip after the other. Two integer sums a row when there are few.
 // The body of one loop, whose parts share registers.
@@ -217,9 +210,7 @@ void unpack_strip(const UnpackArgs& args) {
 /// Adds a format's kernels to the level's table.
 template <typename Kind>
 void add_packed_format(Kernels& table, const char* name) {
-  PackedKernel* place = table.packed.formats;
-  while (place->format != nullptr) ++place;
-  *place = {name, unpack_strip<Kind>, dot_strips_of_rows<Kind>, kMostRowsOf<Kind>};
+  add_packed_kernel(table, {name, unpack_strip<Kind>, dot_strips_of_rows<Kind>, kMostRowsOf<Kind>});
 }
 
 #endif
