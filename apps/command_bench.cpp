@@ -244,7 +244,7 @@ int run_bench(const std::vector<std::string>& arguments) {
               "format of dummy embeddings and heads (default: what compile --quant makes of them)");
   line.toggle("huge-pages", flags.huge_pages, "move an artifact's weights into 2 MB pages first");
   line.texts("prefill", flags.prefill, "prompt length; repeatable (default 512)");
-  line.integer("decode", flags.decode, "tokens to decode (default 64)");
+  line.integer("decode", flags.decode, "tokens to decode (default 64; none beside --prefill alone)");
   line.texts("batch", flags.batch, "sequences decoded together; repeatable (default 1)");
   line.integer("depth", flags.depth, "context before the first decoded token (default 0)");
   line.integer("arrive", flags.arrive, "requests that arrive at the engine at once, --decode tokens each");

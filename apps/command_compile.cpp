@@ -106,20 +106,21 @@ Result<void> check_report_file(const CompileFlags& flags) {
 }
 
 /// What an artifact that is compiled anew was made for holds for the new one, too, unless flags say otherwise.
-void keep_profile(const CompileFlags& flags, const ArtifactProfile& profile, CompileJob& job) {
+Result<void> keep_profile(const CompileFlags& flags, CompileJob& job) {
+  const ArtifactProfile* const profile = job.package->profile();
+  if (profile == nullptr) return {};
   CompileRequest& request = job.request;
   const bool is_asked = request.limits.is_static || flags.dynamic || flags.block_with_kv;
-  if (profile.limits.is_static && !is_asked) {
-    request.limits = profile.limits;
-    job.wishes.notes.push_back(cat("a static profile of ", profile.limits.context_tokens, " tokens, as ",
+  if (profile->limits.is_static && !is_asked) {
+    request.limits = profile->limits;
+    job.wishes.notes.push_back(cat("a static profile of ", profile->limits.context_tokens, " tokens, as ",
                                    job.package->name(), " is one; --dynamic takes its limits away"));
   }
-  const auto cache = profile.settings.find("kv_cache");
-  if (request.kv_cache || cache == profile.settings.end()) return;
-  DeviceChoice choice;
-  choice.kv_cache = cache->second;
-  request.kv_cache = choice.chosen_kv_cache();
-  request.settings["kv_cache"] = cache->second;
+  if (request.kv_cache) return {};
+  CORBEL_ASSIGN(const ModelOptions options, with_profile(*job.package, {}));
+  request.kv_cache = options.kv_cache;
+  if (request.kv_cache) request.settings["kv_cache"] = profile->settings.find("kv_cache")->second;
+  return {};
 }
 
 Result<void> open_job(const CompileFlags& flags, CompileJob& job) {
@@ -129,7 +130,7 @@ Result<void> open_job(const CompileFlags& flags, CompileJob& job) {
   CORBEL_TRY(check_report_file(flags));
   if (const Artifact* artifact = job.package->artifact(); artifact != nullptr && !flags.dry_run)
     CORBEL_TRY(artifact->check());  // damage must not get new checksums
-  if (const ArtifactProfile* profile = job.package->profile(); profile != nullptr) keep_profile(flags, *profile, job);
+  CORBEL_TRY(keep_profile(flags, job));
   CORBEL_ASSIGN(job.request.source, open_compile_source(*job.package));
   CORBEL_ASSIGN(job.request.calibration, read_calibration(flags, job.wishes, *job.package));
   if (!job.request.calibration.empty())

@@ -42,7 +42,9 @@ class Contestant:
         raise NotImplementedError
 
     def described(self):
-        return shlex.join(str(part) for part in self.command("PORT", "N", 1))
+        """Its command line for reports, which say nothing of this machine's folders."""
+        words = (str(part) for part in self.command("PORT", "N", 1))
+        return shlex.join(pathlib.Path(word).name if word.startswith("/") else word for word in words)
 
     @contextlib.contextmanager
     def start(self, streams, context):

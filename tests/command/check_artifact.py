@@ -102,6 +102,16 @@ class Artifacts(unittest.TestCase):
             limits = json.loads(run("inspect", str(again), "--json")[1])["manifest"]["profiles"][0]["limits"]
             self.assertEqual({**limits, **expected}, limits)
 
+    def test_the_cache_type_outlives_compiling_anew_unless_another_is_given(self):
+        first, again = self.folder / "cache.corbel", self.folder / "cache-again.corbel"
+        code, _, err = run("compile", str(PICO), "-o", str(first), "--quant", "w4", "--method", "fast", "--kv-cache", "int8")
+        self.assertEqual(code, 0, err)
+        for flags, expected in (([], "int8"), (["--kv-cache", "f32"], "f32")):
+            code, _, err = run("compile", str(first), "-o", str(again), "--quant", "w8", "--method", "fast", *flags)
+            self.assertEqual(code, 0, err)
+            settings = json.loads(run("inspect", str(again), "--json")[1])["manifest"]["profiles"][0]["settings"]
+            self.assertEqual(settings["kv_cache"], expected)
+
     def damaged_tensor(self):
         tensor = json.loads(run("inspect", str(self.w8), "--tensors", "--json")[1])["tensors"][0]
         data = bytearray(self.w8.read_bytes())
