@@ -54,10 +54,11 @@ class RefusedMemory : public testing::Test {
  protected:
   RefusedMemory() {
     is_client = true;
-    auto made = HttpServer::listen({.port = 0, .workers = 2}, [](HttpRequest request, std::shared_ptr<Responder> out) {
-      if (request.path == "/throws") throw std::bad_alloc();
-      out->respond({.body = std::string(2000, 'a') + request.path});
-    });
+    auto made = HttpServer::listen({.port = 0, .workers = 2},
+                                   [](const HttpRequest& request, const std::shared_ptr<Responder>& out) {
+                                     if (request.path == "/throws") throw std::bad_alloc();
+                                     out->respond({.body = std::string(2000, 'a') + request.path});
+                                   });
     EXPECT_TRUE(made) << (made ? "" : made.error().message);
     server_ = *std::move(made);
     thread_ = std::thread([this] { server_->run(); });
