@@ -27,13 +27,13 @@ CORBEL_INLINE Walk begin_walk(const PanelArgs& args) {
           args.offsets,    args.fetch,    args.fetch_step};
 }
 
-#if defined(__AVX512F__)
-
 /// To the second-level cache: the panel and x fill the first.
 CORBEL_INLINE void fetch_line(Walk& at) {
   _mm_prefetch(reinterpret_cast<const char*>(at.fetch), _MM_HINT_T1);
   at.fetch += at.fetch_step;
 }
+
+#if defined(__AVX512F__)
 
 /// dots = fma(t, scale of the row and block, dots); with nothing before the first block, dots begin at zero.
 CORBEL_INLINE void add_block(float* dots, __m512 t, float x_scale, bool first) {
@@ -191,7 +191,10 @@ CORBEL_INLINE IntPart part_dot4(IntPart sum, IntPart weights, IntPart magnitudes
 /// R rows of x and one register of weight rows, from row `from` of the panel on.
 template <int R>
 __attribute__((noinline)) void narrow_tile(const PanelArgs& args, int64_t from) {
+  constexpr int64_t kPasses = kPanelRows / kPartWidth;
+  constexpr int64_t kStretch = 4;  // fours of the smallest group
   Walk at = begin_walk(args);
+  at.fetch += from / kPartWidth * args.blocks * (kBlockFours / kPasses) * at.fetch_step;  // each pass its share
   at.panel += from * 4;
   at.scales += from;
   if (at.offsets != nullptr) at.offsets += from;
@@ -204,17 +207,21 @@ __attribute__((noinline)) void narrow_tile(const PanelArgs& args, int64_t from) 
       IntPart sum[R];
 #pragma GCC unroll 4
       for (int r = 0; r < R; ++r) sum[r] = part_broadcast_int(0);
-      for (int64_t four = 0; four < fours; ++four) {
-        const IntPart weights = part_load_bytes(at.panel);
-        const IntPart magnitudes = part_magnitude(weights);
+      for (int64_t four = 0; four < fours; four += kStretch) {
+        fetch_line(at);
+#pragma GCC unroll 1
+        for (int64_t i = 0; i < kStretch; ++i) {
+          const IntPart weights = part_load_bytes(at.panel + i * 128);
+          const IntPart magnitudes = part_magnitude(weights);
 #pragma GCC unroll 4
-        for (int r = 0; r < R; ++r) {
-          int32_t x;
-          __builtin_memcpy(&x, at.x + r * 4, 4);
-          sum[r] = part_dot4(sum[r], weights, magnitudes, part_broadcast_int(x));
+          for (int r = 0; r < R; ++r) {
+            int32_t x;
+            __builtin_memcpy(&x, at.x + (i * R + r) * 4, 4);
+            sum[r] = part_dot4(sum[r], weights, magnitudes, part_broadcast_int(x));
+          }
         }
-        at.panel += 128;
-        at.x += R * 4;
+        at.panel += kStretch * 128;
+        at.x += kStretch * R * 4;
       }
       const Part scale = part_load(at.scales);
 #pragma GCC unroll 4

@@ -177,6 +177,7 @@ __attribute__((noinline)) void code_tile(const PanelArgs& args, int64_t from) {
   const uint8_t* panel = args.panel + from * 4;
   const int32_t* multipliers = args.multipliers + from;
   const float* scales = args.scales + from;
+  const unsigned char* fetch = args.fetch + from / 16 * args.blocks * (kBlockFours / 2) * args.fetch_step;
   for (int64_t block = 0; block < args.blocks; ++block) {
     __m256i sums[R][2];
 #pragma GCC unroll 4
@@ -187,6 +188,10 @@ __attribute__((noinline)) void code_tile(const PanelArgs& args, int64_t from) {
       for (int r = 0; r < R; ++r) pairs[r][0] = pairs[r][1] = dword_at(starts + r * 2);
 #pragma GCC unroll 4
       for (int64_t four = 0; four < kGroup / 4; ++four) {
+        if (four % 2 == 0) {
+          _mm_prefetch(reinterpret_cast<const char*>(fetch), _MM_HINT_T1);
+          fetch += args.fetch_step;
+        }
         const __m256i codes0 = line_at(panel + four * 128);
         const __m256i codes1 = line_at(panel + four * 128 + 32);
 #pragma GCC unroll 4
@@ -238,24 +243,32 @@ void run_code_panel(const PanelArgs& args) {
 
 template <typename Kind>
 void unpack_codes(const UnpackArgs& args) {
+  // Both halves in turns: a line of the panel is whole when it is left.
   const unsigned char* block = args.strip;
-  Kind kind(*args.tables);
+  Kind kinds[2] = {Kind(*args.tables), Kind(*args.tables)};
   for (int64_t b = 0; b < args.blocks; ++b) {
-    for (int64_t half = 0; half < 2; ++half) {
-      kind.open(block, half);
-      uint8_t* const panel = args.panel + b * kPanelBlockBytes + half * 32;
-      int32_t* const multipliers = args.multipliers + b * Kind::kGroups * kPanelRows + half * 8;
-      for (int64_t eight = 0; eight < kBlockColumns / 8; ++eight) {
+    uint8_t* panel = args.panel + b * kPanelBlockBytes;
+    int32_t* const multipliers = args.multipliers + b * Kind::kGroups * kPanelRows;
+#pragma GCC unroll 2
+    for (int64_t half = 0; half < 2; ++half) kinds[half].open(block, half);
+#pragma GCC unroll 4
+    for (int64_t eight = 0; eight < kBlockColumns / 8; ++eight) {
+#pragma GCC unroll 2
+      for (int64_t half = 0; half < 2; ++half) {
         __m256i fours[2];
-        kind.next_columns(eight, fours);
-        put_line(panel + eight * 256, fours[0]);
-        put_line(panel + eight * 256 + 128, fours[1]);
+        kinds[half].next_columns(eight, fours);
+        put_line(panel + half * 32, fours[0]);
+        put_line(panel + half * 32 + 128, fours[1]);
       }
+      panel += 256;
+    }
+#pragma GCC unroll 2
+    for (int64_t half = 0; half < 2; ++half) {
       for (int64_t group = 0; group < Kind::kGroups; ++group) {
-        if (group % kGroupsOfRun == 0) kind.open_run(group / kGroupsOfRun);
-        put_line(multipliers + group * kPanelRows, kind.next_multipliers());
+        if (group % kGroupsOfRun == 0) kinds[half].open_run(group / kGroupsOfRun);
+        put_line(multipliers + group * kPanelRows + half * 8, kinds[half].next_multipliers());
       }
-      _mm256_store_ps(args.scales + b * kPanelRows + half * 8, kind.scale());
+      _mm256_store_ps(args.scales + b * kPanelRows + half * 8, kinds[half].scale());
     }
     block += Kind::kBlockBytes;
   }
