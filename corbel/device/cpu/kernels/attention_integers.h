@@ -82,7 +82,7 @@ CORBEL_INLINE void add_short_lines(const ShortLines& at, int64_t count, Ints (&s
     for (; i + 2 <= count; i += 2) {
       // Into the second cache: asked for into the first, a block drives out the one in work (8 instead of 19 GB/s).
 #pragma GCC unroll 8
-      for (int b = 0; b < B; ++b) _mm_prefetch(at.ahead + b * at.brick_bytes + i * kShortLine, _MM_HINT_T1);
+      for (int b = 0; b < B; ++b) _mm_prefetch(at.ahead + (i * B + 2 * b) * kShortLine, _MM_HINT_T1);
       add_short_line<R, B>(at, i, sum);
       add_short_line<R, B>(at, i + 1, sum);
     }

@@ -113,7 +113,7 @@ CORBEL_INLINE void add_lines(const PairSteps::Number* numbers, int64_t line_step
 #pragma GCC unroll 8
     for (int b = 0; b < B; ++b) {
       line[b] = PairSteps::load_line(lines + b * brick_bytes + i * kLine);
-      if (ahead != nullptr) _mm_prefetch(ahead + b * brick_bytes + i * kLine, _MM_HINT_T1);
+      if (ahead != nullptr) _mm_prefetch(ahead + (i * B + b) * kLine, _MM_HINT_T1);
     }
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
