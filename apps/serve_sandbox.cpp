@@ -1,6 +1,7 @@
 #include "apps/serve_sandbox.h"
 
 #include <algorithm>
+#include <fstream>
 
 #include "apps/environment.h"
 #include "apps/served_models.h"
@@ -34,6 +35,18 @@ void add_file(const fs::path& named, std::vector<fs::path>& paths) {
   }
 }
 
+fs::path folder_of(const fs::path& file) {
+  std::error_code ignored;
+  return fs::absolute(file, ignored).lexically_normal().parent_path();
+}
+
+/// A file to be written that is not there yet: in a shared folder only what exists can be allowed.
+void add_written(const fs::path& file, std::vector<fs::path>& paths) {
+  std::error_code ignored;
+  if (is_shared(folder_of(file)) && !fs::exists(file, ignored)) std::ofstream(file, std::ios::app);
+  add_file(file, paths);
+}
+
 void add_model(const std::string& word, std::vector<fs::path>& paths) {
   const auto found = find_model(word);
   if (!found) return;  // told when it is opened
@@ -62,7 +75,7 @@ SandboxFiles sandbox_files(const ServeFlags& flags) {
   for (const std::string& path : {flags.api_key_file, flags.tls_cert, flags.tls_key})
     if (!path.empty()) add_file(path, files.read);
   for (const std::string& path : {flags.access_log, flags.trace})
-    if (!path.empty() && path != "-") add_file(path, files.append);
+    if (!path.empty() && path != "-") add_written(path, files.append);
   if (!flags.quant.empty() && !cache_folder().empty()) {
     std::error_code ignored;
     fs::create_directories(cache_folder(), ignored);  // a rule needs a folder that is there
@@ -73,6 +86,11 @@ SandboxFiles sandbox_files(const ServeFlags& flags) {
 
 Result<void> enter_serve_sandbox(const ServeFlags& flags) {
   if (flags.sandbox == "off") return {};
+  if (!flags.trace.empty() && flags.models.size() > 1 && is_shared(folder_of(flags.trace)))
+    return fail(Code::bad_request,
+                cat("--trace ", flags.trace, " becomes a file for each of ", flags.models.size(),
+                    " models, which the sandbox allows only in a folder that others do not use, too: name one, or "
+                    "--sandbox off"));
   const auto state = enter_sandbox(sandbox_files(flags));
   const bool must = flags.sandbox == "require";
   if (!state) return must ? Result<void>(forward_failure(state)) : (print_error(state.error().message), Result<void>());

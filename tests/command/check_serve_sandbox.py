@@ -133,6 +133,20 @@ class Sandbox(unittest.TestCase):
             self.assertIn("/v1/chat/completions", log.with_name("old").read_text())
             self.assertIn("decode", trace.read_text())
 
+    def test_a_trace_in_a_shared_folder(self):
+        # /tmp is not opened as a whole: the file is made before the sandbox is entered, and names that are not known yet are refused
+        trace = pathlib.Path("/tmp", f"corbel-trace-{os.getpid()}")
+        try:
+            with Served("--sandbox", "require", "--trace", str(trace)) as server:
+                self.assertEqual(server.chat(max_tokens=2)[0], 200)
+            self.assertIn("decode", trace.read_text())
+        finally:
+            trace.unlink(missing_ok=True)
+        code, _, said = run("serve", f"a={PICO}", f"b={PICO}", "--sandbox", "on", "--trace", str(trace), "--port", "0")
+        self.assertEqual(code, 1)
+        self.assertIn("a file for each of 2 models", said)
+        self.assertFalse(trace.exists())
+
     def test_a_checkpoint_is_packed_inside(self):
         with tempfile.TemporaryDirectory() as folder:
             for _ in range(2):  # packed, then found
