@@ -5,6 +5,7 @@
 
 #include "apps/answer_report.h"
 #include "apps/command.h"
+#include "apps/environment.h"
 #include "apps/generation_flags.h"
 #include "apps/hub_setup.h"
 #include "apps/json_lines.h"
@@ -40,21 +41,28 @@ std::string shell_word(const std::string& word) {
   return std::all_of(word.begin(), word.end(), plain) ? word : cat('\'', clip(word), '\'');
 }
 
-/// An exit code when the positional arguments cannot be a prompt.
-std::optional<int> refuse_prompt(const RunFlags& flags) {
-  if (flags.prompt.size() > 1) {
-    print_error(cat("the prompt is one argument; found ", flags.prompt.size(),
-                    ". Put it in quotation marks: corbel run \"", clip(flags.prompt[0]), " ", clip(flags.prompt[1]),
-                    flags.prompt.size() > 2 ? " ..." : "", "\""));
-    return kWrongUsage;
-  }
-  if (flags.prompt.empty() || flags.prompt[0] == "-" || !flags.model.empty()) return std::nullopt;
+/// The first word may be the model: a path, a repository, or before a prompt whatever else means one.
+void take_model(RunFlags& flags) {
+  if (!flags.model.empty() || flags.prompt.empty()) return;
   const std::string& word = flags.prompt[0];
   std::error_code error;
-  const bool is_path = std::filesystem::exists(word, error);
-  if (!is_path && !looks_like_repository(word)) return std::nullopt;
-  print_error(cat(quote(word), is_path ? " is a path" : " looks like a model's name",
-                  ", not a prompt. To ask that model: ", "corbel run --model ", shell_word(word), " \"your prompt\""));
+  const bool is_model = std::filesystem::exists(word, error) || looks_like_repository(word) ||
+                        (flags.prompt.size() > 1 && !word.empty() && find_model(word));
+  if (!is_model) return;
+  flags.model = word;
+  flags.prompt.erase(flags.prompt.begin());
+}
+
+int refuse_prompts(const RunFlags& flags) {
+  print_error(cat("the prompt is one argument; found ", flags.prompt.size(),
+                  ". Put it in quotation marks: corbel run \"", clip(flags.prompt[0]), " ", clip(flags.prompt[1]),
+                  flags.prompt.size() > 2 ? " ..." : "", "\""));
+  return kWrongUsage;
+}
+
+int refuse_empty(const RunFlags& flags, const char* what) {
+  print_error(cat(what, ": corbel run ", flags.model.empty() ? "" : shell_word(flags.model) + " ",
+                  "\"your prompt\", or corbel chat to talk"));
   return kWrongUsage;
 }
 
@@ -150,7 +158,8 @@ int run_run(const std::vector<std::string>& arguments) {
   RunFlags flags;
   CommandLine line("run",
                    "Answers one prompt. The answer goes to standard output, one line of figures to standard error.");
-  line.positionals("prompt", flags.prompt, "the prompt; \"-\", or none in a pipe: standard input");
+  line.positionals("prompt", flags.prompt,
+                   "the prompt, or a model and the prompt; \"-\", or none in a pipe: standard input");
   line.text("--model", flags.model,
             "artifact, GGUF file, folder, ORG/NAME in the Hugging Face cache or ~/models, or alias; without: built in");
   line.text("--quant", flags.quant, "pack a checkpoint's weights so, once, and keep them in the cache: w4, w8, ...");
@@ -161,10 +170,12 @@ int run_run(const std::vector<std::string>& arguments) {
   flags.generation.add_flags(line);
   flags.device.add_flags(line);
   line.example("corbel run \"What is a KV cache?\"");
+  line.example("corbel run model.corbel \"What is a KV cache?\"");
   line.example("corbel run --model ~/models/Llama-3.2-1B-Instruct --temperature 0.7 \"Tell me a story\"");
   line.example("git diff | corbel run --model qwen3-0.6b --system \"Review this change.\" -");
   if (const auto code = line.parse(arguments)) return *code;
-  if (const auto code = refuse_prompt(flags)) return *code;
+  take_model(flags);
+  if (flags.prompt.size() > 1) return refuse_prompts(flags);
   for (const auto& valid : {flags.generation.validate(), flags.device.validate()}) {
     if (valid) continue;
     print_error(valid.error().message);
@@ -172,20 +183,14 @@ int run_run(const std::vector<std::string>& arguments) {
   }
   std::string prompt;
   if (flags.prompt.empty() || flags.prompt[0] == "-") {
-    if (flags.prompt.empty() && input_is_terminal()) {
-      print_error("no prompt: corbel run \"your prompt\", or corbel chat to talk");
-      return kWrongUsage;
-    }
+    if (flags.prompt.empty() && input_is_terminal()) return refuse_empty(flags, "no prompt");
     auto text = read_prompt();
     if (!text) return report(text.error());
     prompt = *std::move(text);
   } else {
     prompt = flags.prompt[0];
   }
-  if (prompt.empty()) {
-    print_error("the prompt is empty");
-    return kWrongUsage;
-  }
+  if (prompt.empty()) return refuse_empty(flags, "the prompt is empty");
   return run_prompt(flags, prompt);
 }
 

@@ -57,11 +57,23 @@ class Usage(unittest.TestCase):
                 self.assertIn(expected, err)
                 self.assertLessEqual(err.count("\n"), 2)
 
-    def test_a_path_or_a_repository_in_place_of_a_prompt_exits_2_with_the_right_command(self):
+    def test_a_path_or_a_repository_without_a_prompt_exits_2_with_the_right_command(self):
         for word in (str(SOURCE), "meta-llama/Llama-3.2-1B"):
             code, out, err = run("run", word)
             self.assertEqual((code, out), (2, ""))
-            self.assertIn(f"corbel run --model {word}", err)
+            self.assertIn(f'corbel run {word} "your prompt"', err)
+
+    @unittest.skipUnless(HAS_PICO, "no built-in model here")
+    def test_the_first_word_may_be_the_model(self):
+        expected = run("run", "What is decode?")[1]
+        for word in (str(PICO), "pico"):
+            self.assertEqual(run("run", word, "What is decode?")[:2], (0, expected))
+        self.assertEqual(run("run", str(PICO), text="What is decode?")[:2], (0, expected))
+        code, out, err = run("run", "What", "is", "decode?")
+        self.assertEqual((code, out), (2, ""))
+        self.assertIn('corbel run "What is ..."', err)
+        code, out, err = run("run", "--model", "pico", str(PICO), "hi")
+        self.assertEqual((code, out), (2, ""))
 
     def test_an_unknown_model_exits_1_and_says_where_it_looked(self):
         with tempfile.TemporaryDirectory() as home:
