@@ -154,6 +154,10 @@ Json report_decode(Device& device, const Heads& heads, DType dtype, std::int64_t
 
 int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : usable_processors();
+  if (threads < 1) {
+    std::fprintf(stderr, "usage: attention_bench [threads] [level] [prefill|decode|all] [first] [count] [JSON FILE]\n");
+    return 2;
+  }
   const std::string level = argc > 2 ? argv[2] : "";
   const std::string_view only = argc > 3 ? argv[3] : "";
   const int first = argc > 4 ? std::atoi(argv[4]) : 0;
