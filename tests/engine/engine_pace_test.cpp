@@ -192,6 +192,26 @@ TEST(EnginePace, StreamsSlowDownByLessThanTwiceFromTheFirstStepOfALongPromptOn) 
   }
 }
 
+TEST(EnginePace, FarBehindInALongPromptWhereARowTakesLongStepsHaveFewerOfThem) {
+  const TimedModel model(
+      [](std::int64_t, std::int64_t prompt_rows, double position) {
+        return 0.006 + static_cast<double>(prompt_rows) * (0.1e-3 + 1.6e-3 * position / 32768.0);
+      },
+      0);
+  Paced paced(model, 9, Drafts::none);
+  for (int i = 0; i < 8; ++i) paced.submit(20, 30000);
+  while (paced.step().shape.decode_rows < 8) continue;
+  for (int i = 0; i < 20; ++i) paced.step();
+  paced.submit(32768, 1);
+  std::int64_t rows = 0;
+  while (rows < 32768 - 1) {  // a last one alone counts as decoded
+    const StepReport& report = paced.step();
+    rows += report.shape.prompt_rows;
+    ASSERT_GT(report.shape.prompt_rows, 0) << "it goes on";
+    ASSERT_LT(report.run_seconds, 2.8 * 0.006) << "at " << rows;
+  }
+}
+
 TEST(EnginePace, DeadlinesGoByTheEnginesClock) {
   const TimedModel model([](std::int64_t, std::int64_t, double) { return 10.0; });
   Paced paced(model, 1, Drafts::none);
