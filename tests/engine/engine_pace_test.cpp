@@ -199,15 +199,15 @@ TEST(EnginePace, FarBehindInALongPromptWhereARowTakesLongStepsHaveFewerOfThem) {
       },
       0);
   Paced paced(model, 9, Drafts::none);
-  for (int i = 0; i < 8; ++i) paced.submit(20, 30000);
-  while (paced.step().shape.decode_rows < 8) continue;
+  for (int i = 0; i < 2; ++i) paced.submit(20, 30000);
+  while (paced.step().shape.decode_rows < 2) continue;
   for (int i = 0; i < 20; ++i) paced.step();
   paced.submit(32768, 1);
   std::int64_t rows = 0;
-  while (rows < 32768 - 1) {  // a last one alone counts as decoded
+  while (rows < 31000) {  // what is left then is a short prompt, for which streams wait longer
     const StepReport& report = paced.step();
     rows += report.shape.prompt_rows;
-    ASSERT_GT(report.shape.prompt_rows, 0) << "it goes on";
+    ASSERT_GT(report.shape.prompt_rows, 0) << "it goes on at " << rows;
     ASSERT_LT(report.run_seconds, 2.8 * 0.006) << "at " << rows;
   }
 }
