@@ -43,7 +43,7 @@ std::string shell_word(const std::string& word) {
 
 /// The first word may be the model: a path, a repository, or before a prompt whatever else means one.
 void take_model(RunFlags& flags) {
-  if (!flags.model.empty() || flags.prompt.empty()) return;
+  if (!flags.model.empty() || flags.prompt.empty() || flags.prompt[0] == "-") return;
   const std::string& word = flags.prompt[0];
   std::error_code error;
   const bool is_model = std::filesystem::exists(word, error) || looks_like_repository(word) ||

@@ -104,6 +104,7 @@ class ArithmeticScope {
 /// Sums of R rows with B bricks over the same lines.
 ///   numbers  line i of row r at numbers + i * line_step + r * row_step
 ///   lines    line i of brick b at lines + b * brick_bytes + i * kLine
+///   ahead    B x count lines to be fetched, in the order they lie, as memory gives them fastest; or null
 template <int R, int B>
 CORBEL_INLINE void add_lines(const PairSteps::Number* numbers, int64_t line_step, int64_t row_step,
                              const unsigned char* lines, int64_t brick_bytes, int64_t count, const unsigned char* ahead,

@@ -191,10 +191,12 @@ CORBEL_INLINE IntPart part_dot4(IntPart sum, IntPart weights, IntPart magnitudes
 /// R rows of x and one register of weight rows, from row `from` of the panel on.
 template <int R>
 __attribute__((noinline)) void narrow_tile(const PanelArgs& args, int64_t from) {
-  constexpr int64_t kPasses = kPanelRows / kPartWidth;
   constexpr int64_t kStretch = 4;  // fours of the smallest group
   Walk at = begin_walk(args);
-  at.fetch += from / kPartWidth * args.blocks * (kBlockFours / kPasses) * at.fetch_step;  // each pass its share
+  // A line for every stretch: the first passes over the panel fetch all.
+  const int64_t fetched = from / kPartWidth * args.blocks * (kBlockFours / kStretch);
+  at.fetch += fetched * at.fetch_step;
+  if (fetched >= args.blocks * kBlockFours) at.fetch_step = 0;
   at.panel += from * 4;
   at.scales += from;
   if (at.offsets != nullptr) at.offsets += from;
