@@ -21,16 +21,6 @@ bool is_short_prompt(const Sequence& sequence) {
          !sequence.wants_prompt_logits;
 }
 
-/// Prompts go on, however slow the machine; so far behind in a long one that a row takes milliseconds, by fewer rows:
-/// streams are to wait less than three times as long.
-std::int64_t least_prompt_rows(double streams_alone, double row_seconds) {
-  constexpr std::int64_t kLeast = 2;
-  constexpr std::int64_t kUsual = 8;
-  constexpr double kStretch = 1.5;
-  if (streams_alone * kStretch >= kUsual * row_seconds) return kUsual;
-  return std::max(kLeast, static_cast<std::int64_t>(streams_alone * kStretch / row_seconds));
-}
-
 }  // namespace
 
 Scheduler::Scheduler(const TextModel& model, const RunnerLimits& limits, const SchedulerOptions& options,
@@ -306,7 +296,6 @@ void Scheduler::plan_prompts() {
   for (const Sequence* const sequence : sorted_)
     streams += StepPacer::streams_for_prompt(sequence->length() - sequence->cached);
   double seconds_left = pacer_.seconds_for_prompts(shape_.decode_rows, streams);
-  const double streams_alone = pacer_.decode_seconds(shape_.decode_rows);
   double positions = 0.0;
   for (Sequence* const sequence : sorted_) {
     std::int64_t rows = std::min(rows_left_, sequence->length() - sequence->cached);
@@ -315,7 +304,8 @@ void Scheduler::plan_prompts() {
     if (short_alone_ && !is_short) continue;
     if (!is_short && static_cast<double>(rows) * row_seconds > seconds_left) {
       const auto in_time = static_cast<std::int64_t>(std::max(seconds_left, 0.0) / row_seconds);
-      rows = std::min(rows, std::max(in_time, least_prompt_rows(streams_alone, row_seconds) - shape_.prompt_rows));
+      const std::int64_t least = pacer_.least_prompt_rows(shape_.decode_rows, row_seconds);
+      rows = std::min(rows, std::max(in_time, least - shape_.prompt_rows));
     }
     if (sequence->wants_prompt_logits) rows = std::min(rows, spare_logit_rows_ + 1);
     ++sequence->waited_steps;

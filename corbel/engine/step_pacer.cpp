@@ -98,6 +98,15 @@ double StepPacer::prompt_row_seconds(std::int64_t position) const noexcept {
   return decode_seconds(1) / 8.0;
 }
 
+std::int64_t StepPacer::least_prompt_rows(std::int64_t decode_rows, double row_seconds) const noexcept {
+  constexpr std::int64_t kLeast = 2;
+  constexpr std::int64_t kUsual = 8;
+  constexpr double kMore = 1.5;  // of what the step takes without
+  const double seconds = kMore * decode_seconds(decode_rows);
+  if (seconds >= kUsual * row_seconds) return kUsual;
+  return std::max(kLeast, static_cast<std::int64_t>(seconds / row_seconds));
+}
+
 double StepPacer::streams_for_prompt(std::int64_t tokens) noexcept {
   constexpr double kMostStreams = 8.0;
   constexpr double kStreamTokens = 2048.0;

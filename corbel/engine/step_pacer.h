@@ -31,6 +31,9 @@ class StepPacer {
   /// Seconds that a prompt's row at this position adds to a step of decoding rows: measured there or nearby, or a
   /// guess; 0 when nothing is known.
   double prompt_row_seconds(std::int64_t position) const noexcept;
+  /// Rows that prompts get in any case: they go on, however slow the machine. Fewer where one takes so long, far behind
+  /// in a long prompt, that streams would wait three times as long.
+  std::int64_t least_prompt_rows(std::int64_t decode_rows, double row_seconds) const noexcept;
   /// Whether steps of just so many rows and no prompts were measured.
   bool knows(std::int64_t decode_rows) const noexcept { return decode_[place_of_rows(decode_rows)] != 0.0; }
   /// Seconds of a step of so many rows and no prompts, from the nearest numbers of rows that were measured; 0 when
