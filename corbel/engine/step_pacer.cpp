@@ -56,7 +56,9 @@ double StepPacer::decode_seconds(std::int64_t rows) const noexcept {
   while (above < kRows - 1 && decode_[above] == 0.0) ++above;
   const double low = decode_[below];
   const double high = decode_[above];
-  if (low == 0.0 || high == 0.0 || below == above) return std::max(low, high);
+  // More than were ever measured: each takes what a row of many takes, at most.
+  if (high == 0.0 && low != 0.0) return low + (at - below) * alone_row_[0];
+  if (low == 0.0 || below == above) return high;
   return low + (high - low) * (at - below) / (above - below);
 }
 

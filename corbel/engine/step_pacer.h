@@ -37,7 +37,7 @@ class StepPacer {
   /// Whether steps of just so many rows and no prompts were measured.
   bool knows(std::int64_t decode_rows) const noexcept { return decode_[place_of_rows(decode_rows)] != 0.0; }
   /// Seconds of a step of so many rows and no prompts, from the nearest numbers of rows that were measured; 0 when
-  /// none was.
+  /// none was. Above the highest of them each row adds what one in a step of prompts alone took.
   double decode_seconds(std::int64_t rows) const noexcept;
   /// Rows behind `rows` were left out for what they are said to cost. What nobody runs is not measured again, and one
   /// step that the machine stopped in would hold for ever: so it is believed a little less each time, and anew when it
