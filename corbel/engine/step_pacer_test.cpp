@@ -65,6 +65,19 @@ TEST(StepPacer, UnmeasuredNumbersOfRowsAreBetweenTheirNeighbours) {
   EXPECT_DOUBLE_EQ(pacer.decode_seconds(500), 0.018);
 }
 
+// A crowd of prompts beside the first streams: no step of so many streams alone is run before the last prompt is done.
+TEST(StepPacer, RowsAboveAllThatWereMeasuredCostWhatOnesOfPromptsAloneDo) {
+  StepPacer pacer(2.0);
+  pacer.measured({.decode_rows = 1}, 0.010);
+  pacer.measured({.prompt_rows = 500, .prompt_position = 50.0}, 0.5);  // 1 ms a row
+  EXPECT_DOUBLE_EQ(pacer.decode_seconds(1), 0.010);
+  EXPECT_DOUBLE_EQ(pacer.decode_seconds(15), 0.024);
+  pacer.measured({.decode_rows = 15, .prompt_rows = 10, .prompt_position = 50.0}, 0.036);
+  EXPECT_NEAR(pacer.prompt_row_seconds(50), 1.2e-3, 1e-9) << "not what the streams' own rows take";
+  pacer.measured({.decode_rows = 16}, 0.017);
+  EXPECT_LT(pacer.decode_seconds(15), 0.017) << "measured now, a guess no more";
+}
+
 TEST(StepPacer, AFewRowsAloneTeachNothingAboutRowsBesideOthers) {
   StepPacer pacer(2.0);
   pacer.measured({.prompt_rows = 4, .prompt_position = 2.0}, machine(0, 4, 2.0));
