@@ -24,8 +24,6 @@ constexpr std::int64_t kFewQuantizedBlocks = 64;
 
 constexpr std::int64_t round_up(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
 
-int grouping_of(const WeightFormat& format) { return std::countr_zero(static_cast<unsigned>(format.packed->groups)); }
-
 /// Scratch handed out piece by piece.
 class Places {
  public:
@@ -43,6 +41,7 @@ class Places {
 PackedWeight make_weight(const Linear::Spec& spec, int w, const Kernels& kernels) {
   PackedWeight weight;
   weight.format = spec.outputs[w].format;
+  weight.grouping = std::countr_zero(static_cast<unsigned>(weight.format->packed->groups));
   weight.strips = packed_strips(spec.outputs[w].features);
   weight.strip_bytes = strip_bytes(*weight.format, spec.in_features);
   for (const PackedKernel& kernel : kernels.packed.formats) {
@@ -160,7 +159,7 @@ std::int64_t place_tiles(const Linear::Spec& spec, PackedState& state) {
   state.scales_at = places.take(rows * state.blocks * 4);
   for (int w = 0; w < spec.weights; ++w) {
     const WeightFormat& format = *state.weights[w].format;
-    const int grouping = grouping_of(format);
+    const int grouping = state.weights[w].grouping;
     const std::int64_t bytes = rows * (state.blocks << grouping) * 4;
     if (state.starts_at[grouping] == 0) state.starts_at[grouping] = places.take(bytes);
     if (format.packed->has_offsets && state.sums_at[grouping] == 0) state.sums_at[grouping] = places.take(bytes);

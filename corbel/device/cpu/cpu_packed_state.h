@@ -17,6 +17,7 @@ struct PackedWeight {
   const WeightFormat* format = nullptr;
   PackedKernel kernel;  // empty: unpacked by the codec
   PackedTables tables;
+  int grouping = 0;  // log2 of the groups of a block
   std::int64_t strips = 0;
   std::int64_t strip_bytes = 0;
 };

@@ -8,16 +8,24 @@ namespace {
 
 constexpr std::int64_t kLine = 64;
 
-/// The same rows from another block of columns on.
-QuantizedTile from_block(QuantizedTile tile, std::int64_t block) noexcept {
-  tile.integers += block * kPackedColumns * tile.rows;
-  tile.scales += block * tile.rows;
-  for (int grouping = 0; grouping < kGroupings; ++grouping) {
-    if (tile.starts[grouping] != nullptr) tile.starts[grouping] += (block << grouping) * tile.rows;
-    if (tile.sums[grouping] != nullptr) tile.sums[grouping] += (block << grouping) * tile.rows;
-  }
-  for (int which = 0; which < kCodeGroupings; ++which) {
-    if (tile.code_starts[which] != nullptr) tile.code_starts[which] += block * code_groups(which) * tile.rows * 2;
+/// What this weight's kernels read of a tile, from a block of columns on. Called for every panel and tile: what other
+/// weights need of it is left out.
+QuantizedTile tile_for(const PackedState& state, const PackedWeight& weight, std::int64_t row, std::int64_t rows,
+                       std::int64_t block) noexcept {
+  std::byte* const base = state.op.scratch->shared();
+  QuantizedTile tile;
+  tile.rows = rows;
+  const std::int64_t at = row * state.blocks + block * rows;
+  tile.integers = reinterpret_cast<std::int8_t*>(base) + at * kPackedColumns;
+  tile.scales = reinterpret_cast<float*>(base + state.scales_at) + at;
+  const int grouping = weight.grouping;
+  tile.starts[grouping] = reinterpret_cast<std::int32_t*>(base + state.starts_at[grouping]) + (at << grouping);
+  if (weight.format->packed->has_offsets)
+    tile.sums[grouping] = reinterpret_cast<float*>(base + state.sums_at[grouping]) + (at << grouping);
+  if (weight.kernel.code_group > 0) {
+    const int which = code_grouping(weight.kernel.code_group);
+    tile.code_starts[which] =
+        reinterpret_cast<std::int16_t*>(base + state.code_starts_at[which]) + at * code_groups(which) * 2;
   }
   return tile;
 }
@@ -145,7 +153,7 @@ void dot_pair(const PackedState& state, const PackedWeight& weight, const std::b
     args.go_on = block > 0 ? 1 : 0;
     Ahead ahead = find_ahead(state, weight, strips, strip, block, args.blocks);
     for (std::int64_t tile = 0; tile < rows.tiles; ++tile) {
-      args.x = from_block(tile_at(state, rows.begin(tile), rows.height(tile)), block);
+      args.x = tile_for(state, weight, rows.begin(tile), rows.height(tile), block);
       args.dots = dots + rows.begin(tile) * kPanelRows;
       ahead.take(args.blocks * kBlockFours, args);
       panel(args);
@@ -164,7 +172,7 @@ void dot_direct(const PackedState& state, const PackedWeight& weight, const std:
   for (std::int64_t strip = 0; strip < range.count; strip += args.count) {
     args.strips = reinterpret_cast<const unsigned char*>(strips + (range.first + strip) * weight.strip_bytes);
     for (std::int64_t tile = 0; tile < rows.tiles; ++tile) {
-      args.x = tile_at(state, rows.begin(tile), rows.height(tile));
+      args.x = tile_for(state, weight, rows.begin(tile), rows.height(tile), 0);
       args.dots = dots + rows.begin(tile) * args.stride + strip * kStripRows;
       weight.kernel.dot(args);
     }

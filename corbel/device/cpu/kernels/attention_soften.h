@@ -31,6 +31,18 @@ struct Sight {
   }
 };
 
+/// Slots of a block that weights are made for, in whole pairs of vectors.
+struct WeightRange {
+  static constexpr int64_t kStep = 2 * kWidth;
+  int64_t from = 0;
+  int64_t to = kAttendBlock;
+};
+/// What some row sees.
+CORBEL_INLINE WeightRange weights_of(const Sight& sight) {
+  return {sight.any_from / WeightRange::kStep * WeightRange::kStep,
+          (sight.any_to + WeightRange::kStep - 1) / WeightRange::kStep * WeightRange::kStep};
+}
+
 constexpr float kBelowAll = -3.0e38F;  // only -inf is less
 
 #if defined(__AVX512F__)
@@ -99,14 +111,14 @@ CORBEL_INLINE void store_weights(Floats low, Floats high, float* p, Floats& sum)
 #endif
 
 /// The largest visible score of each row.
-CORBEL_INLINE Floats find_tops(const float* scores, int64_t rows, const Sight* sight) {
+CORBEL_INLINE Floats find_tops(const float* scores, int64_t rows, const Sight* sight, const WeightRange& slots) {
   Floats tops[kWidth];
   const Floats nothing = broadcast(-__builtin_inff());
   for (int64_t row = 0; row < kWidth; ++row) tops[row] = nothing;
   for (int64_t row = 0; row < rows; ++row) {
     const float* const s = scores + row * kAttendBlock;
     Floats most = nothing;
-    for (int64_t j = 0; j < kAttendBlock; j += kWidth) {
+    for (int64_t j = slots.from; j < slots.to; j += kWidth) {
       Floats found = load(s + j);
       if (sight != nullptr) found = select(lanes_between(sight->from[row] - j, sight->to[row] - j), found, nothing);
       most = max(found, most);  // in this order NaN is passed over
@@ -116,12 +128,10 @@ CORBEL_INLINE Floats find_tops(const float* scores, int64_t rows, const Sight* s
   return max_lanes_of_16(tops);
 }
 
-/// The weights of the rows' visible slots, rounded, in p [rows][kAttendBlock / 2] numbers; maximum and sum move on, and
-/// a[row] is what the old output is to be multiplied with. `sight` null: all rows see the whole block.
-static inline void soften(const float* scores, PairSteps::Number* p, int64_t rows, const Sight* sight,
-                          const SoftmaxState& state, float* a) {
+CORBEL_INLINE void soften_slots(const float* scores, PairSteps::Number* p, int64_t rows, const Sight* sight,
+                                const WeightRange& slots, const SoftmaxState& state, float* a) {
   const Floats before = load(state.maximum);
-  const Floats maximum = max(find_tops(scores, rows, sight), before);
+  const Floats maximum = max(find_tops(scores, rows, sight, slots), before);
   const Floats scale = select(less(before, broadcast(kBelowAll)), zero(), exp2_below(sub(before, maximum)));
   store(state.maximum, maximum);
   store(a, scale);
@@ -131,7 +141,7 @@ static inline void soften(const float* scores, PairSteps::Number* p, int64_t row
     const float* const s = scores + row * kAttendBlock;
     const Floats top = broadcast(state.maximum[row]);
     Floats sum = zero();
-    for (int64_t j = 0; j < kAttendBlock; j += 2 * kWidth) {
+    for (int64_t j = slots.from; j < slots.to; j += WeightRange::kStep) {
       Floats low = exp2_below(sub(load(s + j), top));
       Floats high = exp2_below(sub(load(s + j + kWidth), top));
       if (sight != nullptr) {
@@ -145,6 +155,15 @@ static inline void soften(const float* scores, PairSteps::Number* p, int64_t row
     sums[row] = sum;
   }
   store(state.sum, fma(load(state.sum), scale, add_lanes_of_16(sums)));
+}
+
+/// The weights of the slots that some row sees, rounded, in p [rows][kAttendBlock / 2] numbers (others are left as they
+/// are; a row's weight of what it does not see is zero); maximum and sum move on, and a[row] is what the old output is
+/// to be multiplied with. `sight` null: all rows see the whole block.
+static inline void soften(const float* scores, PairSteps::Number* p, int64_t rows, const Sight* sight,
+                          const SoftmaxState& state, float* a) {
+  if (sight == nullptr) return soften_slots(scores, p, rows, nullptr, {}, state, a);  // loops of known length
+  soften_slots(scores, p, rows, sight, weights_of(*sight), state, a);
 }
 
 }  // namespace corbel::cpu::CORBEL_ISA
