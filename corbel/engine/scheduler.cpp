@@ -271,13 +271,16 @@ void Scheduler::plan_decoding() {
 }
 
 /// Whether this step is for short prompts alone. From so many streams on arithmetic bounds a step: rows of prompts cost
-/// in it what they cost alone, and alone they are there sooner. Never twice in a row: the streams go on.
+/// in it what they cost alone, and alone they are there sooner. Never twice in a row: the streams go on. The rest of a
+/// longer prompt has waited for several steps and can wait for one more, in which its rows cost less.
 bool Scheduler::leaves_streams_out() const {
   constexpr std::int64_t kManyStreams = 12;
   if (short_alone_) return false;
   const std::int64_t streams = std::ranges::count_if(running_, [](const Sequence* one) { return one->decodes(); });
   return streams >= kManyStreams &&
-         std::ranges::any_of(running_, [](const Sequence* one) { return !one->decodes() && is_short_prompt(*one); });
+         std::ranges::any_of(running_, [](const Sequence* one) {
+           return !one->decodes() && is_short_prompt(*one) && one->cached == one->prefix_tokens;
+         });
 }
 
 void Scheduler::plan_prompts() {

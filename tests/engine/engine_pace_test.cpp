@@ -212,6 +212,18 @@ TEST(EnginePace, FarBehindInALongPromptWhereARowTakesLongStepsHaveFewerOfThem) {
   }
 }
 
+TEST(EnginePace, TheShortRestOfAPromptSharesItsStepWithManyStreams) {
+  const TimedModel model(
+      [](std::int64_t rows, std::int64_t prompts, double) { return 0.001 * static_cast<double>(rows + prompts); }, 0);
+  Paced paced(model, 17, Drafts::none);
+  for (int i = 0; i < 16; ++i) paced.submit(20, 7000);
+  while (paced.step().shape.decode_rows < 16) continue;
+  for (int i = 0; i < 20; ++i) paced.step();
+  paced.submit(100, 1);
+  for (std::int64_t rows = 0; rows < 100; rows += paced.steps.back().shape.prompt_rows)
+    ASSERT_EQ(paced.step().shape.decode_rows, 16) << "after " << rows << " rows of the prompt";
+}
+
 TEST(EnginePace, DeadlinesGoByTheEnginesClock) {
   const TimedModel model([](std::int64_t, std::int64_t, double) { return 10.0; });
   Paced paced(model, 1, Drafts::none);
