@@ -297,7 +297,7 @@ void Scheduler::plan_prompts() {
   });
   double streams = 0.0;
   for (const Sequence* const sequence : sorted_)
-    streams += StepPacer::streams_for_prompt(sequence->length() - sequence->cached);
+    streams += StepPacer::streams_for_prompt(sequence->length() - sequence->prefix_tokens);
   double seconds_left = pacer_.seconds_for_prompts(shape_.decode_rows, streams);
   double positions = 0.0;
   for (Sequence* const sequence : sorted_) {

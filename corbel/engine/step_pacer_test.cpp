@@ -50,7 +50,7 @@ TEST(StepPacer, ACrowdOfPromptsMayDelayAFewStreamsAndOnePromptNotMany) {
   pacer.measured({.decode_rows = 16}, 0.010);
   EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(16, StepPacer::streams_for_prompt(100)), 0.010);
   EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(4, StepPacer::streams_for_prompt(8192)), 0.010);
-  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(4, 3 * StepPacer::streams_for_prompt(100)), 0.110);  // 24 / 4 x stretch 2
+  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(4, 3 * StepPacer::streams_for_prompt(100)), 0.230);  // 48 / 4 x stretch 2
 }
 
 TEST(StepPacer, UnmeasuredNumbersOfRowsAreBetweenTheirNeighbours) {
