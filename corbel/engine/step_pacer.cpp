@@ -110,7 +110,7 @@ std::int64_t StepPacer::least_prompt_rows(std::int64_t decode_rows, double row_s
 }
 
 double StepPacer::streams_for_prompt(std::int64_t tokens) noexcept {
-  constexpr double kMostStreams = 16.0;
+  constexpr double kMostStreams = 32.0;
   constexpr double kStreamTokens = 2048.0;
   return std::min(kMostStreams, kStreamTokens / static_cast<double>(std::max<std::int64_t>(tokens, 1)));
 }

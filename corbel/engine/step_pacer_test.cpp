@@ -48,9 +48,9 @@ TEST(StepPacer, ACrowdOfPromptsMayDelayAFewStreamsAndOnePromptNotMany) {
   StepPacer pacer(2.0);
   pacer.measured({.decode_rows = 4}, 0.010);
   pacer.measured({.decode_rows = 16}, 0.010);
-  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(16, StepPacer::streams_for_prompt(100)), 0.010);
+  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(16, StepPacer::streams_for_prompt(128)), 0.010);
   EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(4, StepPacer::streams_for_prompt(8192)), 0.010);
-  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(4, 3 * StepPacer::streams_for_prompt(100)), 0.230);  // 48 / 4 x stretch 2
+  EXPECT_DOUBLE_EQ(pacer.seconds_for_prompts(4, 3 * StepPacer::streams_for_prompt(128)), 0.230);  // 48 / 4 x stretch 2
 }
 
 TEST(StepPacer, UnmeasuredNumbersOfRowsAreBetweenTheirNeighbours) {
