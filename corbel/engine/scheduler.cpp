@@ -277,8 +277,7 @@ bool Scheduler::leaves_streams_out() const {
   constexpr std::int64_t kManyStreams = 12;
   if (short_alone_) return false;
   const std::int64_t streams = std::ranges::count_if(running_, [](const Sequence* one) { return one->decodes(); });
-  return streams >= kManyStreams &&
-         std::ranges::any_of(running_, [](const Sequence* one) {
+  return streams >= kManyStreams && std::ranges::any_of(running_, [](const Sequence* one) {
            return !one->decodes() && is_short_prompt(*one) && one->cached == one->prefix_tokens;
          });
 }
@@ -320,7 +319,7 @@ void Scheduler::plan_prompts() {
     given_.push_back({sequence, rows, 0, logit_rows});
     rows_left_ -= rows;
     seconds_left -= static_cast<double>(rows) * row_seconds;
-    positions += static_cast<double>(rows) * static_cast<double>(sequence->cached + rows / 2);
+    positions += static_cast<double>(rows) * (static_cast<double>(sequence->cached) + 0.5 * static_cast<double>(rows));
     shape_.prompt_rows += rows;
   }
   shape_.prompt_position = shape_.prompt_rows > 0 ? positions / static_cast<double>(shape_.prompt_rows) : 0.0;

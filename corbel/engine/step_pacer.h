@@ -23,8 +23,8 @@ class StepPacer {
   };
   void measured(const Shape& shape, double seconds) noexcept;
 
-  /// How many streams may wait for a prompt of so many tokens, those in the prefix cache left out: many for a short one,
-  /// which is soon done.
+  /// How many streams may wait for a prompt of so many tokens, those in the prefix cache left out: many for a short
+  /// one, which is soon done.
   static double streams_for_prompt(std::int64_t tokens) noexcept;
   /// Seconds that prompts may add to a step of so many decoding rows; infinite when nothing decodes or nothing is
   /// known. When `streams`, the sum of streams_for_prompt(), is more than these rows, as many times more.

@@ -168,15 +168,14 @@ struct RowWeights {
   Floats sum;
   Floats largest;
 };
-CORBEL_INLINE RowWeights weigh_row(float* s, const float* value_scales, Floats top, const Sight* sight,
-                                   const WeightRange& slots, int64_t row) {
+CORBEL_INLINE RowWeights weigh_row(float* s, const float* value_scales, Floats top, const Weighed& slots, int64_t row) {
   RowWeights weights{zero(), zero()};
 #pragma GCC unroll 8
   for (int64_t j = slots.from; j < slots.to; j += kWidth) {
     Floats weight = exp2_below(sub(load(s + j), top));
     Floats scaled = mul(weight, load(value_scales + j));
-    if (sight != nullptr) {
-      const Mask seen = lanes_between(sight->from[row] - j, sight->to[row] - j);
+    if (slots.sight != nullptr) {
+      const Mask seen = lanes_between(slots.sight->from[row] - j, slots.sight->to[row] - j);
       weight = select(seen, weight, zero());
       scaled = select(seen, scaled, zero());
     }
@@ -187,10 +186,9 @@ CORBEL_INLINE RowWeights weigh_row(float* s, const float* value_scales, Floats t
   return weights;
 }
 
-CORBEL_INLINE void soften_slots(const Int8Call& call, const Tile& tile, const Sight* sight, const WeightRange& slots,
-                                float* a, float* units) {
+CORBEL_INLINE void soften_slots(const Int8Call& call, const Tile& tile, const Weighed& slots, float* a, float* units) {
   const Floats before = load(tile.chunk.maximum);
-  const Floats maximum = max(find_tops(call.scores, tile.rows, sight, slots), before);
+  const Floats maximum = max(find_tops(call.scores, tile.rows, slots), before);
   const Floats scale = select(less(before, broadcast(kBelowAll)), zero(), exp2_below(sub(before, maximum)));
   store(tile.chunk.maximum, maximum);
   store(a, scale);
@@ -199,7 +197,7 @@ CORBEL_INLINE void soften_slots(const Int8Call& call, const Tile& tile, const Si
   for (int64_t row = 0; row < kWidth; ++row) sums[row] = tops[row] = zero();
   for (int64_t row = 0; row < tile.rows; ++row) {
     const RowWeights weights = weigh_row(call.scores + row * kAttendBlock, call.scales + kAttendBlock,
-                                         broadcast(tile.chunk.maximum[row]), sight, slots, row);
+                                         broadcast(tile.chunk.maximum[row]), slots, row);
     sums[row] = weights.sum;
     tops[row] = weights.largest;
   }
@@ -216,14 +214,14 @@ CORBEL_INLINE void soften_slots(const Int8Call& call, const Tile& tile, const Si
 #pragma GCC unroll 8
     for (int64_t j = slots.from; j < slots.to; j += kWidth) store_u16(p + j, to_nearest(mul(load(s + j), inverse)));
     // A row that sees nothing adds -0, which leaves every output as it is.
-    if (sight != nullptr && sight->from[row] >= sight->to[row]) units[row] = -0.0F;
+    if (slots.sight != nullptr && slots.sight->from[row] >= slots.sight->to[row]) units[row] = -0.0F;
   }
 }
 
 /// As soften of a bf16 cache; `units` is what the rows' integers are to be multiplied with.
 void soften_integers(const Int8Call& call, const Tile& tile, const Sight* sight, float* a, float* units) {
-  if (sight == nullptr) return soften_slots(call, tile, nullptr, {}, a, units);
-  soften_slots(call, tile, sight, weights_of(*sight), a, units);
+  weigh_seen(sight,
+             [&](const Weighed& slots) __attribute__((always_inline)) { soften_slots(call, tile, slots, a, units); });
 }
 
 void Int8Call::add_block(Tile& tile, int64_t begin, const BlockPages& pages, const BlockPages& next) const {

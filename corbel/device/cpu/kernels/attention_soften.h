@@ -31,16 +31,24 @@ struct Sight {
   }
 };
 
-/// Slots of a block that weights are made for, in whole pairs of vectors.
-struct WeightRange {
+/// Slots of a block that weights are made for, in whole pairs of vectors, and who sees which; null: all rows see all.
+struct Weighed {
   static constexpr int64_t kStep = 2 * kWidth;
+  const Sight* sight = nullptr;
   int64_t from = 0;
   int64_t to = kAttendBlock;
 };
-/// What some row sees.
-CORBEL_INLINE WeightRange weights_of(const Sight& sight) {
-  return {sight.any_from / WeightRange::kStep * WeightRange::kStep,
-          (sight.any_to + WeightRange::kStep - 1) / WeightRange::kStep * WeightRange::kStep};
+/// body(slots) with those that some row sees. Of a block that all see whole (`sight` null) loops have a length that the
+/// compiler knows; at lower levels others would not fit the registers, and the whole block is weighed.
+template <typename Body>
+CORBEL_INLINE void weigh_seen(const Sight* sight, const Body& body) {
+#if defined(__AVX512BF16__)
+  constexpr int64_t kStep = Weighed::kStep;
+  if (sight == nullptr) return body(Weighed{});
+  body(Weighed{sight, sight->any_from / kStep * kStep, (sight->any_to + kStep - 1) / kStep * kStep});
+#else
+  body(Weighed{.sight = sight});
+#endif
 }
 
 constexpr float kBelowAll = -3.0e38F;  // only -inf is less
@@ -111,16 +119,17 @@ CORBEL_INLINE void store_weights(Floats low, Floats high, float* p, Floats& sum)
 #endif
 
 /// The largest visible score of each row.
-CORBEL_INLINE Floats find_tops(const float* scores, int64_t rows, const Sight* sight, const WeightRange& slots) {
+CORBEL_INLINE Floats find_tops(const float* scores, int64_t rows, const Weighed& slots) {
   Floats tops[kWidth];
   const Floats nothing = broadcast(-__builtin_inff());
-  for (int64_t row = 0; row < kWidth; ++row) tops[row] = nothing;
+  for (Floats& top : tops) top = nothing;
   for (int64_t row = 0; row < rows; ++row) {
     const float* const s = scores + row * kAttendBlock;
     Floats most = nothing;
     for (int64_t j = slots.from; j < slots.to; j += kWidth) {
       Floats found = load(s + j);
-      if (sight != nullptr) found = select(lanes_between(sight->from[row] - j, sight->to[row] - j), found, nothing);
+      if (slots.sight != nullptr)
+        found = select(lanes_between(slots.sight->from[row] - j, slots.sight->to[row] - j), found, nothing);
       most = max(found, most);  // in this order NaN is passed over
     }
     tops[row] = most;
@@ -128,25 +137,25 @@ CORBEL_INLINE Floats find_tops(const float* scores, int64_t rows, const Sight* s
   return max_lanes_of_16(tops);
 }
 
-CORBEL_INLINE void soften_slots(const float* scores, PairSteps::Number* p, int64_t rows, const Sight* sight,
-                                const WeightRange& slots, const SoftmaxState& state, float* a) {
+CORBEL_INLINE void soften_slots(const float* scores, PairSteps::Number* p, int64_t rows, const Weighed& slots,
+                                const SoftmaxState& state, float* a) {
   const Floats before = load(state.maximum);
-  const Floats maximum = max(find_tops(scores, rows, sight, slots), before);
+  const Floats maximum = max(find_tops(scores, rows, slots), before);
   const Floats scale = select(less(before, broadcast(kBelowAll)), zero(), exp2_below(sub(before, maximum)));
   store(state.maximum, maximum);
   store(a, scale);
   Floats sums[kWidth];
-  for (int64_t row = 0; row < kWidth; ++row) sums[row] = zero();
+  for (Floats& sum : sums) sum = zero();
   for (int64_t row = 0; row < rows; ++row) {
     const float* const s = scores + row * kAttendBlock;
     const Floats top = broadcast(state.maximum[row]);
     Floats sum = zero();
-    for (int64_t j = slots.from; j < slots.to; j += WeightRange::kStep) {
+    for (int64_t j = slots.from; j < slots.to; j += Weighed::kStep) {
       Floats low = exp2_below(sub(load(s + j), top));
       Floats high = exp2_below(sub(load(s + j + kWidth), top));
-      if (sight != nullptr) {
-        const int64_t from = sight->from[row] - j;
-        const int64_t to = sight->to[row] - j;
+      if (slots.sight != nullptr) {
+        const int64_t from = slots.sight->from[row] - j;
+        const int64_t to = slots.sight->to[row] - j;
         low = select(lanes_between(from, to), low, zero());
         high = select(lanes_between(from - kWidth, to - kWidth), high, zero());
       }
@@ -162,8 +171,8 @@ CORBEL_INLINE void soften_slots(const float* scores, PairSteps::Number* p, int64
 /// to be multiplied with. `sight` null: all rows see the whole block.
 static inline void soften(const float* scores, PairSteps::Number* p, int64_t rows, const Sight* sight,
                           const SoftmaxState& state, float* a) {
-  if (sight == nullptr) return soften_slots(scores, p, rows, nullptr, {}, state, a);  // loops of known length
-  soften_slots(scores, p, rows, sight, weights_of(*sight), state, a);
+  weigh_seen(sight, [&](const Weighed& slots)
+                        __attribute__((always_inline)) { soften_slots(scores, p, rows, slots, state, a); });
 }
 
 }  // namespace corbel::cpu::CORBEL_ISA
