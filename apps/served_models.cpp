@@ -49,8 +49,8 @@ Result<std::unique_ptr<OpenedModel>> Serving::open(const ServeFlags& flags, cons
   CORBEL_ASSIGN(serving->open_, open_runner({path, flags.quant, flags.huge_pages, "--max-model-len"}, flags.device,
                                             flags.max_model_len, flags.max_num_seqs));
   OpenRunner& open = *serving->open_;
-  constexpr double kCommitSeconds = 0.18;  // of the 300 ms after which a server should be ready
-  open.runner->commit_memory(kCommitSeconds);
+  constexpr std::chrono::milliseconds kCommitTime{180};  // of the 300 ms after which a server should be ready
+  open.runner->commit_memory(std::chrono::steady_clock::now() + kCommitTime);
   CORBEL_ASSIGN(serving->draft_, open_draft(flags.draft, flags.device, open));
   CORBEL_ASSIGN(serving->chat_, ChatModel::load(open.model->loaded.package->files(), *open.model->tokenizer,
                                                 open.model->loaded.defaults));

@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <utility>
+
+#include "corbel/base/thread_pool.h"
 
 namespace corbel {
 namespace {
@@ -53,17 +54,15 @@ Result<MemoryBlock> allocate_host_memory(std::size_t bytes) {
   return MemoryBlock(begin, bytes, unmap);
 }
 
-std::size_t commit_host_memory(std::span<std::byte> memory, ThreadPool& pool, double seconds) noexcept {
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point end =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+std::size_t commit_host_memory(std::span<std::byte> memory, ThreadPool& pool,
+                               std::chrono::steady_clock::time_point end) noexcept {
   std::byte* const begin = memory.data();
   const std::size_t bytes = memory.size() / kPage * kPage;
   std::atomic<std::size_t> committed{0};
   pool.parallel_for(static_cast<std::int64_t>((bytes + kHugePage - 1) / kHugePage), [&](std::int64_t unit, int) {
     const std::size_t at = static_cast<std::size_t>(unit) * kHugePage;
     const std::size_t count = std::min(kHugePage, bytes - at);
-    if (Clock::now() >= end || madvise(begin + at, count, MADV_POPULATE_WRITE) != 0) return;
+    if (std::chrono::steady_clock::now() >= end || madvise(begin + at, count, MADV_POPULATE_WRITE) != 0) return;
     committed.fetch_add(count, std::memory_order_relaxed);
   });
   return committed.load(std::memory_order_relaxed);

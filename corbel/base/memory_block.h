@@ -1,11 +1,13 @@
 #pragma once
+#include <chrono>
 #include <cstddef>
 #include <span>
 
 #include "corbel/base/result.h"
-#include "corbel/base/thread_pool.h"
 
 namespace corbel {
+
+class ThreadPool;
 
 /// A block of memory and the way to give it back. Moves; does not copy.
 class MemoryBlock {
@@ -34,9 +36,10 @@ class MemoryBlock {
 Result<MemoryBlock> allocate_host_memory(std::size_t bytes);
 
 /// Commits host memory now, from its beginning on, in place of at the first touch; no value changes. Whoever is timed
-/// does not pay for it: a virtual machine whose host has to find the pages may take 2 ms for each MB. Ends when
-/// `seconds` have passed. Returns how many bytes were committed: 0 where the system knows no such call (before Linux
+/// does not pay for it: a virtual machine whose host has to find the pages may take 2 ms for each MB. Nothing
+/// is begun after `end`. Returns how many bytes were committed: 0 where the system knows no such call (before Linux
 /// 5.14), which only costs speed.
-std::size_t commit_host_memory(std::span<std::byte> memory, ThreadPool& pool, double seconds) noexcept;
+std::size_t commit_host_memory(std::span<std::byte> memory, ThreadPool& pool,
+                               std::chrono::steady_clock::time_point end) noexcept;
 
 }  // namespace corbel

@@ -56,7 +56,7 @@ double StepPacer::decode_seconds(std::int64_t rows) const noexcept {
   while (above < kRows - 1 && decode_[above] == 0.0) ++above;
   const double low = decode_[below];
   const double high = decode_[above];
-  // More than were ever measured: each takes what a row of many takes, at most.
+  // More than were ever measured, a guess: each takes what one of many rows takes.
   if (high == 0.0 && low != 0.0) return low + (at - below) * alone_row_[0];
   if (low == 0.0 || below == above) return high;
   return low + (high - low) * (at - below) / (above - below);

@@ -1,7 +1,6 @@
 #include "corbel/engine/step_runner.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -106,16 +105,13 @@ Result<StepRunner> StepRunner::make(const TextModel& model, Device& device, cons
   return runner;
 }
 
-void StepRunner::commit_memory(double seconds) noexcept {
-  using Clock = std::chrono::steady_clock;
+void StepRunner::commit_memory(std::chrono::steady_clock::time_point end) noexcept {
   constexpr std::size_t kMostBytes = std::size_t{256} << 20;  // what a pool of gigabytes has beyond may never be used
   ThreadPool* const pool = device_->pool();
   if (pool == nullptr) return;
-  const Clock::time_point begin = Clock::now();
   std::size_t left = kMostBytes;
   const auto commit = [&](const DeviceMemory& memory) {
-    const double passed = std::chrono::duration<double>(Clock::now() - begin).count();
-    left -= commit_host_memory({memory.data(), std::min(left, memory.bytes())}, *pool, seconds - passed);
+    left -= commit_host_memory({memory.data(), std::min(left, memory.bytes())}, *pool, end);
   };
   commit(scratch_memory_);
   for (const DeviceMemory& pages : pools_) commit(pages);

@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <span>
 #include <string>
@@ -34,9 +35,9 @@ class StepRunner {
   static RunnerMemory measure(const TextModel& model, const RunnerLimits& limits);
   static Result<StepRunner> make(const TextModel& model, Device& device, const RunnerLimits& limits);
 
-  /// Commits scratch and the first cache pages to be handed out, up to 256 MB, for at most so many seconds: for who is
-  /// made before it is needed. Otherwise the first steps wait for that memory.
-  void commit_memory(double seconds) noexcept;
+  /// Commits scratch and the first cache pages to be handed out, up to 256 MB, and begins nothing after `end`: for who
+  /// is made before it is needed. Otherwise the first steps wait for that memory.
+  void commit_memory(std::chrono::steady_clock::time_point end) noexcept;
 
   /// Runs the plan to its end and waits. Logits f32 [logit_rows, vocab], valid until the next run. A device's error,
   /// a cancelled step and NaN or Inf in the wanted logits are refused (which row, and the first module whose output
