@@ -5,6 +5,7 @@
 import base64
 import json
 import pathlib
+import platform
 import shutil
 import struct
 import subprocess
@@ -35,6 +36,16 @@ class Endpoints(unittest.TestCase):
         status, answer, _ = self.server.request("POST", path, body)
         self.assertEqual(status, 200, answer)
         return answer
+
+    def test_memory_of_the_first_steps_is_there_when_it_is_ready(self):
+        release = tuple(int(part) for part in platform.release().split(".")[:2])
+        if release < (5, 14):
+            self.skipTest("memory cannot be committed ahead before Linux 5.14")
+        server = Served(str(PICO), "--max-num-seqs", "64")
+        lines = pathlib.Path(f"/proc/{server.process.pid}/status").read_text(encoding="utf-8").splitlines()
+        self.assertEqual(server.stop(), 0)
+        kilobytes = int(next(line for line in lines if line.startswith("RssAnon:")).split()[1])
+        self.assertGreater(kilobytes, 16 * 1024, "4 MB are there without: 256 MB are wanted, as many as its time allows")
 
     def test_a_completion_goes_on_as_the_command_does(self):
         prompt = "What is a KV cache?"
